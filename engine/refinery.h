@@ -1,0 +1,208 @@
+/* refinery: SDXL pictures by an ensemble of expert denoisers.
+ *
+ * One SDXL checkpoint (the base) does the first part of the denoising, another (the refiner, any
+ * SDXL checkpoint) does the rest: same latent, same noise, no decoding in between.  This header is
+ * the whole public interface.  Four objects, created in this order and destroyed in reverse:
+ *
+ *   rf_engine   a device (CPU threads or a GPU) and what is compiled for it
+ *   rf_expert   an opened checkpoint file; nothing but its header is read until it is needed
+ *   rf_plan     a validated job: who denoises which steps, how many bytes, how many calls
+ *   rf_image    a finished picture, handed to your callback while the plan runs
+ *
+ *     rf_engine_create(&engine, &(rf_options){0}, &err);
+ *     rf_expert_open(&pony, engine, "pony.safetensors", &err);
+ *     rf_expert_open(&animagine, engine, "animagine.safetensors", &err);
+ *     rf_stage stages[] = {{.expert = pony, .until = 0.5, .prompt = "score_9, 1girl"},
+ *                          {.expert = animagine, .until = 1, .prompt = "masterpiece, 1girl"}};
+ *     rf_job job = rf_job_default();
+ *     job.stages = stages, job.stage_count = 2, job.seed = 1;
+ *     rf_plan_create(&plan, engine, &job, &err);
+ *     rf_plan_run(plan, &(rf_callbacks){.image = save}, &err);
+ *
+ * Errors: every function that can fail returns rf_status and fills *err (may be NULL) with one
+ * sentence: what happened, in which file or field, what was expected.  *out is NULL on failure.
+ * Strings are UTF-8.  Strings and structs passed in are copied unless said otherwise; pointers
+ * handed out live as long as the object that handed them out.
+ * Threads: an engine and everything opened on it belong to one thread at a time; two engines may
+ * work at once.  The library keeps no global state, reads no environment and prints nothing.
+ * Reproducibility: the same job on the same device gives the same bytes, whatever the batch and
+ * the number of threads. */
+#ifndef REFINERY_H
+#define REFINERY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RF_VERSION "0.1.0"
+
+const char *rf_version(void); /* of the library linked, e.g. "0.1.0" */
+
+/* ---- engine ------------------------------------------------------------------------------- */
+
+typedef struct rf_engine rf_engine;
+
+typedef struct rf_options {
+    const char *device;  /* "cpu", or NULL for the best this build and machine have */
+    const char *dtype;   /* activations: "bf16" or "f32"; NULL or "auto" for the device's fastest */
+    int         threads; /* CPU threads, 1..1024; 0 for one per core */
+    const char *level;   /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
+    const char
+        *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
+    void (*warn)(void *user, const char *message); /* one sentence; NULL: warnings are dropped */
+    void *user;
+} rf_options;
+
+rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err);
+void      rf_engine_destroy(rf_engine *engine); /* after its plans and experts; NULL is fine */
+const char *
+rf_engine_device(const rf_engine *engine); /* "cpu: AMD EPYC (AVX-512, BF16), 2 threads" */
+const char *rf_engine_dtype(const rf_engine *engine); /* "bf16" or "f32" */
+
+/* ---- experts ------------------------------------------------------------------------------ */
+
+typedef struct rf_expert rf_expert;
+
+/* Opens a single-file SDXL checkpoint (.safetensors) and checks every name and shape in its header
+ * (milliseconds).  Weights are read when a plan first needs them, and the file must not change
+ * meanwhile.  RF_E_NOT_FOUND, RF_E_PERMISSION, RF_E_IO; RF_E_FORMAT if the file is damaged;
+ * RF_E_MODEL if it is something else than an SDXL checkpoint, naming what it is. */
+rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);
+void      rf_expert_close(rf_expert *expert); /* after the plans that use it; NULL is fine */
+
+const char *rf_expert_name(const rf_expert *expert); /* file name without folder and extension */
+const char *rf_expert_path(const rf_expert *expert); /* as given */
+
+/* SHA-256 of the whole file as 64 hex digits.  Takes seconds for a large file unless the engine's
+ * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes. */
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err);
+
+/* ---- jobs and plans ----------------------------------------------------------------------- */
+
+/* A stretch of the denoising done by one expert. */
+typedef struct rf_stage {
+    rf_expert *expert;
+    double     until;      /* fraction of the steps, 0..1, at which the next stage takes over: its
+                              first step is ceil(until * steps - 1e-6).  The last stage: 1 */
+    const char *prompt;    /* NULL: the previous stage's (first stage: empty) */
+    const char *negative;  /* likewise */
+    float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: the
+                              previous stage's (first stage: 6).  1 skips the negative prompt */
+} rf_stage;
+
+typedef struct rf_job {
+    const rf_stage *stages;
+    int             stage_count;   /* 1..64 */
+    const char     *sampler;       /* "Euler a" or "Euler"; case does not matter */
+    const char     *schedule;      /* "automatic", "karras", "normal" ("uniform" is the same) */
+    const char     *rng;           /* "nv": Philox, as A1111's NV source */
+    const char     *vae;           /* checkpoint whose VAE decodes; NULL: the last active stage's */
+    int             steps;         /* 1..10000 */
+    int             width, height; /* pixels, multiples of 8, 64..8192 */
+    uint64_t        seed;          /* picture i uses seed + i */
+    int             count;         /* pictures, 1..1000000 */
+    int             batch;         /* pictures denoised together, 1..64; never changes a picture */
+} rf_job;
+
+/* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet. */
+rf_job rf_job_default(void);
+
+typedef struct rf_plan rf_plan;
+
+/* Validates the job, drops stages that would make no call (with a warning), tokenizes the prompts
+ * and sizes every buffer.  Reads no weights and allocates nothing large.  RF_E_ARG names the field
+ * that is wrong; RF_E_MODEL, if experts do not fit together, says why. */
+rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf_error *err);
+void      rf_plan_destroy(rf_plan *plan); /* NULL is fine */
+
+/* What a plan will do: per stage of the job, in the job's order. */
+typedef struct rf_stage_info {
+    const char *expert;        /* rf_expert_name */
+    int         first_step;    /* 0-based; equals the next stage's first step if calls is 0 */
+    int         calls;         /* UNet calls per picture; 0: the stage was dropped */
+    double      sigma;         /* noise level at its first step */
+    size_t      weights_bytes; /* its UNet, packed; 0 if a former stage has the same expert */
+} rf_stage_info;
+
+typedef struct rf_plan_info {
+    int           stage_count;
+    int           batch;         /* as planned: at most count */
+    size_t        slab_bytes;    /* activations, shared by all experts */
+    size_t        kv_bytes;      /* prompt keys and values, time embeddings */
+    size_t        state_bytes;   /* latents and sampler state */
+    size_t        staging_bytes; /* fixed buffers through which files are read */
+    size_t        text_bytes;    /* largest text encoders, released once the prompts are encoded */
+    size_t        vae_bytes;     /* decoder weights */
+    size_t        peak_bytes;    /* most that is held at once */
+    const char   *vae;           /* name of the file whose VAE decodes */
+    const char   *sampler, *schedule; /* as resolved */
+    const double *sigmas;             /* [steps + 1] */
+} rf_plan_info;
+
+rf_status rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
+rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out); /* RF_E_ARG */
+
+/* ---- running ------------------------------------------------------------------------------ */
+
+typedef enum rf_phase {
+    RF_PHASE_LOAD,
+    RF_PHASE_ENCODE,
+    RF_PHASE_DENOISE,
+    RF_PHASE_DECODE
+} rf_phase;
+
+typedef struct rf_progress {
+    rf_phase    phase;
+    int         stage;         /* index into the job's stages; the expert at work */
+    const char *expert;        /* its name */
+    int64_t     done, total;   /* LOAD: bytes of this part; otherwise calls, or pictures */
+    int         image, images; /* first picture of the batch at work, and how many it holds */
+    int         step, steps;   /* DENOISE: steps finished and all steps of this batch */
+} rf_progress;
+
+typedef struct rf_image {
+    int            index; /* 0 .. count-1 */
+    uint64_t       seed;
+    int            width, height;
+    const uint8_t *rgb;        /* [height, width, 3] */
+    const float   *latent;     /* [height/8, width/8, 4], as the last step left it */
+    const char    *parameters; /* A1111 infotext */
+} rf_image;
+
+typedef struct rf_timings { /* seconds, summed over the run */
+    double load, encode, denoise, decode;
+    double flip_us, call_gap_us; /* median gap at a switch, and between two calls of one expert */
+} rf_timings;
+
+typedef struct rf_callbacks {
+    /* Called often from the running thread; return non-zero to stop after the current call. */
+    int (*progress)(void *user, const rf_progress *progress);
+    /* Called once per picture, in order; everything in `image` lives until it returns.  An error
+     * it returns ends the run and is returned by rf_plan_run. */
+    rf_status (*image)(void *user, const rf_image *image, rf_error *err);
+    void *user;
+} rf_callbacks;
+
+/* Runs the plan; may be called again.  RF_E_CANCELLED if a callback asked to stop; RF_E_NAN names
+ * the step, or the picture, that went wrong. */
+rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err);
+void      rf_plan_get_timings(const rf_plan *plan, rf_timings *out);
+
+/* ---- pictures on disk --------------------------------------------------------------------- */
+
+/* Writes an 8-bit RGB PNG atomically: a temporary file in the same folder, fsync, rename.
+ * `parameters` becomes the text chunk that other tools read (NULL: none).  RF_E_EXISTS unless
+ * `overwrite`; RF_E_CREATE, RF_E_PERMISSION, RF_E_NO_SPACE, RF_E_IO.  Nothing half-written ever
+ * appears under `path`. */
+rf_status rf_png_write(const char *path, const uint8_t *rgb, int width, int height,
+                       const char *parameters, int overwrite, rf_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,36 @@
+/* embedding: y[r, :] = table[id[r], :] + position[r % seq, :].
+ *
+ *   id        [m]           each in 0 .. vocab-1 (checked)
+ *   table     [vocab, c]    wdtype, row-major
+ *   position  [seq, c]      wdtype, row-major
+ *   y         [m, c]        dtype
+ *
+ * Errors: RF_E_SHAPE if a size rule is broken or an id is out of range (y untouched). */
+#ifndef RF_EMBEDDING_H
+#define RF_EMBEDDING_H
+
+#include <stdint.h>
+
+#include "kernels/half.h"
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rf_embedding_args {
+    void          *y;
+    const int32_t *id;
+    const void    *table, *position;
+    int            m, c, vocab, seq;
+    rf_dtype       dtype, wdtype;
+} rf_embedding_args;
+
+typedef rf_status rf_embedding_fn(void *stream, const rf_embedding_args *a);
+
+rf_embedding_fn rf_embedding_ref, rf_embedding_cpu;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

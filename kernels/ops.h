@@ -1,0 +1,49 @@
+/* The op table: one function per op, all of one level. */
+#ifndef RF_OPS_H
+#define RF_OPS_H
+
+#include "kernels/attention/attention.h"
+#include "kernels/conv/conv.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/groupnorm/groupnorm.h"
+#include "kernels/layernorm/layernorm.h"
+#include "kernels/level.h"
+#include "kernels/lincomb/lincomb.h"
+#include "kernels/pixels/pixels.h"
+#include "kernels/resize/resize.h"
+#include "kernels/timestep/timestep.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rf_ops {
+    rf_level                 level;
+    rf_gemm_prepare_fn      *gemm_prepare;
+    rf_gemm_fn              *gemm;
+    rf_gemm_pack_bytes_fn   *gemm_pack_bytes;
+    rf_gemm_pack_fn         *gemm_pack;
+    rf_conv_prepare_fn      *conv_prepare;
+    rf_conv_fn              *conv;
+    rf_conv_pack_bytes_fn   *conv_pack_bytes;
+    rf_conv_pack_fn         *conv_pack;
+    rf_attention_prepare_fn *attention_prepare;
+    rf_attention_fn         *attention;
+    rf_groupnorm_prepare_fn *groupnorm_prepare;
+    rf_groupnorm_fn         *groupnorm;
+    rf_layernorm_fn         *layernorm;
+    rf_embedding_fn         *embedding;
+    rf_timestep_fn          *timestep;
+    rf_resize_fn            *resize;
+    rf_lincomb_fn           *lincomb;
+    rf_pixels_fn            *pixels;
+} rf_ops;
+
+/* The table of `level`: constant, never NULL. */
+const rf_ops *rf_ops_of(rf_level level);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,35 @@
+/* timestep: sinusoidal embedding of scalars, as SDXL spells it (cosines first).
+ *
+ *   value  [m]           f32
+ *   y      [m, y_stride] dtype; columns 0 .. dim-1 of each row are written
+ *
+ *   f_i = exp(-ln(10000) * i / (dim/2)),  i = 0 .. dim/2 - 1
+ *   y[r, i] = cos(value[r] * f_i),  y[r, dim/2 + i] = sin(value[r] * f_i)
+ *
+ * (Vaswani et al. 2017, section 3.5; generative-models, timestep_embedding.)  dim is even.
+ * Evaluated in f64 and rounded once.  Errors: RF_E_SHAPE (y untouched). */
+#ifndef RF_TIMESTEP_H
+#define RF_TIMESTEP_H
+
+#include "kernels/half.h"
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rf_timestep_args {
+    void        *y;
+    const float *value;
+    int          m, dim, y_stride;
+    rf_dtype     dtype;
+} rf_timestep_args;
+
+typedef rf_status rf_timestep_fn(void *stream, const rf_timestep_args *a);
+
+rf_timestep_fn rf_timestep_ref, rf_timestep_cpu;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
