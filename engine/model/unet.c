@@ -239,7 +239,7 @@ static map spatial_transformer(forward *f, const rf_unet_block *b, map x)
 
 static map block(forward *f, const rf_unet_block *b, map x)
 {
-    map y = x;
+    map y = {0};
     switch (b->kind) {
     case RF_UNET_IN: y = convolve(f, x, b->cout, RF_CONV_SAME, b->path); break;
     case RF_UNET_DOWN: y = convolve(f, x, b->cout, RF_CONV_DOWN, b->path); break;

@@ -13,13 +13,13 @@ reports=$here/build-asan/reports
 rm -rf "$reports"
 mkdir -p "$reports"
 # allocator_may_return_null: tests ask for absurd sizes and expect a message, not a death.
-export ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:allocator_may_return_null=1"
-export UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1"
+export ASAN_OPTIONS="log_path=$reports/report:detect_leaks=1:allocator_may_return_null=1"
+export UBSAN_OPTIONS="log_path=$reports/report:print_stacktrace=1"
 status=0
 tools/checks/suite.sh build-asan || status=1
 for report in "$reports"/*; do
     [ -s "$report" ] || continue
-    say "--- $report" "$(head -n 60 "$report")"
+    say "--- $report" "$(sed '/^Shadow bytes/,$d' "$report" | head -n 60)"
     status=1
 done
 exit $status
