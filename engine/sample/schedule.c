@@ -19,7 +19,7 @@ void rf_sigma_table_init(rf_sigma_table *table)
         const float a = (float)product;
         const float sigma = sqrtf((1.0f - a) / a);
         table->sigma[i] = sigma;
-        table->log_sigma[i] = log(sigma);
+        table->log_sigma[i] = log(table->sigma[i]);
     }
 }
 
