@@ -293,7 +293,7 @@ def conditioning(parts, golden):
 
 
 def check_relay(report, experts):
-    """diffusers' own Karras sigmas; each step as a blend of x and x0; CFG in eps; one row a call."""
+    """diffusers' own sigmas; each step as a blend of x and x0; CFG in eps; one row a call."""
     golden = report.golden
     scheduler = EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085,
                                        beta_end=0.012, use_karras_sigmas=True)

@@ -92,8 +92,8 @@ def add_text(golden, expert):
     hidden_l, hidden_g, pooled = encode(expert)
     golden.add("text.l.ids", sequences(49407), "token ids for CLIP-L, padded with the end token")
     golden.add("text.g.ids", sequences(0), "token ids for bigG, padded with 0")
-    golden.add("text.l.penultimate", hidden_l, "CLIP-L: input of its last layer, no final LayerNorm")
-    golden.add("text.g.penultimate", hidden_g, "bigG: input of its last layer, no final LayerNorm")
+    golden.add("text.l.penultimate", hidden_l, "CLIP-L: input of its last layer, not normalised")
+    golden.add("text.g.penultimate", hidden_g, "bigG: input of its last layer, not normalised")
     golden.add("text.g.pooled", pooled, "bigG: final LayerNorm, first end token, x text_projection")
 
 
@@ -271,8 +271,8 @@ INTRO = """# networks.safetensors
 
 What PyTorch computes for a tiny SDXL expert: the oracle of the parity tests of the text encoders,
 the UNet, the VAE decoder and a four-step relay with a switch.  Computed in f64 on the CPU, stored
-as f32; maps are channels-last `[1, h, w, c]`.  Written by `tools/golden/make_networks.py` (its first lines
-say how); checked by `tools/golden/check_networks.py` against independent code.
+as f32; maps are channels-last `[1, h, w, c]`.  Written by `tools/golden/make_networks.py` (how: see
+its top); checked by `tools/golden/check_networks.py` against independent code.
 
 - Made on {date} with torch {torch}, diffusers {diffusers}, transformers {transformers}.
 - First expert: `refinery synth --arch tiny --seed 7 --dtype f32`, SHA-256 `{seven}`.
@@ -283,8 +283,8 @@ say how); checked by `tools/golden/check_networks.py` against independent code.
   A block's tensor is its output, upsampler included, before that resize (`.resized` is after it).
 - VAE: `latent` is in the sampler's scale; the decoder gets latent / {scale}.  Level `up.3` is the
   innermost (LDM's numbering); a level's tensor is after its upsampler, where it has one.
-- Relay: Euler, Karras, {steps} steps at {side}x{side}, CFG {cfg}, switch before step {switch} (counted
-  from 0); prompt = row 0 and negative = row 1 of `text.*.ids`, encoded by each expert's own
+- Relay: Euler, Karras, {steps} steps (0 to 3) at {side}x{side}, CFG {cfg}, switch before step
+  {switch}; prompt = row 0 and negative = row 1 of `text.*.ids`, encoded by each expert's own
   encoders; vector = pooled, then the sinusoids of {side}, {side}, 0, 0, {side}, {side} (256 wide
   each, cosines first).
 

@@ -99,7 +99,7 @@ def unet_name(name):
 
 
 class Sinusoids(torch.nn.Module):
-    """Cosines, then sines, of value * 10000^(-i / (dim/2)): evaluated in f64, whatever the model."""
+    """Cosines, then sines, of value * 10000^(-i / (dim/2)), evaluated in f64 always."""
 
     def __init__(self, dim):
         super().__init__()
@@ -223,7 +223,7 @@ OPEN_ENDS = {"token_embedding.weight": "embeddings.token_embedding.weight",
 
 
 def causal_mask(shape, dtype, device, **_):
-    """[1, 1, n, n]: minus infinity above the diagonal.  transformers' own cannot make one in f64."""
+    """[1, 1, n, n]: minus infinity above the diagonal; transformers' own fails in f64."""
     return torch.full((1, 1, shape[1], shape[1]), -torch.inf, dtype=dtype, device=device).triu(1)
 
 
