@@ -5,6 +5,7 @@
 #include "engine/core/arch.h"
 #include "engine/core/device.h"
 #include "engine/files/checkpoint.h"
+#include "engine/files/safetensors.h"
 #include "engine/model/unet.h"
 #include "engine/refinery.h"
 #include "engine/relay/file_hash.h"
@@ -38,12 +39,12 @@ typedef enum rf_network {
 struct rf_expert {
     rf_engine       *engine;
     char            *path, *name;
-    rf_checkpoint   *file;
+    rf_safetensors  *file;
     rf_sdxl_arch     arch;
     rf_unet_list     blocks;
-    rf_unet_sections unet;                /* where the UNet's three functions' weights begin */
-    rf_weights       weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
-    rf_file_hash     hash;
+    rf_unet_sections unet;             /* where the UNet's three functions' weights begin */
+    rf_weights   weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
+    rf_file_hash hash;
 };
 
 /* Lists the weights of a network, checking them against the file, unless that was done before. */

@@ -14,8 +14,8 @@ static rf_status check_fit(const rf_expert *e, rf_error *err)
     const rf_sdxl_arch *a = &e->arch;
     if (a->unet.context != a->clip_l.width + a->clip_g.width)
         return rf_fail(err, RF_E_MODEL,
-                       "%s: the UNet takes text of width %d, its text encoders give %d + %d", e->path,
-                       a->unet.context, a->clip_l.width, a->clip_g.width);
+                       "%s: the UNet takes text of width %d, its text encoders give %d + %d",
+                       e->path, a->unet.context, a->clip_l.width, a->clip_g.width);
     if (a->unet.vector != a->clip_g.projection + SIZE_NUMBERS * 256)
         return rf_fail(err, RF_E_MODEL,
                        "%s: the UNet takes a vector of width %d, expected %d + 6 * 256", e->path,
@@ -33,8 +33,9 @@ static char *stem_of(const char *path)
 
 rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
 {
-    rf_status  st = RF_OK;
-    rf_expert *e = NULL;
+    rf_status     st = RF_OK;
+    rf_expert    *e = NULL;
+    rf_checkpoint checkpoint;
     *out = NULL;
 
     e = calloc(1, sizeof *e);
@@ -48,13 +49,18 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     }
     e->hash.path = e->path;
     e->hash.cache = engine->hash_cache;
-    RF_TRY(rf_checkpoint_open(&e->file, path, err));
-    e->arch = *rf_checkpoint_arch(e->file);
+    RF_TRY(rf_safetensors_open(&e->file, path, err));
+    RF_TRY(rf_checkpoint_check(&checkpoint, rf_safetensors_list(e->file), err));
+    e->arch = checkpoint.arch;
     RF_TRY(check_fit(e, err));
     if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0) {
         st = rf_fail(err, RF_E_MODEL, "%s: the UNet has more blocks than refinery supports", path);
         goto done;
     }
+    if (checkpoint.unknown_count)
+        rf_warn(engine,
+                "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
+                path, checkpoint.unknown_count, checkpoint.unknown[0]);
     *out = e;
     e = NULL;
 done:
@@ -68,7 +74,7 @@ void rf_expert_close(rf_expert *expert)
     rf_file_hash_stop(&expert->hash);
     for (int i = 0; i < RF_NETWORKS; i++)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
-    rf_checkpoint_close(expert->file);
+    rf_safetensors_close(expert->file);
     free(expert->path);
     free(expert->name);
     free(expert);
@@ -116,9 +122,8 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     };
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
-    *w = (rf_weights){.file = rf_checkpoint_tensors(e->file),
-                      .prefix = prefix[network],
-                      .dtype = e->engine->dtype};
+    *w = (rf_weights){
+        .file = rf_safetensors_list(e->file), .prefix = prefix[network], .dtype = e->engine->dtype};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;

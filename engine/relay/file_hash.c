@@ -1,11 +1,9 @@
 /* Hashing in the background; see file_hash.h. */
 #include "engine/relay/file_hash.h"
 
-#include "engine/files/hash.h"
-
 static void compute(rf_file_hash *h)
 {
-    h->st = rf_hash_file(h->path, h->cache, &h->cancel, h->hex, &h->error);
+    h->st = rf_file_sha256(h->hex, h->path, h->cache, &h->cancel, &h->error);
 }
 
 static void *work(void *arg)

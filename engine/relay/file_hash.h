@@ -5,9 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/files/hash.h"
 #include "kernels/status.h"
-
-enum { RF_SHA256_HEX = 65 }; /* 64 digits and the end */
 
 typedef struct rf_file_hash {
     const char *path, *cache; /* not owned; cache may be NULL */

@@ -31,8 +31,8 @@ static rf_status check_size(const char *field, int value, rf_error *err)
 {
     rf_status st = check_range(field, value, 64, 8192, err);
     if (st == RF_OK && value % 8)
-        st = rf_fail(err, RF_E_ARG, "%s is %d; it must be a multiple of 8, such as %d", field, value,
-                     (value + 4) / 8 * 8);
+        st = rf_fail(err, RF_E_ARG, "%s is %d; it must be a multiple of 8, such as %d", field,
+                     value, (value + 4) / 8 * 8);
     return st;
 }
 
@@ -64,10 +64,10 @@ static rf_status tokenize(rf_plan *plan, rf_prompt *prompt, rf_error *err)
 {
     static const rf_tokenizer_flavour flavour[RF_ENCODERS] = {RF_TOKENIZER_CLIP_L,
                                                               RF_TOKENIZER_CLIP_G};
-    int chunks = 1;
+    int                               chunks = 1;
     for (int i = 0; i < RF_ENCODERS; i++) {
-        const rf_status st = rf_tokenize(plan->engine->tokenizer, flavour[i], prompt->text,
-                                         &prompt->tokens[i], err);
+        const rf_status st =
+            rf_tokenize(plan->engine->tokenizer, flavour[i], prompt->text, &prompt->tokens[i], err);
         if (st != RF_OK) return st;
         if (prompt->tokens[i].chunks > chunks) chunks = prompt->tokens[i].chunks;
     }
@@ -130,14 +130,14 @@ static rf_status resolve_stages(rf_plan *plan, const rf_job *job, rf_error *err)
     for (int i = 0; i < job->stage_count; i++) {
         rf_expert *expert = job->stages[i].expert;
         inherit(&now, &job->stages[i]);
-        plan->info[i] = (rf_stage_info){.expert = expert->name,
-                                        .first_step = steps[i].first_step,
-                                        .calls = steps[i].steps};
+        plan->info[i] = (rf_stage_info){
+            .expert = expert->name, .first_step = steps[i].first_step, .calls = steps[i].steps};
         if (steps[i].steps == 0) {
-            rf_warn(plan->engine,
-                    "stage %d (%s) would denoise 0 of %d steps and is left out: its prompt, VAE and "
-                    "name take no part in the picture",
-                    i + 1, expert->name, job->steps);
+            rf_warn(
+                plan->engine,
+                "stage %d (%s) would denoise 0 of %d steps and is left out: its prompt, VAE and "
+                "name take no part in the picture",
+                i + 1, expert->name, job->steps);
             continue;
         }
         RF_TRY(add_active(plan, i, expert, &now, err));

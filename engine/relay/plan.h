@@ -46,21 +46,21 @@ struct rf_plan {
     rf_engine *engine;
 
     /* the job, copied */
-    rf_job             job; /* pointers in it are not used */
-    int                stage_count;
-    rf_stage_info     *info; /* [stage_count] */
-    double            *until;
-    rf_active_stage   *active; /* [active_count] */
-    int                active_count;
-    rf_expert         *vae;
-    int                vae_is_separate;
-    const rf_sampler  *sampler;
-    const rf_schedule *schedule;
+    rf_job                 job; /* pointers in it are not used */
+    int                    stage_count;
+    rf_stage_info         *info; /* [stage_count] */
+    double                *until;
+    rf_active_stage       *active; /* [active_count] */
+    int                    active_count;
+    rf_expert             *vae;
+    int                    vae_is_separate;
+    const rf_sampler      *sampler;
+    const rf_schedule     *schedule;
     const rf_noise_source *noise;
-    double            *sigmas; /* [steps + 1] */
-    rf_plan_step      *step;   /* [steps] */
-    int                h, w;   /* latent */
-    int                batch, last_batch;
+    double                *sigmas; /* [steps + 1] */
+    rf_plan_step          *step;   /* [steps] */
+    int                    h, w;   /* latent */
+    int                    batch, last_batch;
 
     /* sizes, from counting */
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, peak_bytes;
@@ -69,23 +69,24 @@ struct rf_plan {
     void *slab, *kv, *state;
 
     /* inside `state` */
-    float           *latent, *draw; /* [batch, h, w, 4] */
-    float           *decode_latent; /* [h, w, 4] */
-    void            *x, *eps;       /* [2 batch, h, w, 4] */
-    float           *coef;          /* [batch, RF_LINCOMB_TERMS] */
-    float           *unscale;       /* [1] */
-    int32_t         *temb_row;      /* [2 batch] */
-    rf_attention_kv *kv_table;      /* [2 batch] */
-    int32_t         *token_ids;     /* [chunks, 77] of the longest prompt */
-    float           *sizes;         /* the six numbers of the vector conditioning */
+    float           *latent, *draw;        /* [batch, h, w, 4] */
+    float           *decode_latent;        /* [h, w, 4] */
+    void            *x, *eps;              /* [2 batch, h, w, 4] */
+    float           *coef;                 /* [batch, RF_LINCOMB_TERMS] */
+    float           *unscale;              /* [1] */
+    int32_t         *temb_row;             /* [2 batch] */
+    rf_attention_kv *kv_table;             /* [2 batch] */
+    int32_t         *token_ids;            /* [chunks, 77] of the longest prompt */
+    float           *sizes;                /* the six numbers of the vector conditioning */
     void            *hidden, *pooled_rows; /* text encoder outputs */
     uint8_t         *pixels;               /* [H, W, 3] */
     rf_pixels_stats *stats;                /* [1] */
-    rf_program       decode, scratch; /* scratch: programs that run once */
+    rf_program       decode, scratch;      /* scratch: programs that run once */
 
-    int encoded, ready; /* prompts are in `context`; embeddings, K/V and programs stand */
+    int        encoded, ready; /* prompts are in `context`; embeddings, K/V and programs stand */
     rf_timings timings;
-    double    *gaps; /* [2 steps]: seconds between a call's end and the next one's start; then room to sort */
+    double *gaps; /* [2 steps]: seconds between a call's end and the next one's start; then room to
+                     sort */
 };
 
 /* plan_memory.c: sizes everything (the memory pointers stay NULL), then takes and places it. */

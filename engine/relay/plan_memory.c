@@ -1,7 +1,7 @@
 /* How much memory a plan needs, and where each piece lies.
  *
- * Everything is counted by running the code that will use it (recorder.h); the pieces outside the slab
- * are placed by one function that runs twice, counting and then placing. */
+ * Everything is counted by running the code that will use it (recorder.h); the pieces outside the
+ * slab are placed by one function that runs twice, counting and then placing. */
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/plan.h"
@@ -109,10 +109,9 @@ static void place_kv(rf_plan *p, placer *at)
         const size_t        rows = (size_t)a->calls * (size_t)a->polarities;
         a->temb = place(at, blocks->temb_columns * rows, bytes);
         for (int j = 0; j < a->polarities; j++)
-            a->prompt[j].kv = place(at,
-                                    blocks->kv_elems * RF_TOKENS_PER_CHUNK *
-                                        (size_t)a->prompt[j].tokens[0].chunks,
-                                    bytes);
+            a->prompt[j].kv = place(
+                at, blocks->kv_elems * RF_TOKENS_PER_CHUNK * (size_t)a->prompt[j].tokens[0].chunks,
+                bytes);
     }
 }
 
@@ -126,11 +125,10 @@ static text_sizes measure_text(const rf_plan *p)
     text_sizes s = {0};
     for (int i = 0; i < p->active_count; i++) {
         const rf_active_stage *a = &p->active[i];
-        const size_t           width = (size_t)(a->expert->arch.clip_l.width >
-                                              a->expert->arch.clip_g.width
-                                                  ? a->expert->arch.clip_l.width
-                                                  : a->expert->arch.clip_g.width);
-        const size_t           pooled = (size_t)a->expert->arch.clip_g.projection;
+        const size_t width = (size_t)(a->expert->arch.clip_l.width > a->expert->arch.clip_g.width
+                                          ? a->expert->arch.clip_l.width
+                                          : a->expert->arch.clip_g.width);
+        const size_t pooled = (size_t)a->expert->arch.clip_g.projection;
         for (int j = 0; j < a->polarities; j++) {
             const size_t chunks = (size_t)a->prompt[j].tokens[0].chunks;
             if (chunks > s.chunks) s.chunks = chunks;

@@ -1,5 +1,5 @@
-/* Everything between planning and the first step: memory, weights, what depends on the prompt or the
- * step alone, and the programs. */
+/* Everything between planning and the first step: memory, weights, what depends on the prompt or
+ * the step alone, and the programs. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -71,8 +71,8 @@ static rf_status fill_vectors(rf_plan *p, rf_active_stage *a)
     const size_t  bytes = rf_dtype_bytes(p->engine->dtype);
     const size_t  pooled = (size_t)a->expert->arch.clip_g.projection * bytes;
     const size_t  row_bytes = (size_t)a->expert->arch.unet.vector * bytes;
-    const float   sizes[6] = {(float)p->job.height, (float)p->job.width, 0, 0, (float)p->job.height,
-                              (float)p->job.width};
+    const float   sizes[6] = {(float)p->job.height, (float)p->job.width, 0, 0,
+                              (float)p->job.height, (float)p->job.width};
     memcpy(p->sizes, sizes, sizeof sizes);
     for (int row = 0; row < a->calls * a->polarities; row++) {
         char                  *vector = (char *)a->vector + (size_t)row * row_bytes;
@@ -94,9 +94,8 @@ static rf_status fill_vectors(rf_plan *p, rf_active_stage *a)
 static rf_status run_once(rf_plan *p, rf_expert *e, size_t first_slot, rf_forward_fn *forward,
                           const void *arg, rf_error *err)
 {
-    const rf_status st =
-        rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], first_slot, forward, arg,
-                        p->slab, p->slab_bytes, &p->scratch, err);
+    const rf_status st = rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], first_slot,
+                                         forward, arg, p->slab, p->slab_bytes, &p->scratch, err);
     return st == RF_OK ? rf_program_run(&p->scratch, &p->engine->device, err) : st;
 }
 
@@ -118,16 +117,15 @@ static rf_status prepare_stage(rf_plan *p, rf_active_stage *a, rf_error *err)
                                     .arch = &e->arch.unet,
                                     .context = a->prompt[j].context,
                                     .pool = a->prompt[j].kv,
-                                    .tokens =
-                                        a->prompt[j].tokens[0].chunks * RF_TOKENS_PER_CHUNK};
+                                    .tokens = a->prompt[j].tokens[0].chunks * RF_TOKENS_PER_CHUNK};
         RF_TRY(run_once(p, e, e->unet.kv, rf_unet_kv, &kv, err));
     }
     for (int kind = 0; kind < RF_BATCH_KINDS; kind++) {
         const rf_unet_forward_args forward =
             rf_stage_forward_args(p, a, kind == RF_WHOLE_BATCH ? p->batch : p->last_batch);
         RF_TRY(rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], e->unet.forward,
-                               rf_unet_forward, &forward, p->slab, p->slab_bytes,
-                               &a->forward[kind], err));
+                               rf_unet_forward, &forward, p->slab, p->slab_bytes, &a->forward[kind],
+                               err));
     }
 done:
     return st;
@@ -143,8 +141,8 @@ static rf_status record_decode(rf_plan *p, rf_error *err)
                                      .h = p->h,
                                      .w = p->w,
                                      .unscale = p->unscale};
-    return rf_record_place(&p->engine->device, &p->vae->weights[RF_NET_VAE], 0, rf_vae_decode, &args,
-                           p->slab, p->slab_bytes, &p->decode, err);
+    return rf_record_place(&p->engine->device, &p->vae->weights[RF_NET_VAE], 0, rf_vae_decode,
+                           &args, p->slab, p->slab_bytes, &p->decode, err);
 }
 
 rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)

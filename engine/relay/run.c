@@ -180,18 +180,19 @@ static rf_status check_picture(const rf_plan *p, int index, rf_error *err)
                        "--dtype f32)",
                        p->vae->name, index);
     if (p->stats->least == p->stats->greatest)
-        return rf_fail(err, RF_E_NAN, "picture %d came out constant (every byte is %d); nothing was saved",
-                       index, p->stats->least);
+        return rf_fail(err, RF_E_NAN,
+                       "picture %d came out constant (every byte is %d); nothing was saved", index,
+                       p->stats->least);
     return RF_OK;
 }
 
 static rf_status decode(rf_plan *p, const batch *b, int i, const rf_callbacks *callbacks,
                         rf_error *err)
 {
-    const int    index = b->first + i;
-    const double start = rf_now();
-    rf_status    st = RF_OK;
-    char        *parameters = NULL;
+    const int         index = b->first + i;
+    const double      start = rf_now();
+    rf_status         st = RF_OK;
+    char             *parameters = NULL;
     const rf_progress progress = {.phase = RF_PHASE_DECODE,
                                   .stage = p->active[p->active_count - 1].index,
                                   .expert = p->vae->name,
