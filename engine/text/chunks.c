@@ -106,3 +106,21 @@ rf_status rf_chunker_finish(rf_chunker *chunker, rf_tokenizer_flavour flavour, r
 done:
     return st;
 }
+
+rf_status rf_tokens_pad(rf_tokens *tokens, rf_tokenizer_flavour flavour, int chunks, rf_error *err)
+{
+    if (chunks <= tokens->chunks) return RF_OK;
+    int32_t *id = NULL;
+    if (chunks <= INT_MAX / RF_TOKENS_PER_CHUNK)
+        id = realloc(tokens->id, (size_t)chunks * RF_TOKENS_PER_CHUNK * sizeof *id);
+    if (!id) return rf_fail(err, RF_E_NOMEM, "text: %d chunks of tokens", chunks);
+    tokens->id = id;
+    const int32_t pad = flavour == RF_TOKENIZER_CLIP_G ? PAD_AFTER_END_G : RF_TOKEN_END;
+    for (; tokens->chunks < chunks; tokens->chunks++) {
+        int32_t *empty = id + (size_t)tokens->chunks * RF_TOKENS_PER_CHUNK;
+        for (int i = 0; i < RF_TOKENS_PER_CHUNK; i++) empty[i] = pad;
+        empty[0] = RF_TOKEN_START;
+        empty[1] = RF_TOKEN_END;
+    }
+    return RF_OK;
+}

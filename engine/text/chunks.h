@@ -38,4 +38,8 @@ rf_status rf_chunker_add(rf_chunker *chunker, const int32_t *id, size_t count, r
 rf_status rf_chunker_finish(rf_chunker *chunker, rf_tokenizer_flavour flavour, rf_tokens *out,
                             rf_error *err);
 
+/* Appends empty chunks until there are `chunks`: the two tokenizers may need different numbers for
+ * one prompt, and their encoders' outputs stand side by side. */
+rf_status rf_tokens_pad(rf_tokens *tokens, rf_tokenizer_flavour flavour, int chunks, rf_error *err);
+
 #endif

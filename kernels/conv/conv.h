@@ -7,9 +7,9 @@
  *   x         [n, h, w, cin]    dtype
  *   wt        [cout, 3, 3, cin] packed by the same level's pack function (that order for ref)
  *   bias      [cout]            f32, or NULL
- *   temb      [rows, temb_stride] dtype, or NULL: row temb_row[b] is added to every pixel of image
- * b residual  [n, ho, wo, cout] dtype, or NULL; may be y itself, must not overlap it otherwise y
- * [n, ho, wo, cout] dtype; must not overlap x
+ *   temb      [rows, temb_stride] dtype, or NULL: row temb_row[b] is added to every pixel of b
+ *   residual  [n, ho, wo, cout] dtype, or NULL; may be y itself, must not overlap it otherwise
+ *   y         [n, ho, wo, cout] dtype; must not overlap x
  *
  *   hu, wu = 2h, 2w if up2, else h, w.
  *   stride 1:        ho, wo = hu, wu             (pad 1 on all sides)
@@ -62,6 +62,18 @@ static inline int rf_conv_out(rf_conv_kind kind, int size)
     case RF_CONV_UP2: return size * 2;
     default: return size;
     }
+}
+
+/* The size rules that hold at every level: RF_OK or RF_E_SHAPE. */
+static inline rf_status rf_conv_check(const rf_conv_args *a)
+{
+    if (a->n < 1 || a->h < 1 || a->w < 1 || a->cin < 1 || a->cout < 1) return RF_E_SHAPE;
+    if (a->kind == RF_CONV_DOWN_RB && (a->h < 2 || a->w < 2)) return RF_E_SHAPE;
+    if (a->temb && a->temb_stride < a->cout) return RF_E_SHAPE;
+    return (unsigned)a->kind <= RF_CONV_UP2 && (unsigned)a->dtype < RF_DTYPES &&
+                   (unsigned)a->wdtype < RF_DTYPES
+               ? RF_OK
+               : RF_E_SHAPE;
 }
 
 typedef rf_status rf_conv_prepare_fn(void *stream, const rf_conv_args *a, size_t *workspace_bytes);

@@ -46,6 +46,18 @@ typedef struct rf_gemm_args {
     rf_act       act;
 } rf_gemm_args;
 
+/* The size rules that hold at every level: RF_OK or RF_E_SHAPE. */
+static inline rf_status rf_gemm_check(const rf_gemm_args *a)
+{
+    if (a->m < 1 || a->n < 1 || a->k < 1) return RF_E_SHAPE;
+    if (a->k1 < 0 || a->k1 > a->k) return RF_E_SHAPE;
+    if (a->act == RF_ACT_GEGLU && (a->n % 2 || a->residual)) return RF_E_SHAPE;
+    return (unsigned)a->act <= RF_ACT_GEGLU && (unsigned)a->dtype < RF_DTYPES &&
+                   (unsigned)a->wdtype < RF_DTYPES
+               ? RF_OK
+               : RF_E_SHAPE;
+}
+
 /* Checks the sizes, compiles what the call will need, and says how much workspace it wants.
  * Pointers in `a` are ignored. */
 typedef rf_status rf_gemm_prepare_fn(void *stream, const rf_gemm_args *a, size_t *workspace_bytes);
