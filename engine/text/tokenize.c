@@ -112,8 +112,10 @@ static rf_status encode_between_specials(const rf_tokenizer *tokenizer, const rf
         rf_word    word = {.length = 1, .special = -1};
         const bool found = at < text->length && rf_word_is_special(text, names, at, &word);
         if (!found && at < text->length) continue;
-        const rf_codes part = {.at = text->at + start, .length = at - start};
-        if (part.length) RF_TRY(encode_text(tokenizer, RF_TOKENIZER_CLIP_L, &part, ids, err));
+        if (at > start) {
+            const rf_codes part = {.at = text->at + start, .length = at - start};
+            RF_TRY(encode_text(tokenizer, RF_TOKENIZER_CLIP_L, &part, ids, err));
+        }
         if (found) RF_TRY(rf_ids_push(ids, word.special, err));
         start = at + word.length;
         at = start - 1;

@@ -169,3 +169,25 @@ Test(hostile_prompts, an_empty_text_is_one_empty_chunk, .timeout = 30)
     }
     rf_tokenizer_destroy(tokenizer);
 }
+
+Test(hostile_prompts, padding_appends_empty_chunks, .timeout = 30)
+{
+    rf_tokenizer *tokenizer = make_tokenizer();
+    for (int flavour = RF_TOKENIZER_CLIP_L; flavour <= RF_TOKENIZER_CLIP_G; flavour++) {
+        rf_tokens cat, empty;
+        cr_assert_eq(rf_tokenize(tokenizer, flavour, "cat", &cat, NULL), RF_OK);
+        cr_assert_eq(rf_tokenize(tokenizer, flavour, "", &empty, NULL), RF_OK);
+        cr_assert_eq(rf_tokens_pad(&cat, flavour, 3, NULL), RF_OK);
+        cr_expect_eq(cat.chunks, 3);
+        cr_expect_eq(cat.length, 1);
+        check_layout(&cat, flavour);
+        for (int c = 1; c < 3; c++)
+            cr_expect_arr_eq(cat.id + c * RF_TOKENS_PER_CHUNK, empty.id,
+                             RF_TOKENS_PER_CHUNK * sizeof *empty.id);
+        cr_assert_eq(rf_tokens_pad(&cat, flavour, 2, NULL), RF_OK);
+        cr_expect_eq(cat.chunks, 3, "never shorter");
+        free(cat.id);
+        free(empty.id);
+    }
+    rf_tokenizer_destroy(tokenizer);
+}

@@ -36,6 +36,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 import token_texts  # noqa: E402
 
 START, END, COMMA = 49406, 49407, 267
+PRIVATE_BLOCKS = (0xE000, 0xF800, 0xF0000, 0xFFF00, 0x100000, 0x10FF00)
 
 
 def clip_l_tokenizer():
@@ -117,9 +118,9 @@ def sweep_ranges():
                 ranges[-1][1] = code
             else:
                 ranges.append([code, code])
-        # Private use planes are alike from end to end: their first and last blocks will do.
-        if ranges and (block < 0xE100 or block >= 0xF800) and block % 0x10000 in (0, 0xFF00) \
-                or ranges and block < 0xE100 or ranges and 0xF800 <= block < 0xF0000:
+        # Private use is alike from end to end: the first and last block of each area will do.
+        private = all(unicodedata.category(chr(first)) == "Co" for first, _ in ranges)
+        if ranges and (not private or block in PRIVATE_BLOCKS):
             yield ranges
 
 
@@ -139,7 +140,8 @@ def rows():
         text = sweep_text(ranges)
         yield {"ranges": ranges, "l": digest(clip_l(text)), "g": digest(clip_g(text))}
     for text in token_texts.chunk_texts():
-        yield {"t": text, "l_chunks": chunks(clip_l(text), END), "g_chunks": chunks(clip_g(text), 0)}
+        yield {"t": text, "l_chunks": chunks(clip_l(text), END),
+               "g_chunks": chunks(clip_g(text), 0)}
 
 
 def main(path):
