@@ -24,7 +24,7 @@ static const rf_option OPTIONS[] = {
     {.name = "hash",
      .kind = RF_OPTION_FLAG,
      .offset = offsetof(inspect_values, hash),
-     .help = "SHA-256 of the file (seconds for a large one; remembered)",
+     .help = "SHA-256; takes seconds if large, remembered",
      .group = "What to tell",
      .aliases = "sha256"},
     RF_COMMON_OPTIONS(inspect_values, RF_PLACE_HELP),

@@ -293,8 +293,8 @@ const rf_verb rf_verb_render = {
                 "refinery render -m pony.safetensors -p \"a fox\" --count 4 -o fox-{seed}.png\n",
     .usage = "--base FILE [--refiner FILE] --prompt TEXT [options]",
     .notes = "The base does the first part of the steps, the refiner the rest, in the same\n"
-             "latent picture. --switch-at 0.5 hands over halfway; 1 = base only, 0 = refiner\n"
-             "only. Values in [brackets] are the defaults.\n",
+             "latent picture. --switch-at 0.5 hands over halfway; 1 = base only,\n"
+             "0 = refiner only. Values in [brackets] are the defaults.\n",
     .options = rf_render_options,
     .values_bytes = sizeof(rf_render_values),
     .run = run_render,

@@ -69,7 +69,7 @@ void rf_help_verb(FILE *out, const rf_verb *verb, int all)
 void rf_help_overview(FILE *out)
 {
     fputs("refinery: SDXL pictures by two experts, a base and a refiner, in one denoising\n"
-          "  refinery render -m pony.safetensors -r animagine.safetensors -p \"1girl, forest\"\n"
+          "  refinery render -m pony.safetensors -r anime.safetensors -p \"1girl, forest\"\n"
           "  refinery inspect pony.safetensors\n"
           "\n"
           "Usage: refinery VERB [options]\n"
@@ -79,10 +79,11 @@ void rf_help_overview(FILE *out)
         fprintf(out, "  %-12s %s\n", rf_verbs[i]->name, rf_verbs[i]->summary);
     fputs("\n"
           "refinery VERB --help explains a verb.\n"
-          "Exit codes: 0 fine, 1 no usable picture, 2 wrong command line, 65 wrong or damaged\n"
-          "file, 66 no such file, 69 not possible here, 70 a bug, 71 system error, 73 output\n"
-          "cannot be created or exists, 74 input/output error or disk full, 75 out of memory,\n"
-          "77 no permission, 130 interrupted, 143 terminated.\n",
+          "\n"
+          "Exit codes: 0 fine, 1 no usable picture, 2 wrong command line, 65 wrong or\n"
+          "damaged file, 66 no such file, 69 not possible here, 70 a bug, 71 system error,\n"
+          "73 output exists or cannot be created, 74 input/output error or disk full,\n"
+          "75 out of memory, 77 no permission, 130 interrupted, 143 terminated.\n",
           out);
 }
 

@@ -106,7 +106,7 @@ const rf_option rf_render_options[] = {
      AT(cfg_scale),
      .value = "X",
      .fallback = "6",
-     .help = "how much the prompt weighs; 1 ignores the negative",
+     .help = "weight of the prompt; 1: no negative",
      .group = "Denoising",
      .aliases = "cfg guidance-scale",
      .max = 1000},

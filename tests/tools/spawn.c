@@ -89,7 +89,7 @@ void rf_spawn(rf_spawned *result, const char *command)
 {
     char  line[4096], shell[] = "/bin/sh", option[] = "-c";
     char *argv[] = {shell, option, line, NULL};
-    snprintf(line, sizeof line, "exec %s %s", RF_COMMAND, command);
+    snprintf(line, sizeof line, "%s %s", RF_COMMAND, command);
     rf_spawn_wait(result, start(argv));
 }
 

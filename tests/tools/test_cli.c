@@ -307,6 +307,7 @@ Test(cli, results_that_do_not_arrive_are_an_error)
 
 Test(cli, a_reader_that_leaves_is_an_error_and_no_signal)
 {
+    rf_spawn_write("code", "");
     rf_spawn(&r, "help > /dev/null; (sleep 0.2; " RF_COMMAND " " BOTH "; echo $? > code) | true");
     cr_assert(rf_spawn_await("code", "74"));
 }
@@ -390,7 +391,7 @@ Test(cli, help_teaches_within_a_page)
         cr_expect_str_eq(r.err, "");
     }
     expect("render --help", 0, "");
-    cr_expect(strstr(r.out, "1 = base only, 0 = refiner"));
+    cr_expect(strstr(r.out, "1 = base only,\n  0 = refiner only"));
     expect("render --nonsense --help", 0, "");
     expect("help render all", 0, "");
     cr_expect(strstr(r.out, "--refiner-cfg-scale X"));
