@@ -1,0 +1,25 @@
+#!/bin/sh
+# The whole suite under AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer.
+#
+# Criterion counts a leaking test as passed, whatever its exit code: so every report goes to a file,
+# and a file fails the run.
+set -eu
+. tools/checks/common.sh
+configure build-asan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang -DRF_SANITIZE=ON \
+    -DRF_TESTS=ON -DRF_BENCH=OFF
+compile build-asan
+here=$(pwd)
+reports=$here/build-asan/reports
+rm -rf "$reports"
+mkdir -p "$reports"
+# allocator_may_return_null: tests ask for absurd sizes and expect a message, not a death.
+export ASAN_OPTIONS="log_path=$reports/report:detect_leaks=1:allocator_may_return_null=1"
+export UBSAN_OPTIONS="log_path=$reports/report:print_stacktrace=1"
+status=0
+tools/checks/suite.sh build-asan || status=1
+for report in "$reports"/*; do
+    [ -s "$report" ] || continue
+    say "--- $report" "$(sed '/^Shadow bytes/,$d' "$report" | head -n 60)"
+    status=1
+done
+exit $status
