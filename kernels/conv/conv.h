@@ -90,10 +90,10 @@ typedef rf_status rf_conv_pack_bytes_fn(void *stream, const rf_conv_weight_shape
 typedef rf_status rf_conv_pack_fn(void *stream, const rf_conv_weight_shape *s, void *dst,
                                   const void *src);
 
-/* Used by tests/ and bench/ alike; tests leave out what a plain reference cannot do in time.
+/* Rows: name, n, h, w, cin, cout, kind, why.
+ * Used by tests/ and bench/ alike; tests leave out what a plain reference cannot do in time.
  * n = 1 in real rows: images are convolved one by one at the cpu level. */
 #define RF_CONV_SHAPES(X)                                                                          \
-    /* name             n  h     w     cin   cout  kind             why */                                                                                                \
     X(edge_one_pixel, 1, 1, 1, 1, 1, RF_CONV_SAME, "only the middle tap counts")                   \
     X(edge_row, 2, 1, 7, 3, 5, RF_CONV_SAME, "no row above or below")                              \
     X(edge_column, 1, 9, 1, 5, 3, RF_CONV_SAME, "no column left or right")                         \

@@ -75,10 +75,10 @@ typedef rf_status rf_gemm_pack_bytes_fn(void *stream, const rf_gemm_weight_shape
 typedef rf_status rf_gemm_pack_fn(void *stream, const rf_gemm_weight_shape *s, void *dst,
                                   const void *src);
 
-/* Used by tests/ and bench/ alike; tests leave out what a plain reference cannot do in time.
+/* Rows: name, m, n, k, k1, act, why.
+ * Used by tests/ and bench/ alike; tests leave out what a plain reference cannot do in time.
  * m is for one image without CFG: 1024x1024 gives 128 x 128 pixels at the UNet's top level. */
 #define RF_GEMM_SHAPES(X)                                                                          \
-    /* name              m      n      k     k1    act                why */                                                                                                \
     X(edge_one, 1, 1, 1, 0, RF_ACT_NONE, "smallest legal")                                         \
     X(edge_k4_n4, 19, 4, 4, 0, RF_ACT_NONE, "VAE post_quant_conv")                                 \
     X(edge_n3, 33, 3, 63, 0, RF_ACT_NONE, "n below any vector, k odd")                             \
