@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/cpu_isa.h"
+
 enum {
     TILE_OUT = 64, /* the widest block of output channels oneDNN makes */
     TILE_IN = 64,  /* 64 x 64 x 2 bytes: 8 KB of destination */
@@ -124,8 +126,7 @@ void rf_blocked_pack(void *dst, const rf_blocked_map *map, const void *src,
     }
 }
 
-__attribute__((target("avx2,f16c"))) static void widen_f16_f16c(float *dst, const uint16_t *src,
-                                                                int64_t count)
+RF_TARGET_AVX2 static void widen_f16_f16c(float *dst, const uint16_t *src, int64_t count)
 {
     int64_t i = 0;
     for (; i + 8 <= count; i += 8)
@@ -135,7 +136,7 @@ __attribute__((target("avx2,f16c"))) static void widen_f16_f16c(float *dst, cons
 
 static void widen(float *dst, const void *src, rf_dtype type, int64_t count)
 {
-    if (type == RF_F16 && __builtin_cpu_supports("avx2")) { /* every CPU with AVX2 has F16C */
+    if (type == RF_F16 && rf_cpu_isa() >= RF_ISA_AVX2) {
         widen_f16_f16c(dst, src, count);
         return;
     }

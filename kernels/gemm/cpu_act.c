@@ -7,12 +7,12 @@
 
 #include <math.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/cpu_isa.h"
 
 enum { STRIP = 512 }; /* floats on the stack between activation and rounding */
 
 /* exp(x) = 2^n exp(r), |r| <= ln(2)/2: Taylor to r^7, relative error below 2^-23. */
-INLINE float exp_f32(float x)
+RF_INLINE float exp_f32(float x)
 {
     const float round = 0x1.8p23f; /* adding it leaves the integer in the low mantissa bits */
     const float clamped = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
@@ -34,7 +34,7 @@ INLINE float exp_f32(float x)
 
 /* v * Phi(v), Phi from erfc(z) = t exp(-z^2 + P(t)), t = 1 / (1 + z/2): fractional error 1.2e-7
  * everywhere (Press et al., Numerical Recipes, 2nd ed., section 6.2, erfcc). */
-INLINE float gelu_f32(float v)
+RF_INLINE float gelu_f32(float v)
 {
     const float z = fabsf(v) * 0.707106781f;
     const float t = 1.0f / (1.0f + 0.5f * z);
@@ -52,7 +52,7 @@ INLINE float gelu_f32(float v)
     return v * (v < 0 ? tail : 1.0f - tail);
 }
 
-INLINE void activate(rf_act act, float *restrict v, int count)
+RF_INLINE void activate(rf_act act, float *restrict v, int count)
 {
     if (act == RF_ACT_GELU)
         for (int i = 0; i < count; i++) v[i] = gelu_f32(v[i]);
@@ -61,7 +61,7 @@ INLINE void activate(rf_act act, float *restrict v, int count)
             v[i] = v[i] / (1.0f + exp_f32((act == RF_ACT_SILU ? -1.0f : -1.702f) * v[i]));
 }
 
-INLINE void store(const rf_gemm_args *a, size_t at, const float *restrict v, int count)
+RF_INLINE void store(const rf_gemm_args *a, size_t at, const float *restrict v, int count)
 {
     if (a->dtype == RF_F32) {
         float *restrict y = (float *)a->y + at;
@@ -73,7 +73,7 @@ INLINE void store(const rf_gemm_args *a, size_t at, const float *restrict v, int
 }
 
 /* Columns c0 .. c0+count-1 of one row of y. */
-INLINE void strip(const rf_gemm_args *a, const float *product, size_t row, int c0, int count)
+RF_INLINE void strip(const rf_gemm_args *a, const float *product, size_t row, int c0, int count)
 {
     const int    gated = a->act == RF_ACT_GEGLU, cols = gated ? a->n / 2 : a->n;
     const size_t at = row * (size_t)cols + (size_t)c0;
@@ -91,39 +91,19 @@ INLINE void strip(const rf_gemm_args *a, const float *product, size_t row, int c
     store(a, at, v, count);
 }
 
-typedef void row_fn(const rf_gemm_args *a, const float *product, size_t row);
-
-INLINE void whole_row(const rf_gemm_args *a, const float *product, size_t row)
+RF_INLINE void act_row_body(const rf_gemm_args *a, const float *product, size_t row)
 {
     const int cols = a->act == RF_ACT_GEGLU ? a->n / 2 : a->n;
     for (int c = 0; c < cols; c += STRIP)
         strip(a, product, row, c, cols - c < STRIP ? cols - c : STRIP);
 }
 
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) static void
-row_avx512(const rf_gemm_args *a, const float *product, size_t row)
-{
-    whole_row(a, product, row);
-}
-
-__attribute__((target("avx2"))) static void row_avx2(const rf_gemm_args *a, const float *product,
-                                                     size_t row)
-{
-    whole_row(a, product, row);
-}
-
-static void row_plain(const rf_gemm_args *a, const float *product, size_t row)
-{
-    whole_row(a, product, row);
-}
+RF_MULTIVERSION(act_row, (const rf_gemm_args *a, const float *product, size_t row),
+                (a, product, row))
 
 void rf_gemm_act_rows(const rf_gemm_args *a, const float *product, int row0, int rows, int threads)
 {
-    row_fn *const row = __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-                            ? row_avx512
-                        : __builtin_cpu_supports("avx2") ? row_avx2
-                                                         : row_plain;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int r = 0; r < rows; r++)
-        row(a, product + (size_t)r * (size_t)a->n, (size_t)row0 + (size_t)r);
+        act_row(a, product + (size_t)r * (size_t)a->n, (size_t)row0 + (size_t)r);
 }
