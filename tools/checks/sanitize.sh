@@ -14,6 +14,7 @@ rm -rf "$reports"
 mkdir -p "$reports"
 # allocator_may_return_null: tests ask for absurd sizes and expect a message, not a death.
 export ASAN_OPTIONS="log_path=$reports/report:detect_leaks=1:allocator_may_return_null=1"
+export LSAN_OPTIONS="suppressions=$here/tools/checks/leaks.supp:print_suppressions=0"
 export UBSAN_OPTIONS="log_path=$reports/report:print_stacktrace=1"
 export LSAN_OPTIONS="exitcode=0" # judged below, not by the program
 status=0
