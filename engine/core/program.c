@@ -9,7 +9,7 @@ const char *rf_op_name(rf_op_kind kind)
         "gemm",      "conv",     "attention", "groupnorm", "layernorm",
         "embedding", "timestep", "resize",    "lincomb",   "pixels",
     };
-    return names[kind];
+    return kind < RF_OP_KINDS ? names[kind] : "unknown op";
 }
 
 rf_status rf_program_add(rf_program *program, const rf_call *call, rf_error *err)

@@ -1,9 +1,9 @@
 /* Random checkpoints of the exact SDXL layout, for tests and benchmarks.
  *
  * Every element is a pure function of (seed, tensor, index) made of integer operations and exactly
- * rounded float ones, so that the same seed gives the same bytes on every machine, with any number
- * of threads.  Weights are scaled by fan-in and residual branches kept small, so that activations
- * stay of order one through networks of full depth. */
+ * rounded float ones, so that the same seed gives the same bytes on every machine.  Weights are
+ * scaled by fan-in and residual branches kept small, so that activations stay of order one through
+ * networks of full depth. */
 #ifndef RF_SYNTH_H
 #define RF_SYNTH_H
 
@@ -16,8 +16,7 @@
 typedef struct rf_synth_options {
     const char *arch; /* "sdxl" (6.94 GB in 16 bits) or "tiny" (same layout, small widths) */
     uint64_t    seed;
-    rf_filetype type;    /* RF_FILE_F16, RF_FILE_BF16 or RF_FILE_F32 */
-    int         threads; /* 0 for one per core */
+    rf_filetype type; /* RF_FILE_F16, RF_FILE_BF16 or RF_FILE_F32 */
     int         overwrite;
     /* Called often with bytes written and bytes in all; non-zero stops the work.  NULL is fine. */
     int (*progress)(void *user, uint64_t done, uint64_t total);

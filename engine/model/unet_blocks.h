@@ -36,6 +36,6 @@ typedef struct rf_unet_list {
 } rf_unet_list;
 
 /* Returns 0, or -1 if the sizes need more than RF_UNET_BLOCKS blocks. */
-int rf_unet_list_blocks(const rf_unet_arch *arch, rf_unet_list *out);
+int rf_unet_list_blocks(const rf_unet_arch *arch, rf_unet_list *list);
 
 #endif

@@ -151,7 +151,7 @@ void rf_plan_destroy(rf_plan *plan)
     free(plan);
 }
 
-rf_status rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
+void rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
 {
     const rf_job *job = &plan->job;
     const size_t  pixels = (size_t)job->width * (size_t)job->height;
@@ -170,7 +170,6 @@ rf_status rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
         .schedule = strcmp(job->schedule, "automatic") == 0 ? "normal" : job->schedule,
         .sigmas = plan->sigmas,
     };
-    return RF_OK;
 }
 
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)

@@ -8,7 +8,7 @@ mkdir -p "$stamps"
 
 fresh() { # fresh STAMP FILE: FILE passed since it, .clang-tidy and every header last changed
     [ -f "$1" ] && [ -n "$(find "$1" -newer "$2" -newer .clang-tidy)" ] &&
-        [ -z "$(find kernels engine tools bench tests -name '*.h' -newer "$1")" ]
+        [ -z "$(find kernels engine tools bench tests -name '*.h' -newer "$1" 2>/dev/null)" ]
 }
 
 sed -n 's/^ *"file": "\(.*\)",*$/\1/p' "$1/compile_commands.json" | sed "s|^$(pwd)/||" |

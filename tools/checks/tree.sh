@@ -8,12 +8,13 @@ bad=0
 # shellcheck disable=SC2046 # our file names hold no blanks (checked below)
 awk -f tools/checks/includes.awk $(sources) || bad=1
 
-# reference.c and the levels are the same in every op's room; all else is found by its name alone.
+# Only reference.c and the levels, in every op's room, have namesakes.
 twins=$(sources | awk -F/ '
     $1 == "kernels" && NF == 3 && $3 ~ /^(reference|cpu|vendor)\.c$|^sm[0-9]+\.cu$/ { next }
-    seen[$NF]++ { print "  " $0 }')
+    $NF in seen { print "  " seen[$NF] " and " $0 }
+    { seen[$NF] = $0 }')
 [ -z "$twins" ] || {
-    say "two files share a name:" "$twins"
+    say "files are found by their name alone, so these may not share one:" "$twins"
     bad=1
 }
 
