@@ -227,16 +227,22 @@ static void show_plain(rf_meter *m)
 static void show_json(const rf_meter *m, double at)
 {
     static const char *const PHASES[] = {"load", "encode", "denoise", "decode"};
+    const rf_progress *const p = &m->now;
     const double             left = rf_meter_left(m);
-    json_t                  *object = json_pack(
-                         "{s:s, s:i, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:o, s:o}", "phase", PHASES[m->now.phase],
-                         "stage", m->now.stage, "expert", rf_json_text(expert_name(m)), "done",
-                         (json_int_t)m->now.done, "total", (json_int_t)m->now.total, "image", m->now.image, "images",
-                         m->now.images, "step", m->now.step, "steps", m->steps, "elapsed_s",
-                         rf_json_seconds(at - m->started), "left_s", left < 0 ? json_null() : rf_json_seconds(left));
-    if (object) json_dumpf(object, stderr, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (object) fputc('\n', stderr);
-    json_decref(object);
+    json_t                  *o = json_object();
+    json_object_set_new(o, "phase", rf_json_text(PHASES[p->phase]));
+    json_object_set_new(o, "stage", json_integer(p->stage));
+    json_object_set_new(o, "expert", rf_json_text(expert_name(m)));
+    json_object_set_new(o, "done", json_integer((json_int_t)p->done));
+    json_object_set_new(o, "total", json_integer((json_int_t)p->total));
+    json_object_set_new(o, "image", json_integer(p->image));
+    json_object_set_new(o, "images", json_integer(p->images));
+    json_object_set_new(o, "step", json_integer(p->step));
+    json_object_set_new(o, "steps", json_integer(m->steps));
+    json_object_set_new(o, "elapsed_s", rf_json_seconds(at - m->started));
+    json_object_set_new(o, "left_s", left < 0 ? json_null() : rf_json_seconds(left));
+    if (json_dumpf(o, stderr, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0) fputc('\n', stderr);
+    json_decref(o);
 }
 
 /* What is told at once, however little time has passed.  On a terminal and for machines: another
