@@ -105,9 +105,6 @@ static rf_status list_clip(rf_expert *e, rf_weights *w, const rf_clip_arch *arch
 
 static rf_status list_vae(rf_expert *e, rf_weights *w, rf_error *err)
 {
-    if (!e->arch.has_vae)
-        return rf_fail(err, RF_E_MODEL, "%s has no VAE; name a file that has one with --vae",
-                       e->path);
     const rf_vae_decode_args args = {.arch = &e->arch.vae, .n = 1, .h = 8, .w = 8};
     return rf_record_list(&e->engine->device, w, rf_vae_decode, &args, err);
 }

@@ -40,6 +40,12 @@ static rf_status check_job(const rf_engine *engine, const rf_job *job, rf_error 
 {
     rf_status st = RF_OK;
     RF_TRY(check_range("stage_count", job->stage_count, 1, 64, err));
+    if (!job->stages || !job->sampler || !job->schedule || !job->rng)
+        return rf_fail(err, RF_E_ARG, "the job has no %s; start from rf_job_default()",
+                       !job->stages     ? "stages"
+                       : !job->sampler  ? "sampler"
+                       : !job->schedule ? "schedule"
+                                        : "rng");
     RF_TRY(check_range("steps", job->steps, 1, RF_STEPS_MAX, err));
     RF_TRY(check_size("width", job->width, err));
     RF_TRY(check_size("height", job->height, err));
@@ -198,10 +204,16 @@ done:
 static rf_status open_vae(rf_plan *plan, const rf_job *job, rf_error *err)
 {
     plan->vae = plan->active[plan->active_count - 1].expert;
-    if (!job->vae) return RF_OK;
-    plan->vae = NULL;
-    plan->vae_is_separate = 1;
-    return rf_expert_open(&plan->vae, plan->engine, job->vae, err);
+    if (job->vae) {
+        plan->vae = NULL;
+        plan->vae_is_separate = 1;
+        const rf_status st = rf_expert_open(&plan->vae, plan->engine, job->vae, err);
+        if (st != RF_OK) return st;
+    }
+    if (!plan->vae->arch.has_vae)
+        return rf_fail(err, RF_E_MODEL, "%s has no VAE; name a file that has one with --vae",
+                       plan->vae->path);
+    return RF_OK;
 }
 
 static rf_status allocate_lists(rf_plan *plan, rf_error *err)
@@ -253,7 +265,6 @@ done:
 void rf_plan_destroy(rf_plan *p)
 {
     if (!p) return;
-    rf_device *device = &p->engine->device;
     for (int i = 0; i < p->active_count; i++) {
         for (int j = 0; j < RF_POLARITIES; j++) {
             free(p->active[i].prompt[j].text);
@@ -263,9 +274,7 @@ void rf_plan_destroy(rf_plan *p)
     }
     rf_program_free(&p->decode);
     rf_program_free(&p->scratch);
-    rf_device_free(device, p->slab, p->slab_bytes);
-    rf_device_free(device, p->kv, p->kv_bytes);
-    rf_device_free(device, p->state, p->state_bytes);
+    rf_plan_release(p);
     if (p->vae_is_separate) rf_expert_close(p->vae);
     free(p->info);
     free(p->until);

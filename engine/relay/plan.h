@@ -92,6 +92,7 @@ struct rf_plan {
 /* plan_memory.c: sizes everything (the memory pointers stay NULL), then takes and places it. */
 rf_status rf_plan_size(rf_plan *plan, rf_error *err);
 rf_status rf_plan_allocate(rf_plan *plan, rf_error *err);
+void      rf_plan_release(rf_plan *plan); /* gives the memory back, if it was taken */
 
 /* A stage's forward pass over `batch` pictures: what is counted and what is recorded. */
 rf_unet_forward_args rf_stage_forward_args(const rf_plan *plan, const rf_active_stage *stage,

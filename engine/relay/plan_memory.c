@@ -233,6 +233,15 @@ done:
     return st;
 }
 
+void rf_plan_release(rf_plan *p)
+{
+    rf_device *device = &p->engine->device;
+    rf_device_free(device, p->slab, p->slab_bytes);
+    rf_device_free(device, p->state, p->state_bytes);
+    rf_device_free(device, p->kv, p->kv_bytes);
+    p->slab = p->state = p->kv = NULL;
+}
+
 rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
 {
     rf_device *device = &p->engine->device;
@@ -245,5 +254,6 @@ rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
     place_state(p, &(placer){.base = p->state});
     *p->unscale = 1 / RF_VAE_SCALE;
 done:
+    if (st != RF_OK) rf_plan_release(p); /* all or nothing: the next run tries again */
     return st;
 }

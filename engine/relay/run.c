@@ -94,6 +94,12 @@ static rf_status advance(rf_plan *p, const batch *b, const rf_active_stage *a, i
     return combine(p, b, &args, coef, err);
 }
 
+/* What might help against NaN. */
+static const char *advice(const rf_plan *p)
+{
+    return p->engine->dtype == RF_F32 ? "" : " (try --dtype f32)";
+}
+
 static rf_status check_finite(const rf_plan *p, const batch *b, int step, rf_error *err)
 {
     const rf_active_stage *a = &p->active[p->step[step].stage];
@@ -103,8 +109,8 @@ static rf_status check_finite(const rf_plan *p, const batch *b, int step, rf_err
             if (!isfinite(x[e]))
                 return rf_fail(err, RF_E_NAN,
                                "picture %d became NaN or infinite at step %d of %d, in %s; nothing "
-                               "was saved (try --dtype f32)",
-                               b->first + i, step + 1, p->job.steps, a->expert->name);
+                               "was saved%s",
+                               b->first + i, step + 1, p->job.steps, a->expert->name, advice(p));
     }
     return RF_OK;
 }
@@ -176,9 +182,8 @@ static rf_status check_picture(const rf_plan *p, int index, rf_error *err)
 {
     if (p->stats->non_finite)
         return rf_fail(err, RF_E_NAN,
-                       "the VAE of %s gave NaN or infinity in picture %d; nothing was saved (try "
-                       "--dtype f32)",
-                       p->vae->name, index);
+                       "the VAE of %s gave NaN or infinity in picture %d; nothing was saved%s",
+                       p->vae->name, index, advice(p));
     if (p->stats->least == p->stats->greatest)
         return rf_fail(err, RF_E_NAN,
                        "picture %d came out constant (every byte is %d); nothing was saved", index,

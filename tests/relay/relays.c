@@ -23,7 +23,7 @@ static void keep_warning(void *user, const char *message)
 void relays_start(relays *r, const rf_options *options)
 {
     rf_error   err = {0};
-    rf_options o = options ? *options : (rf_options){.dtype = "f32", .threads = 2};
+    rf_options o = options ? *options : (rf_options){.dtype = "f32", .threads = 1};
     o.warn = keep_warning;
     o.user = r;
     must(rf_engine_create(&r->engine, &o, &err), &err);

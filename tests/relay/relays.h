@@ -17,7 +17,8 @@ typedef struct relays {
     int        warnings;
 } relays;
 
-/* `options` may be NULL: f32, two threads.  Warnings are collected, whatever it says of them. */
+/* `options` may be NULL: f32, one thread (Criterion runs tests side by side, and threads that wait
+ * for each other on a busy machine take many times as long).  Warnings are always collected. */
 void relays_open(relays *r, const rf_options *options);
 void relays_close(relays *r);
 

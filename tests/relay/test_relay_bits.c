@@ -26,8 +26,8 @@ static void recipe(const relays *r, rf_stage stage[2])
         .expert = r->expert[1], .until = 1, .prompt = "a better cat", .cfg_scale = 4.5f};
 }
 
-static const rf_options f32 = {.dtype = "f32", .threads = 2};
-static const rf_options bf16 = {.dtype = "bf16", .threads = 2};
+static const rf_options f32 = {.dtype = "f32", .threads = 1};
+static const rf_options bf16 = {.dtype = "bf16", .threads = 1};
 
 /* Sanitizers make each render dear; the second type runs the same code of the relay. */
 #ifdef RF_SANITIZE
