@@ -22,8 +22,8 @@ static void recipe(const relays *r, rf_stage stage[2])
                           .prompt = "a cat",
                           .negative = "blurry",
                           .cfg_scale = 6};
-    stage[1] = (rf_stage){
-        .expert = r->expert[1], .until = 1, .prompt = "a better cat", .cfg_scale = 4.5f};
+    stage[1] =
+        (rf_stage){.expert = r->expert[1], .until = 1, .prompt = "a better cat", .cfg_scale = 4.5f};
 }
 
 static const rf_options f32 = {.dtype = "f32", .threads = 1};

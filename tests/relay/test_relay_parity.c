@@ -32,8 +32,7 @@ static void use_recorded_tokens(rf_plan *plan)
             for (int j = 0; j < RF_POLARITIES; j++) {
                 const rf_tokens *tokens = &plan->active[stage].prompt[j].tokens[encoder];
                 cr_assert_eq(tokens->chunks, 1);
-                memcpy(tokens->id, id + j * RF_TOKENS_PER_CHUNK,
-                       RF_TOKENS_PER_CHUNK * sizeof *id);
+                memcpy(tokens->id, id + j * RF_TOKENS_PER_CHUNK, RF_TOKENS_PER_CHUNK * sizeof *id);
             }
         free(id);
     }
@@ -123,8 +122,7 @@ static void check(relays *r, const rf_options *options)
     plan->noise = &source;
     use_recorded_tokens(plan);
     compare_schedule(plan);
-    must(rf_plan_run(plan,
-                     &(rf_callbacks){.progress = watch, .image = finish, .user = &w}, &err),
+    must(rf_plan_run(plan, &(rf_callbacks){.progress = watch, .image = finish, .user = &w}, &err),
          &err);
     cr_expect_eq(w.latents, STEPS);
     cr_expect_eq(w.pictures, 1);
