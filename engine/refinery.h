@@ -144,7 +144,7 @@ typedef struct rf_plan_info {
     const double *sigmas;             /* [steps + 1] */
 } rf_plan_info;
 
-rf_status rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
+void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out); /* RF_E_ARG */
 
 /* ---- running ------------------------------------------------------------------------------ */

@@ -151,6 +151,15 @@ static int is_wide(const rf_layout_tensor *t)
     return t->role == RF_ROLE_POSITION_IDS;
 }
 
+static rf_status report(const writer *w)
+{
+    /* w->offset: where the data ends, since the header is written first. */
+    const uint64_t header = 8 + (uint64_t)w->header_bytes;
+    if (!w->o->progress || !w->o->progress(w->o->user, w->file.bytes, header + w->offset))
+        return RF_OK;
+    return rf_fail(w->err, RF_E_CANCELLED, "%s: stopped before it was complete", w->file.path);
+}
+
 static rf_status write_tensor(void *user, const rf_layout_tensor *t)
 {
     rf_status      st = RF_OK;
@@ -171,6 +180,7 @@ static rf_status write_tensor(void *user, const rf_layout_tensor *t)
         const size_t n = elems - at < CHUNK_ELEMS ? (size_t)(elems - at) : CHUNK_ELEMS;
         fill(w->chunk, w, key, at, n);
         RF_TRY(rf_outfile_write(&w->file, w->chunk, n * size, w->err));
+        RF_TRY(report(w));
     }
 done:
     return st;

@@ -18,12 +18,16 @@ typedef struct rf_synth_options {
     uint64_t    seed;
     rf_filetype type; /* RF_FILE_F16, RF_FILE_BF16 or RF_FILE_F32 */
     int         overwrite;
+    /* Called often with bytes written and bytes in all; non-zero stops the work.  NULL is fine. */
+    int (*progress)(void *user, uint64_t done, uint64_t total);
+    void *user;
 } rf_synth_options;
 
 /* The sizes that a name stands for.  RF_E_ARG lists the names. */
 rf_status rf_synth_arch(rf_sdxl_arch *out, const char *name, rf_error *err);
 
-/* Writes a checkpoint, atomically.  RF_E_ARG, RF_E_NOMEM and the errors of rf_png_write. */
+/* Writes a checkpoint, atomically.  RF_E_ARG, RF_E_NOMEM, RF_E_CANCELLED and the errors of
+ * rf_png_write. */
 rf_status rf_synth_write(const char *path, const rf_synth_options *options, rf_error *err);
 
 #endif

@@ -55,8 +55,36 @@ typedef rf_status rf_attention_prepare_fn(void *stream, const rf_attention_args 
                                           size_t *workspace_bytes);
 typedef rf_status rf_attention_fn(void *stream, const rf_attention_args *a);
 
+/* The size rules, for every level. */
+rf_status rf_attention_check(const rf_attention_args *a);
+
 rf_attention_prepare_fn rf_attention_prepare_ref, rf_attention_prepare_cpu;
 rf_attention_fn         rf_attention_ref, rf_attention_cpu;
+
+/* Used by tests/ and bench/ alike. */
+#define RF_ATTENTION_SHAPES(X)                                                                     \
+    /* name            n    sq    skv heads  d causal  why                                    */   \
+    X(edge_one, 1, 1, 1, 1, 8, 0, "one key: the output is v")                                      \
+    X(edge_one_query, 2, 1, 131, 2, 64, 0, "sq = 1; keys not a multiple of anything")              \
+    X(edge_odd, 2, 67, 77, 3, 64, 0, "odd queries; one text chunk")                                \
+    X(edge_block_less, 1, 63, 255, 1, 64, 0, "a query and a key block less one")                   \
+    X(edge_block, 1, 64, 256, 1, 64, 0, "exactly one query and one key block")                     \
+    X(edge_block_more, 1, 65, 257, 1, 64, 0, "one more: the last block holds one key")             \
+    X(edge_wide, 1, 21, 300, 1, 512, 0, "largest d")                                               \
+    X(edge_narrow, 2, 40, 33, 5, 40, 0, "d a multiple of 8 only")                                  \
+    X(edge_causal, 2, 35, 35, 2, 64, 1, "causal, short")                                           \
+    X(edge_causal_two, 1, 300, 300, 1, 64, 1, "causal: rows with a wholly masked block")           \
+    X(tiny_self, 2, 64, 64, 2, 64, 0, "tiny checkpoint, 8x8")                                      \
+    X(clip_l, 1, 77, 77, 12, 64, 1, "CLIP-L")                                                      \
+    X(clip_g, 1, 77, 77, 20, 64, 1, "OpenCLIP bigG")                                               \
+    X(unet_512_hi, 1, 1024, 1024, 10, 64, 0, "UNet self, 512 px, 32x32")                           \
+    X(unet_512_lo, 1, 256, 256, 20, 64, 0, "UNet self, 512 px, 16x16")                             \
+    X(unet_cross_hi, 1, 4096, 77, 10, 64, 0, "UNet cross, 1024 px, 64x64")                         \
+    X(unet_cross_lo, 1, 1024, 154, 20, 64, 0, "UNet cross, 1024 px, 32x32, two chunks")            \
+    X(unet_1024_hi, 1, 4096, 4096, 10, 64, 0, "UNet self, 1024 px, 64x64")                         \
+    X(unet_1024_lo, 1, 1024, 1024, 20, 64, 0, "UNet self, 1024 px, 32x32")                         \
+    X(vae_512, 1, 4096, 4096, 1, 512, 0, "VAE middle, 512 px")                                     \
+    X(vae_1024, 1, 16384, 16384, 1, 512, 0, "VAE middle, 1024 px")
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,7 @@
  *
  *   id        [m]           each in 0 .. vocab-1 (checked)
  *   table     [vocab, c]    wdtype, row-major
- *   position  [seq, c]      wdtype, row-major
+ *   position  [seq, c]      f32, row-major: small, and files mix types
  *   y         [m, c]        dtype
  *
  * Errors: RF_E_SHAPE if a size rule is broken or an id is out of range (y untouched). */
@@ -21,14 +21,26 @@ extern "C" {
 typedef struct rf_embedding_args {
     void          *y;
     const int32_t *id;
-    const void    *table, *position;
+    const void    *table;
+    const float   *position;
     int            m, c, vocab, seq;
     rf_dtype       dtype, wdtype;
 } rf_embedding_args;
 
 typedef rf_status rf_embedding_fn(void *stream, const rf_embedding_args *a);
 
+/* The size rules, for every level. */
+rf_status rf_embedding_check(const rf_embedding_args *a);
+
 rf_embedding_fn rf_embedding_ref, rf_embedding_cpu;
+
+/* Used by tests/ and bench/ alike. */
+#define RF_EMBEDDING_SHAPES(X)                                                                     \
+    /* name           m     c  vocab  seq  why                                   */                \
+    X(edge_one, 1, 1, 1, 1, "smallest")                                                            \
+    X(edge_ragged, 5, 33, 11, 3, "rows not a multiple of seq")                                     \
+    X(clip_l, 154, 768, 49408, 77, "CLIP-L, two chunks")                                           \
+    X(clip_g, 77, 1280, 49408, 77, "OpenCLIP bigG")
 
 #ifdef __cplusplus
 }
