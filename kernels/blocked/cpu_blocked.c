@@ -106,10 +106,11 @@ static void row_32(void *dst, const void *src, const int64_t *to, int64_t stride
 }
 
 /* The share of output channel o0 + `row` in fetching the tile after o0.., i0..: its source, and as
- * many bytes of the destination's first tap as one row of a tile fills. */
-static void prefetch_next(const char *dst, const char *src, const rf_blocked_map *map,
-                          const int64_t src_stride[RF_BLOCKED_AXES], size_t bytes, int64_t o0,
-                          int64_t row, int64_t i0)
+ * many bytes of the destination's first tap as one row of a tile fills.  Inlined by force: gcc
+ * takes a function that only prefetches for one without effect, and drops the call. */
+RF_INLINE void prefetch_next(const char *dst, const char *src, const rf_blocked_map *map,
+                             const int64_t src_stride[RF_BLOCKED_AXES], size_t bytes, int64_t o0,
+                             int64_t row, int64_t i0)
 {
     const int64_t next = i0 + TILE_IN;
     if (next >= map->layout.dim[1]) return;
