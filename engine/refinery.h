@@ -144,7 +144,7 @@ typedef struct rf_plan_info {
     const double *sigmas;             /* [steps + 1] */
 } rf_plan_info;
 
-rf_status rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
+void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out); /* RF_E_ARG */
 
 /* ---- running ------------------------------------------------------------------------------ */
@@ -201,6 +201,10 @@ void      rf_plan_get_timings(const rf_plan *plan, rf_timings *out);
  * appears under `path`. */
 rf_status rf_png_write(const char *path, const uint8_t *rgb, int width, int height,
                        const char *parameters, int overwrite, rf_error *err);
+
+/* Whether rf_png_write has a chance: the folder exists and is writable, and nothing is in the way.
+ * Creates nothing; ask before a long rendering.  RF_E_EXISTS, RF_E_CREATE, RF_E_PERMISSION. */
+rf_status rf_output_check(const char *path, int overwrite, rf_error *err);
 
 #ifdef __cplusplus
 }

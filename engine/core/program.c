@@ -1,0 +1,106 @@
+/* Storing and walking op calls; see program.h. */
+#include "engine/core/program.h"
+
+#include <stdlib.h>
+
+const char *rf_op_name(rf_op_kind kind)
+{
+    static const char *const names[RF_OP_KINDS] = {
+        "gemm",      "conv",     "attention", "groupnorm", "layernorm",
+        "embedding", "timestep", "resize",    "lincomb",   "pixels",
+    };
+    return kind < RF_OP_KINDS ? names[kind] : "unknown op";
+}
+
+rf_status rf_program_add(rf_program *program, const rf_call *call, rf_error *err)
+{
+    if (program->count == program->cap) {
+        const size_t cap = program->cap ? program->cap * 2 : 256;
+        rf_call     *grown = realloc(program->call, cap * sizeof *grown);
+        if (!grown) return rf_fail(err, RF_E_NOMEM, "program: %zu calls do not fit", cap);
+        program->call = grown;
+        program->cap = cap;
+    }
+    program->call[program->count++] = *call;
+    return RF_OK;
+}
+
+void rf_program_free(rf_program *program)
+{
+    free(program->call);
+    *program = (rf_program){0};
+}
+
+rf_status rf_call_prepare(rf_device *device, const rf_call *call, size_t *workspace_bytes,
+                          rf_error *err)
+{
+    const rf_ops *ops = device->ops;
+    rf_status     st = RF_OK;
+    *workspace_bytes = 0;
+    switch (call->kind) {
+    case RF_OP_GEMM:
+        st = ops->gemm_prepare(device->stream, &call->args.gemm, workspace_bytes);
+        break;
+    case RF_OP_CONV:
+        st = ops->conv_prepare(device->stream, &call->args.conv, workspace_bytes);
+        break;
+    case RF_OP_ATTENTION:
+        st = ops->attention_prepare(device->stream, &call->args.attention, workspace_bytes);
+        break;
+    case RF_OP_GROUPNORM:
+        st = ops->groupnorm_prepare(device->stream, &call->args.groupnorm, workspace_bytes);
+        break;
+    default: break;
+    }
+    if (st != RF_OK)
+        return rf_fail(err, st, "%s: the %s op refuses these sizes (%s)", call->label,
+                       rf_op_name(call->kind), rf_status_name(st));
+    return RF_OK;
+}
+
+void rf_call_set_workspace(rf_call *call, void *workspace)
+{
+    switch (call->kind) {
+    case RF_OP_GEMM: call->args.gemm.workspace = workspace; break;
+    case RF_OP_CONV: call->args.conv.workspace = workspace; break;
+    case RF_OP_ATTENTION: call->args.attention.workspace = workspace; break;
+    case RF_OP_GROUPNORM: call->args.groupnorm.workspace = workspace; break;
+    default: break;
+    }
+}
+
+static rf_status run_call(const rf_call *call, const rf_ops *ops, void *stream)
+{
+    switch (call->kind) {
+    case RF_OP_GEMM: return ops->gemm(stream, &call->args.gemm);
+    case RF_OP_CONV: return ops->conv(stream, &call->args.conv);
+    case RF_OP_ATTENTION: return ops->attention(stream, &call->args.attention);
+    case RF_OP_GROUPNORM: return ops->groupnorm(stream, &call->args.groupnorm);
+    case RF_OP_LAYERNORM: return ops->layernorm(stream, &call->args.layernorm);
+    case RF_OP_EMBEDDING: return ops->embedding(stream, &call->args.embedding);
+    case RF_OP_TIMESTEP: return ops->timestep(stream, &call->args.timestep);
+    case RF_OP_RESIZE: return ops->resize(stream, &call->args.resize);
+    case RF_OP_LINCOMB: return ops->lincomb(stream, &call->args.lincomb);
+    case RF_OP_PIXELS: return ops->pixels(stream, &call->args.pixels);
+    case RF_OP_KINDS: break;
+    }
+    return RF_E_BUG;
+}
+
+rf_status rf_program_run_range(const rf_program *program, size_t first, size_t last,
+                               rf_device *device, rf_error *err)
+{
+    for (size_t i = first; i < last; i++) {
+        const rf_call  *call = &program->call[i];
+        const rf_status st = run_call(call, device->ops, device->stream);
+        if (st != RF_OK)
+            return rf_fail(err, st, "%s: the %s op failed (%s)", call->label,
+                           rf_op_name(call->kind), rf_status_name(st));
+    }
+    return RF_OK;
+}
+
+rf_status rf_program_run(const rf_program *program, rf_device *device, rf_error *err)
+{
+    return rf_program_run_range(program, 0, program->count, device, err);
+}

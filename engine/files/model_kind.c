@@ -1,0 +1,168 @@
+/* Marks that tell models apart; see model_kind.h.  Most specific first: an SDXL inpainting model
+ * is also an SDXL model, and a LoRA names the layers of what it adapts. */
+#include "engine/files/model_kind.h"
+
+#include <string.h>
+
+#include "engine/core/arch.h"
+
+static const struct {
+    const char *name, *refusal;
+} kinds[RF_MODEL_KINDS] = {
+    [RF_MODEL_SDXL] = {"SDXL checkpoint", NULL},
+    [RF_MODEL_SDXL_VPRED] = {"SDXL checkpoint, v-prediction",
+                             "an SDXL v-prediction model; this version opens epsilon-prediction "
+                             "models only, a later version opens it"},
+    [RF_MODEL_SDXL_EDM] = {"SDXL checkpoint, EDM",
+                           "an SDXL model with EDM noise levels (Playground 2.5, CosXL), which "
+                           "cannot share a latent with other experts"},
+    [RF_MODEL_SDXL_REFINER] = {"SDXL refiner",
+                               "Stability's SDXL refiner (one text encoder); this version refines "
+                               "with SDXL base-type checkpoints, a later version opens it"},
+    [RF_MODEL_SDXL_INPAINT] = {"SDXL inpainting checkpoint",
+                               "an SDXL inpainting model (9 input channels), not a text-to-image "
+                               "one"},
+    [RF_MODEL_SDXL_EDIT] = {"SDXL edit checkpoint",
+                            "an SDXL edit model (8 input channels), not a text-to-image one"},
+    [RF_MODEL_SSD_1B] = {"SSD-1B checkpoint",
+                         "SSD-1B, a distilled SDXL with other depths, which is not supported"},
+    [RF_MODEL_VEGA] = {"Segmind Vega checkpoint",
+                       "Segmind Vega, a distilled SDXL with other depths, which is not supported"},
+    [RF_MODEL_SD1] = {"Stable Diffusion 1.x checkpoint",
+                      "a Stable Diffusion 1.x model, not an SDXL one"},
+    [RF_MODEL_SD2] = {"Stable Diffusion 2.x checkpoint",
+                      "a Stable Diffusion 2.x model, not an SDXL one"},
+    [RF_MODEL_SD3] = {"Stable Diffusion 3 model", "a Stable Diffusion 3 model, not an SDXL one"},
+    [RF_MODEL_FLUX] = {"Flux model", "a Flux model, not an SDXL one"},
+    [RF_MODEL_UNET] = {"UNet alone",
+                       "a UNet without text encoders; a full single-file checkpoint is needed"},
+    [RF_MODEL_UNET_FOLDER] = {"UNet of a diffusers folder",
+                              "the UNet of a diffusers folder; a full single-file checkpoint is "
+                              "needed"},
+    [RF_MODEL_VAE] = {"VAE", "a VAE alone, not a checkpoint"},
+    [RF_MODEL_TEXT_ENCODER] = {"text encoder", "a text encoder alone, not a checkpoint"},
+    [RF_MODEL_LORA] = {"LoRA", "a LoRA, which changes a checkpoint and is not one"},
+    [RF_MODEL_CONTROLNET] = {"ControlNet", "a ControlNet, not a checkpoint"},
+    [RF_MODEL_EMBEDDING] = {"textual inversion", "a textual inversion, not a checkpoint"},
+    [RF_MODEL_UNKNOWN] = {"unknown model", "no model that is known here, and no SDXL checkpoint"},
+};
+
+const char *rf_model_kind_name(rf_model_kind kind)
+{
+    return kinds[kind].name;
+}
+
+const char *rf_model_kind_refusal(rf_model_kind kind)
+{
+    return kinds[kind].refusal;
+}
+
+/* 1 if a tensor's name starts with `prefix`; names are sorted, so one search does. */
+static int any_under(const rf_tensors *list, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    size_t       low = 0, high = list->count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (strcmp(list->item[mid].name, prefix) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < list->count && strncmp(list->item[low].name, prefix, n) == 0;
+}
+
+static int has(const rf_tensors *list, const char *name)
+{
+    return rf_tensors_find(list, name) != NULL;
+}
+
+/* Dim `axis` of the tensor, or -1. */
+static int64_t dim_of(const rf_tensors *list, const char *name, int axis)
+{
+    const rf_tensor *t = rf_tensors_find(list, name);
+    return t && axis < t->ndim ? t->dim[axis] : -1;
+}
+
+static int is_lora(const rf_tensors *list)
+{
+    static const char *const marks[] = {
+        ".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".lora_A.default.weight",
+        ".hada_w1_a",        ".lokr_w1",       ".lokr_w1_a",        ".dora_scale",
+        ".oft_blocks"};
+    if (any_under(list, "lora_") || any_under(list, "lycoris_")) return 1;
+    for (size_t i = 0; i < list->count; i++) {
+        const char  *name = list->item[i].name;
+        const size_t n = strlen(name);
+        for (size_t m = 0; m < sizeof marks / sizeof *marks; m++) {
+            const size_t length = strlen(marks[m]);
+            if (n >= length && strcmp(name + n - length, marks[m]) == 0) return 1;
+        }
+    }
+    return 0;
+}
+
+/* SDXL with both text encoders: which one? */
+static rf_model_kind sdxl_kind(const rf_tensors *list)
+{
+    static const char third[] = RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.";
+    const int64_t     width = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 0);
+    const int64_t     inputs = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 1);
+    if (has(list, "edm_mean") || has(list, "edm_std") || any_under(list, "edm_vpred."))
+        return RF_MODEL_SDXL_EDM;
+    if (inputs == 9) return RF_MODEL_SDXL_INPAINT;
+    if (inputs == 8) return RF_MODEL_SDXL_EDIT;
+    if (has(list, "v_pred")) return RF_MODEL_SDXL_VPRED;
+    /* The distilled ones have SDXL's width and fewer blocks on the third level: 10, 4, 2. */
+    if (width == 320 && any_under(list, third)) {
+        if (!has(list, RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.2.norm1.weight"))
+            return RF_MODEL_VEGA;
+        if (!has(list, RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.4.norm1.weight"))
+            return RF_MODEL_SSD_1B;
+    }
+    return RF_MODEL_SDXL;
+}
+
+/* No text encoder of SDXL's: what is the UNet's? */
+static rf_model_kind unet_kind(const rf_tensors *list)
+{
+    static const char key[] =
+        RF_PREFIX_UNET "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight";
+    const int64_t context = dim_of(list, key, 1); /* 1.x and 2.x attend on the first level too */
+    if (context == 768 || any_under(list, "cond_stage_model.transformer.text_model."))
+        return RF_MODEL_SD1;
+    if (context == 1024 || any_under(list, "cond_stage_model.model.")) return RF_MODEL_SD2;
+    return RF_MODEL_UNET;
+}
+
+static rf_model_kind part_kind(const rf_tensors *list)
+{
+    if (has(list, "decoder.conv_in.weight") ||
+        has(list, "first_stage_model.decoder.conv_in.weight") ||
+        has(list, "vae.decoder.conv_in.weight"))
+        return RF_MODEL_VAE;
+    if (has(list, "input_blocks.0.0.weight")) return RF_MODEL_UNET;
+    if (any_under(list, "down_blocks.") && has(list, "conv_in.weight")) return RF_MODEL_UNET_FOLDER;
+    if (any_under(list, "text_model.") || any_under(list, "transformer.resblocks.") ||
+        any_under(list, "conditioner.embedders."))
+        return RF_MODEL_TEXT_ENCODER;
+    if (has(list, "clip_l") || has(list, "clip_g") || has(list, "emb_params") ||
+        any_under(list, "string_to_param"))
+        return RF_MODEL_EMBEDDING;
+    return RF_MODEL_UNKNOWN;
+}
+
+rf_model_kind rf_model_kind_of(const rf_tensors *list)
+{
+    if (is_lora(list)) return RF_MODEL_LORA;
+    if (any_under(list, "control_model.") || any_under(list, "controlnet_"))
+        return RF_MODEL_CONTROLNET;
+    if (any_under(list, RF_PREFIX_UNET "double_blocks.") || any_under(list, "double_blocks."))
+        return RF_MODEL_FLUX;
+    if (any_under(list, RF_PREFIX_UNET "joint_blocks.") || any_under(list, "joint_blocks."))
+        return RF_MODEL_SD3;
+    if (!any_under(list, RF_PREFIX_UNET)) return part_kind(list);
+    if (has(list, RF_PREFIX_CLIP_G "ln_final.weight")) return sdxl_kind(list);
+    if (has(list, "conditioner.embedders.0.model.ln_final.weight")) return RF_MODEL_SDXL_REFINER;
+    return unet_kind(list);
+}

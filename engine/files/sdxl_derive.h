@@ -1,0 +1,14 @@
+/* The sizes of an SDXL checkpoint's networks, read off its tensors. */
+#ifndef RF_SDXL_DERIVE_H
+#define RF_SDXL_DERIVE_H
+
+#include "engine/core/arch.h"
+#include "engine/core/tensors.h"
+#include "kernels/status.h"
+
+/* Looks at as few tensors as name every size, and checks that the sizes are sane and fit
+ * together; whether all other tensors agree with them is for rf_checkpoint_check to say.
+ * RF_E_MODEL naming the tensor. */
+rf_status rf_sdxl_derive(rf_sdxl_arch *out, const rf_tensors *list, rf_error *err);
+
+#endif

@@ -1,0 +1,22 @@
+/* The two text encoders as one forward function: CLIP-L in Hugging Face's spelling, bigG in
+ * OpenCLIP's (Radford et al. 2021; SDXL reads both at the penultimate layer, without the final
+ * norm). */
+#ifndef RF_CLIP_H
+#define RF_CLIP_H
+
+#include "engine/core/arch.h"
+#include "engine/core/recorder.h"
+
+typedef struct rf_clip_args {
+    const rf_clip_arch *arch;
+    const int32_t      *id;     /* [chunks, 77], read when the program runs */
+    void               *hidden; /* [chunks, 77, width]: input of the last layer */
+    /* [77, projection], or NULL: every position of the first chunk through the last layer, the
+     * final norm and the projection.  The pooled vector is the row of the first end token. */
+    void *pooled;
+    int   chunks;
+} rf_clip_args;
+
+rf_forward_fn rf_clip_forward; /* arg: rf_clip_args */
+
+#endif

@@ -1,0 +1,195 @@
+/* Decoding latents; see vae.h.  At 1024x1024 the top maps are half a gigabyte, so every ResBlock
+ * normalises in place and at most three maps live at once. */
+#include "engine/model/vae.h"
+
+#include <math.h>
+
+typedef struct map {
+    void *p;
+    int   h, w, c;
+} map;
+
+typedef struct decoder {
+    rf_recorder              *r;
+    const rf_vae_decode_args *a;
+} decoder;
+
+static const float epsilon = 1e-6f;
+
+static map new_map(decoder *d, int h, int w, int c)
+{
+    const size_t elems = (size_t)d->a->n * (size_t)h * (size_t)w * (size_t)c;
+    return (map){.p = rf_take(d->r, elems), .h = h, .w = w, .c = c};
+}
+
+static void norm(decoder *d, void *y, map x, int silu, const char *name)
+{
+    rf_do_groupnorm(d->r,
+                    (rf_groupnorm_args){.y = y,
+                                        .x = x.p,
+                                        .n = d->a->n,
+                                        .hw = x.h * x.w,
+                                        .c = x.c,
+                                        .groups = d->a->arch->groups,
+                                        .eps = epsilon,
+                                        .silu = silu},
+                    name);
+}
+
+static void conv(decoder *d, map y, map x, rf_conv_kind kind, const void *residual,
+                 const char *name)
+{
+    rf_do_conv(d->r,
+               (rf_conv_args){.y = y.p,
+                              .x = x.p,
+                              .residual = residual,
+                              .n = d->a->n,
+                              .h = x.h,
+                              .w = x.w,
+                              .cin = x.c,
+                              .cout = y.c,
+                              .kind = kind},
+               name);
+}
+
+static void linear(decoder *d, map y, map x, const void *residual, const char *name)
+{
+    rf_do_linear(
+        d->r,
+        (rf_gemm_args){
+            .y = y.p, .x = x.p, .residual = residual, .m = d->a->n * x.h * x.w, .n = y.c, .k = x.c},
+        name);
+}
+
+/* Same width: h = conv1(norm(x)); x += conv2(norm(h)).  x stays, its buffer holds the result. */
+static map res_same(decoder *d, map x)
+{
+    const map normed = new_map(d, x.h, x.w, x.c);
+    norm(d, normed.p, x, 1, "norm1");
+    const map h = new_map(d, x.h, x.w, x.c);
+    conv(d, h, normed, RF_CONV_SAME, NULL, "conv1");
+    rf_give(d->r, normed.p);
+    norm(d, h.p, h, 1, "norm2");
+    conv(d, x, h, RF_CONV_SAME, x.p, "conv2");
+    rf_give(d->r, h.p);
+    return x;
+}
+
+/* Other width: the shortcut is taken first, then x is normalised in place. */
+static map res_change(decoder *d, map x, int cout)
+{
+    const map y = new_map(d, x.h, x.w, cout);
+    linear(d, y, x, NULL, "nin_shortcut");
+    norm(d, x.p, x, 1, "norm1");
+    const map h = new_map(d, x.h, x.w, cout);
+    conv(d, h, x, RF_CONV_SAME, NULL, "conv1");
+    rf_give(d->r, x.p);
+    norm(d, h.p, h, 1, "norm2");
+    conv(d, y, h, RF_CONV_SAME, y.p, "conv2");
+    rf_give(d->r, h.p);
+    return y;
+}
+
+static map res_block(decoder *d, map x, int cout, const char *scope, int index)
+{
+    const size_t mark = rf_enter(d->r, "%s%d", scope, index);
+    const map    y = cout == x.c ? res_same(d, x) : res_change(d, x, cout);
+    rf_leave(d->r, mark);
+    return y;
+}
+
+/* One head over all pixels, as wide as the map. */
+static void self_attention(decoder *d, map x)
+{
+    rf_recorder *r = d->r;
+    const int    c = x.c, hw = x.h * x.w, m = d->a->n * hw;
+    const size_t mark = rf_enter(r, "attn_1"), bytes = rf_dtype_bytes(r->dtype);
+    const map    t = new_map(d, x.h, x.w, c);
+    char        *qkv = rf_take(r, (size_t)m * 3 * (size_t)c);
+
+    norm(d, t.p, x, 0, "norm");
+    rf_do_gemm(r, (rf_gemm_args){.y = qkv, .x = t.p, .m = m, .n = 3 * c, .k = c},
+               &(rf_gemm_layer){.weight = {"q.weight", "k.weight", "v.weight"},
+                                .bias = {"q.bias", "k.bias", "v.bias"}});
+    rf_do_attention(r,
+                    (rf_attention_args){.o = t.p,
+                                        .q = qkv,
+                                        .k = qkv + (size_t)c * bytes,
+                                        .v = qkv + 2 * (size_t)c * bytes,
+                                        .n = d->a->n,
+                                        .sq = hw,
+                                        .skv = hw,
+                                        .heads = 1,
+                                        .d = c,
+                                        .q_stride = 3 * c,
+                                        .kv_stride = 3 * c,
+                                        .o_stride = c,
+                                        .scale = (float)(1.0 / sqrt((double)c))},
+                    "attention");
+    rf_give(r, qkv);
+    linear(d, x, t, x.p, "proj_out");
+    rf_give(r, t.p);
+    rf_leave(r, mark);
+}
+
+/* Latent to the decoder's input: unscale, then the 1x1 that follows quantisation in training. */
+static map enter_latent(decoder *d)
+{
+    const rf_vae_decode_args *a = d->a;
+    const int                 z = a->arch->z;
+    const map                 raw = new_map(d, a->h, a->w, z), x = new_map(d, a->h, a->w, z);
+    rf_do_lincomb(d->r,
+                  (rf_lincomb_args){.y = raw.p,
+                                    .x = {a->latent},
+                                    .coef = a->unscale,
+                                    .xdtype = {RF_F32},
+                                    .n = a->n,
+                                    .e = a->h * a->w * z,
+                                    .terms = 1,
+                                    .ydtype = d->r->dtype},
+                  "unscale");
+    linear(d, x, raw, NULL, "post_quant_conv");
+    rf_give(d->r, raw.p);
+    return x;
+}
+
+void rf_vae_decode(rf_recorder *r, const void *arg)
+{
+    const rf_vae_decode_args *a = arg;
+    const rf_vae_arch        *arch = a->arch;
+    decoder                   d = {.r = r, .a = a};
+    const map                 z = enter_latent(&d);
+    const size_t              mark = rf_enter(r, "decoder");
+
+    map x = new_map(&d, a->h, a->w, arch->width * arch->mult[arch->levels - 1]);
+    conv(&d, x, z, RF_CONV_SAME, NULL, "conv_in");
+    rf_give(r, z.p);
+    const size_t middle = rf_enter(r, "mid");
+    x = res_block(&d, x, x.c, "block_", 1);
+    self_attention(&d, x);
+    x = res_block(&d, x, x.c, "block_", 2);
+    rf_leave(r, middle);
+
+    for (int level = arch->levels - 1; level >= 0; level--) {
+        const size_t up = rf_enter(r, "up.%d", level);
+        for (int i = 0; i <= arch->blocks; i++)
+            x = res_block(&d, x, arch->width * arch->mult[level], "block.", i);
+        if (level > 0) {
+            const map y = new_map(&d, x.h * 2, x.w * 2, x.c);
+            conv(&d, y, x, RF_CONV_UP2, NULL, "upsample.conv");
+            rf_give(r, x.p);
+            x = y;
+        }
+        rf_leave(r, up);
+    }
+    norm(&d, x.p, x, 1, "norm_out");
+    const map rgb = new_map(&d, x.h, x.w, 3);
+    conv(&d, rgb, x, RF_CONV_SAME, NULL, "conv_out");
+    rf_give(r, x.p);
+    rf_do_pixels(
+        r,
+        (rf_pixels_args){.y = a->pixels, .x = rgb.p, .stats = a->stats, .n = a->n, .hw = x.h * x.w},
+        "pixels");
+    rf_give(r, rgb.p);
+    rf_leave(r, mark);
+}

@@ -1,0 +1,109 @@
+/* Engines: a device, a tokenizer, the noise table; see refinery.h. */
+#include "engine/relay/engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/host.h"
+
+const char *rf_version(void)
+{
+    return RF_VERSION;
+}
+
+static rf_status pick_dtype(rf_dtype *out, const char *name, rf_error *err)
+{
+    if (!name || strcmp(name, "auto") == 0)
+        *out = rf_host_native_dtype();
+    else if (strcmp(name, "bf16") == 0)
+        *out = RF_BF16;
+    else if (strcmp(name, "f32") == 0)
+        *out = RF_F32;
+    else
+        return rf_fail(err, RF_E_ARG, "dtype is \"%s\"; it can be auto, bf16 or f32", name);
+    return RF_OK;
+}
+
+static rf_status pick_level(rf_level *out, const char *name, rf_error *err)
+{
+    *out = RF_LEVEL_CPU;
+    if (!name || strcmp(name, "cpu") == 0) return RF_OK;
+    if (strcmp(name, "ref") != 0)
+        return rf_fail(err, RF_E_ARG, "level is \"%s\"; it can be cpu or ref", name);
+    *out = RF_LEVEL_REF;
+    return RF_OK;
+}
+
+rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err)
+{
+    const rf_options defaults = {0};
+    const rf_options o = options ? *options : defaults;
+    rf_status        st = RF_OK;
+    rf_level         level = RF_LEVEL_CPU;
+    rf_engine       *e = NULL;
+    *out = NULL;
+
+    if (o.device && strcmp(o.device, "auto") != 0 && strcmp(o.device, "cpu") != 0)
+        return rf_fail(err, strncmp(o.device, "cuda", 4) == 0 ? RF_E_DEVICE : RF_E_ARG,
+                       "device is \"%s\"; this build of refinery has the CPU engine alone (cpu)",
+                       o.device);
+    if (o.threads < 0 || o.threads > 1024)
+        return rf_fail(err, RF_E_ARG, "threads is %d; it can be 0 (one per core) to 1024",
+                       o.threads);
+    e = calloc(1, sizeof *e);
+    if (!e) return rf_fail(err, RF_E_NOMEM, "engine: out of memory");
+    e->warn = o.warn;
+    e->user = o.user;
+    RF_TRY(pick_dtype(&e->dtype, o.dtype, err));
+    RF_TRY(pick_level(&level, o.level, err));
+    RF_TRY(rf_device_open_host(&e->device, o.threads, level, err));
+    RF_TRY(rf_tokenizer_create(&e->tokenizer, err));
+    rf_sigma_table_init(&e->table);
+    if (o.hash_cache) {
+        e->hash_cache = strdup(o.hash_cache);
+        if (!e->hash_cache) {
+            st = rf_fail(err, RF_E_NOMEM, "engine: out of memory");
+            goto done;
+        }
+    }
+    snprintf(e->description, sizeof e->description, "cpu: %s, %d thread%s%s", rf_host_cpu_name(),
+             rf_device_threads(&e->device), rf_device_threads(&e->device) == 1 ? "" : "s",
+             level == RF_LEVEL_REF ? ", reference kernels" : "");
+    *out = e;
+    e = NULL;
+done:
+    rf_engine_destroy(e);
+    return st;
+}
+
+void rf_engine_destroy(rf_engine *engine)
+{
+    if (!engine) return;
+    rf_tokenizer_destroy(engine->tokenizer);
+    rf_device_close(&engine->device);
+    free(engine->hash_cache);
+    free(engine);
+}
+
+const char *rf_engine_device(const rf_engine *engine)
+{
+    return engine->description;
+}
+
+const char *rf_engine_dtype(const rf_engine *engine)
+{
+    return rf_dtype_name(engine->dtype);
+}
+
+void rf_warn(const rf_engine *engine, const char *format, ...)
+{
+    if (!engine->warn) return;
+    char    message[RF_ERROR_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    engine->warn(engine->user, message);
+}

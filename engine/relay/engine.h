@@ -1,0 +1,58 @@
+/* Inside of an engine and of an expert; the public side is refinery.h. */
+#ifndef RF_RELAY_ENGINE_H
+#define RF_RELAY_ENGINE_H
+
+#include "engine/core/arch.h"
+#include "engine/core/device.h"
+#include "engine/files/checkpoint.h"
+#include "engine/files/safetensors.h"
+#include "engine/model/unet.h"
+#include "engine/refinery.h"
+#include "engine/relay/file_hash.h"
+#include "engine/sample/schedule.h"
+#include "engine/text/tokenize.h"
+
+struct rf_engine {
+    rf_device      device;
+    rf_dtype       dtype;
+    char           description[160];
+    char          *hash_cache; /* or NULL */
+    rf_tokenizer  *tokenizer;
+    rf_sigma_table table; /* SDXL's noise levels */
+    void (*warn)(void *user, const char *message);
+    void *user;
+};
+
+/* One sentence for the user, through the engine's callback. */
+void rf_warn(const rf_engine *engine, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The networks of an expert, in the order in which a run needs them. */
+typedef enum rf_network {
+    RF_NET_CLIP_L,
+    RF_NET_CLIP_G,
+    RF_NET_UNET,
+    RF_NET_VAE,
+    RF_NETWORKS,
+} rf_network;
+
+struct rf_expert {
+    rf_engine       *engine;
+    char            *path, *name;
+    rf_safetensors  *file;
+    rf_sdxl_arch     arch;
+    rf_unet_list     blocks;
+    rf_unet_sections unet;             /* where the UNet's three functions' weights begin */
+    rf_weights   weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
+    rf_file_hash hash;
+};
+
+/* Lists the weights of a network, checking them against the file, unless that was done before. */
+rf_status rf_expert_list(rf_expert *expert, rf_network network, rf_error *err);
+
+/* Loads a listed network unless it is loaded.  `staging` as in rf_weights_load. */
+rf_status rf_expert_load(rf_expert *expert, rf_network network, void *staging,
+                         const rf_load_progress *progress, rf_error *err);
+void      rf_expert_unload(rf_expert *expert, rf_network network);
+
+#endif

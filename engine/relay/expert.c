@@ -1,0 +1,151 @@
+/* Experts: an opened checkpoint and the packed weights of its networks; see refinery.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/model/clip.h"
+#include "engine/model/vae.h"
+#include "engine/relay/engine.h"
+
+enum { SIZE_NUMBERS = 6 }; /* original h, w; crop top, left; target h, w */
+
+/* What the layout check cannot know: that the networks fit together. */
+static rf_status check_fit(const rf_expert *e, rf_error *err)
+{
+    const rf_sdxl_arch *a = &e->arch;
+    if (a->unet.context != a->clip_l.width + a->clip_g.width)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: the UNet takes text of width %d, its text encoders give %d + %d",
+                       e->path, a->unet.context, a->clip_l.width, a->clip_g.width);
+    if (a->unet.vector != a->clip_g.projection + SIZE_NUMBERS * 256)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: the UNet takes a vector of width %d, expected %d + 6 * 256", e->path,
+                       a->unet.vector, a->clip_g.projection);
+    return RF_OK;
+}
+
+static char *stem_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    const char *dot = strrchr(base, '.');
+    return strndup(base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
+}
+
+rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
+{
+    rf_status     st = RF_OK;
+    rf_expert    *e = NULL;
+    rf_checkpoint checkpoint;
+    *out = NULL;
+
+    e = calloc(1, sizeof *e);
+    if (!e) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
+    e->engine = engine;
+    e->path = strdup(path);
+    e->name = stem_of(path);
+    if (!e->path || !e->name) {
+        st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
+        goto done;
+    }
+    e->hash.path = e->path;
+    e->hash.cache = engine->hash_cache;
+    RF_TRY(rf_safetensors_open(&e->file, path, err));
+    RF_TRY(rf_checkpoint_check(&checkpoint, rf_safetensors_list(e->file), err));
+    e->arch = checkpoint.arch;
+    RF_TRY(check_fit(e, err));
+    if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0) {
+        st = rf_fail(err, RF_E_MODEL, "%s: the UNet has more blocks than refinery supports", path);
+        goto done;
+    }
+    if (checkpoint.unknown_count)
+        rf_warn(engine,
+                "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
+                path, checkpoint.unknown_count, checkpoint.unknown[0]);
+    *out = e;
+    e = NULL;
+done:
+    rf_expert_close(e);
+    return st;
+}
+
+void rf_expert_close(rf_expert *expert)
+{
+    if (!expert) return;
+    rf_file_hash_stop(&expert->hash);
+    for (int i = 0; i < RF_NETWORKS; i++)
+        rf_weights_free(&expert->weights[i], &expert->engine->device);
+    rf_safetensors_close(expert->file);
+    free(expert->path);
+    free(expert->name);
+    free(expert);
+}
+
+const char *rf_expert_name(const rf_expert *expert)
+{
+    return expert->name;
+}
+
+const char *rf_expert_path(const rf_expert *expert)
+{
+    return expert->path;
+}
+
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err)
+{
+    const rf_status st = rf_file_hash_wait(&expert->hash, err);
+    if (st == RF_OK) memcpy(hex, expert->hash.hex, sizeof expert->hash.hex);
+    return st;
+}
+
+static rf_status list_clip(rf_expert *e, rf_weights *w, const rf_clip_arch *arch, rf_error *err)
+{
+    const rf_clip_args args = {.arch = arch, .chunks = 1};
+    return rf_record_list(&e->engine->device, w, rf_clip_forward, &args, err);
+}
+
+static rf_status list_vae(rf_expert *e, rf_weights *w, rf_error *err)
+{
+    if (!e->arch.has_vae)
+        return rf_fail(err, RF_E_MODEL, "%s has no VAE; name a file that has one with --vae",
+                       e->path);
+    const rf_vae_decode_args args = {.arch = &e->arch.vae, .n = 1, .h = 8, .w = 8};
+    return rf_record_list(&e->engine->device, w, rf_vae_decode, &args, err);
+}
+
+rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
+{
+    static const char *const prefix[RF_NETWORKS] = {
+        [RF_NET_CLIP_L] = RF_PREFIX_CLIP_L,
+        [RF_NET_CLIP_G] = RF_PREFIX_CLIP_G,
+        [RF_NET_UNET] = RF_PREFIX_UNET,
+        [RF_NET_VAE] = RF_PREFIX_VAE,
+    };
+    rf_weights *w = &e->weights[network];
+    if (w->count) return RF_OK;
+    *w = (rf_weights){
+        .file = rf_safetensors_list(e->file), .prefix = prefix[network], .dtype = e->engine->dtype};
+    rf_status st = RF_E_BUG;
+    switch (network) {
+    case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;
+    case RF_NET_CLIP_G: st = list_clip(e, w, &e->arch.clip_g, err); break;
+    case RF_NET_VAE: st = list_vae(e, w, err); break;
+    case RF_NET_UNET:
+        st = rf_unet_list_weights(&e->engine->device, w, &e->arch.unet, &e->blocks, &e->unet, err);
+        break;
+    case RF_NETWORKS: break;
+    }
+    if (st != RF_OK) rf_weights_free(w, &e->engine->device);
+    return st;
+}
+
+rf_status rf_expert_load(rf_expert *e, rf_network network, void *staging,
+                         const rf_load_progress *progress, rf_error *err)
+{
+    if (e->weights[network].base) return RF_OK;
+    return rf_weights_load(&e->weights[network], &e->engine->device, staging, progress, err);
+}
+
+void rf_expert_unload(rf_expert *e, rf_network network)
+{
+    rf_weights_unload(&e->weights[network], &e->engine->device);
+}

@@ -1,0 +1,28 @@
+/* A checkpoint's SHA-256, computed on a thread of its own while the picture is being made. */
+#ifndef RF_FILE_HASH_H
+#define RF_FILE_HASH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/files/hash.h"
+#include "kernels/status.h"
+
+typedef struct rf_file_hash {
+    const char *path, *cache; /* not owned; cache may be NULL */
+    char        hex[RF_SHA256_HEX];
+    rf_status   st;
+    rf_error    error;
+    int         known;   /* hex (or st and error) are final */
+    int         running; /* a thread must be joined */
+    atomic_int  cancel;
+    pthread_t   thread;
+} rf_file_hash;
+
+/* Starts computing unless it is known or running; without a thread, wait computes it. */
+void rf_file_hash_start(rf_file_hash *hash);
+/* Waits, and returns what came out; hash->hex is valid after RF_OK. */
+rf_status rf_file_hash_wait(rf_file_hash *hash, rf_error *err);
+void      rf_file_hash_stop(rf_file_hash *hash); /* cancels and joins */
+
+#endif

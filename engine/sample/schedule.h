@@ -1,0 +1,53 @@
+/* Noise levels: the table a model was trained on, and the schedules that pick steps from it.
+ *
+ * sigma is the standard deviation of the noise in x = x0 + sigma * noise (Karras et al. 2022, with
+ * s(t) = 1); t is the (fractional) index of the training step.  Everything is evaluated in f64 from
+ * a table rounded to f32, and a schedule's values are rounded to f32 once: A1111 holds both as f32,
+ * and evaluates in f32, so its values differ from these by a few units in the last place. */
+#ifndef RF_SCHEDULE_H
+#define RF_SCHEDULE_H
+
+#include "engine/sample/names.h"
+#include "kernels/status.h"
+
+enum { RF_TRAIN_STEPS = 1000, RF_STEPS_MAX = 10000 };
+
+/* SDXL's table: betas = linspace(sqrt 0.00085, sqrt 0.012, 1000)^2, alphas_cumprod in f64 then f32,
+ * sigma = sqrt((1 - a) / a) in f32 (generative-models, LegacyDDPMDiscretization). */
+typedef struct rf_sigma_table {
+    double sigma[RF_TRAIN_STEPS]; /* ascending: 0.029167533 .. 14.614642 */
+    double log_sigma[RF_TRAIN_STEPS];
+} rf_sigma_table;
+
+void rf_sigma_table_init(rf_sigma_table *table);
+
+/* Piecewise linear in ln sigma, each the inverse of the other, clamped to the table's ends
+ * (k-diffusion, DiscreteSchedule).  sigma > 0. */
+double rf_t_from_sigma(const rf_sigma_table *table, double sigma);
+double rf_sigma_from_t(const rf_sigma_table *table, double t);
+
+/* The value a UNet is given for `sigma`: t rounded to f16, because A1111 casts it so before the
+ * sinusoidal embedding (700.26 becomes 700.5; units of 0.5 from 512 on, 0.25 from 256 on, ...).
+ * Where t lies halfway between two f16, rounding errors choose, here and there. */
+float rf_timestep_for_sigma(const rf_sigma_table *table, double sigma);
+
+/* A schedule: writes sigma[0 .. steps-1], descending, in f64. */
+typedef void rf_schedule_fn(const rf_sigma_table *table, int steps, double *sigma);
+
+typedef struct rf_schedule {
+    rf_name         id;   /* "Karras", "Uniform", "Normal" */
+    rf_schedule_fn *fill; /* NULL only in the row "Automatic", which rf_schedule_find resolves */
+} rf_schedule;
+
+/* The schedule of that name, case ignored; "Automatic" is the schedule named `automatic` (a
+ * sampler's own, sampler.h).  RF_E_ARG with a suggestion and the list of names. */
+rf_status rf_schedule_find(const rf_schedule **out, const char *name, const char *automatic,
+                           rf_error *err);
+
+/* sigma[0 .. steps]: strictly descending f32 values, the last one 0.  steps 1 gives the largest
+ * sigma, then 0, for every schedule (A1111's ramps of one value are their first value).
+ * RF_E_ARG unless steps is 1 .. RF_STEPS_MAX. */
+rf_status rf_schedule_sigmas(const rf_schedule *schedule, const rf_sigma_table *table, int steps,
+                             double *sigma, rf_error *err);
+
+#endif

@@ -1,0 +1,437 @@
+/* oneDNN behind one file.
+ *
+ * Written for the C API of 2.6 (Debian 12); what 3.x spells differently is confined to the first
+ * section.  Threads: oneDNN reads OpenMP's thread count both when it compiles and when it runs, so
+ * both happen between borrow_threads and return_threads. */
+#include "kernels/onednn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <dnnl.h>
+#include <omp.h>
+
+#if DNNL_VERSION_MAJOR != 2
+#error "onednn.c is written for oneDNN 2.x: port its first section to this version"
+#endif
+
+enum {
+    CANONICAL_ROWS = 1024, /* the middle of the UNet */
+    CANONICAL_SIZE = 64,
+    BUCKETS = 256,
+    ARGS = 6,
+};
+
+/* ---- what differs between versions ------------------------------------------------------------
+ */
+
+static dnnl_data_type_t data_type(int type)
+{
+    return type == RF_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+/* Axis of ours (out, in, ky, kx) that is axis `a` of oneDNN's weights: [k, n] or [n, k, ky, kx]. */
+static int own_axis(const rf_dnn_spec *s, int64_t a)
+{
+    return s->conv ? (int)a : 1 - (int)a;
+}
+
+static int blocked_from_md(const rf_dnn_spec *s, const dnnl_memory_desc_t *md, rf_blocked *out)
+{
+    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
+    if (md->format_kind != dnnl_blocked || b->inner_nblks > RF_BLOCKED_INNER ||
+        md->extra.flags != dnnl_memory_extra_flag_none || md->offset0 != 0)
+        return 0;
+
+    *out = (rf_blocked){.dim = {1, 1, 1, 1}, .inners = b->inner_nblks};
+    for (int a = 0; a < md->ndims; a++) {
+        out->dim[own_axis(s, a)] = md->dims[a];
+        out->stride[own_axis(s, a)] = b->strides[a];
+    }
+    for (int j = 0; j < b->inner_nblks; j++) {
+        out->inner_axis[j] = own_axis(s, b->inner_idxs[j]);
+        out->inner_size[j] = b->inner_blks[j];
+    }
+    out->elems = (int64_t)(dnnl_memory_desc_get_size(md) / dnnl_data_type_size(md->data_type));
+    return 1;
+}
+
+static dnnl_status_t product_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
+                                const dnnl_memory_desc_t *weights, const_dnnl_primitive_attr_t attr,
+                                dnnl_engine_t engine)
+{
+    const dnnl_dims_t   x_dims = {s->m, s->k}, w_dims = {s->k, s->n};
+    const dnnl_dims_t   y_dims = {s->m, s->n}, bias_dims = {1, s->n};
+    dnnl_memory_desc_t  x, w, y, bias;
+    dnnl_matmul_desc_t  d;
+    const dnnl_status_t st[] = {
+        dnnl_memory_desc_init_by_tag(&x, 2, x_dims, data_type(s->x_type), dnnl_ab),
+        dnnl_memory_desc_init_by_tag(&w, 2, w_dims, data_type(s->x_type), dnnl_format_tag_any),
+        dnnl_memory_desc_init_by_tag(&y, 2, y_dims, data_type(s->y_type), dnnl_ab),
+        dnnl_memory_desc_init_by_tag(&bias, 2, bias_dims, dnnl_f32, dnnl_ab),
+        dnnl_matmul_desc_init(&d, &x, weights ? weights : &w, &bias, &y),
+    };
+    for (size_t i = 0; i < sizeof st / sizeof *st; i++)
+        if (st[i] != dnnl_success) return st[i];
+    return dnnl_primitive_desc_create(out, &d, attr, engine, NULL);
+}
+
+static dnnl_status_t conv_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
+                             const dnnl_memory_desc_t *weights, const_dnnl_primitive_attr_t attr,
+                             dnnl_engine_t engine)
+{
+    const dnnl_dims_t       x_dims = {1, s->k, s->h, s->w}, w_dims = {s->n, s->k, 3, 3};
+    const dnnl_dims_t       y_dims = {1, s->n, s->ho, s->wo}, bias_dims = {s->n};
+    const dnnl_dims_t       strides = {s->stride, s->stride}, before = {s->top, s->left};
+    const dnnl_dims_t       after = {(s->ho - 1) * s->stride + 3 - s->h - s->top,
+                                     (s->wo - 1) * s->stride + 3 - s->w - s->left};
+    dnnl_memory_desc_t      x, w, y, bias;
+    dnnl_convolution_desc_t d;
+    const dnnl_status_t     st[] = {
+            dnnl_memory_desc_init_by_tag(&x, 4, x_dims, data_type(s->x_type), dnnl_nhwc),
+            dnnl_memory_desc_init_by_tag(&w, 4, w_dims, data_type(s->x_type), dnnl_format_tag_any),
+            dnnl_memory_desc_init_by_tag(&y, 4, y_dims, data_type(s->y_type), dnnl_nhwc),
+            dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a),
+            dnnl_convolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_convolution_direct, &x,
+                                           weights ? weights : &w, &bias, &y, strides, before,
+                                               after),
+    };
+    for (size_t i = 0; i < sizeof st / sizeof *st; i++)
+        if (st[i] != dnnl_success) return st[i];
+    return dnnl_primitive_desc_create(out, &d, attr, engine, NULL);
+}
+
+static dnnl_status_t append_accumulate(dnnl_post_ops_t ops)
+{
+    return dnnl_post_ops_append_sum(ops, 1.0f);
+}
+
+static const dnnl_memory_desc_t *md_of(const_dnnl_primitive_desc_t pd, dnnl_query_t what)
+{
+    return dnnl_primitive_desc_query_md(pd, what, 0);
+}
+
+/* ---- the same in every version ----------------------------------------------------------------
+ */
+
+struct rf_dnn_op {
+    rf_dnn_spec      spec;
+    dnnl_primitive_t primitive;
+    dnnl_exec_arg_t  arg[ARGS]; /* x, w, bias, y, scratch */
+    int              args;
+    rf_blocked_map   packed, wanted;
+    size_t           scratch_bytes;
+    rf_dnn_op       *next; /* in the bucket */
+};
+
+struct rf_dnn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    int           threads;
+    size_t        count;
+    rf_dnn_op    *bucket[BUCKETS];
+};
+
+static rf_status fail(rf_error *err, const char *what, dnnl_status_t status)
+{
+    if (status == dnnl_out_of_memory)
+        return rf_fail(err, RF_E_NOMEM, "oneDNN: no memory: %s", what);
+    return rf_fail(err, RF_E_DEVICE, "oneDNN: %s failed with status %d", what, (int)status);
+}
+
+/* Sets OpenMP's thread count for this thread's next parallel regions; returns the old one. */
+static int borrow_threads(const rf_dnn *dnn)
+{
+    const int old = omp_get_max_threads();
+    omp_set_num_threads(dnn->threads);
+    return old;
+}
+
+static void return_threads(int old)
+{
+    omp_set_num_threads(old);
+}
+
+rf_status rf_dnn_create(rf_dnn **out, int threads, rf_error *err)
+{
+    rf_status     st = RF_OK;
+    dnnl_status_t status;
+    rf_dnn       *dnn = NULL;
+    *out = NULL;
+
+    dnn = calloc(1, sizeof *dnn);
+    if (!dnn) {
+        st = rf_fail(err, RF_E_NOMEM, "oneDNN: %zu bytes", sizeof *dnn);
+        goto done;
+    }
+    dnn->threads = threads;
+    status = dnnl_engine_create(&dnn->engine, dnnl_cpu, 0);
+    if (status != dnnl_success) {
+        st = fail(err, "creating the engine", status);
+        goto done;
+    }
+    status = dnnl_stream_create(&dnn->stream, dnn->engine, dnnl_stream_default_flags);
+    if (status != dnnl_success) {
+        st = fail(err, "creating the stream", status);
+        goto done;
+    }
+    *out = dnn;
+    dnn = NULL;
+done:
+    rf_dnn_destroy(dnn);
+    return st;
+}
+
+static void op_destroy(rf_dnn_op *op)
+{
+    if (!op) return;
+    for (int i = 0; i < op->args; i++) dnnl_memory_destroy(op->arg[i].memory);
+    if (op->primitive) dnnl_primitive_destroy(op->primitive);
+    rf_blocked_map_clear(&op->packed);
+    rf_blocked_map_clear(&op->wanted);
+    free(op);
+}
+
+void rf_dnn_destroy(rf_dnn *dnn)
+{
+    if (!dnn) return;
+    for (int b = 0; b < BUCKETS; b++)
+        while (dnn->bucket[b]) {
+            rf_dnn_op *op = dnn->bucket[b];
+            dnn->bucket[b] = op->next;
+            op_destroy(op);
+        }
+    if (dnn->stream) dnnl_stream_destroy(dnn->stream);
+    if (dnn->engine) dnnl_engine_destroy(dnn->engine);
+    free(dnn);
+}
+
+size_t rf_dnn_count(const rf_dnn *dnn)
+{
+    return dnn->count;
+}
+
+static dnnl_status_t pd_create(dnnl_primitive_desc_t *out, const rf_dnn *dnn, const rf_dnn_spec *s,
+                               const dnnl_memory_desc_t *weights)
+{
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t       ops = NULL;
+    dnnl_status_t         status = dnnl_primitive_attr_create(&attr);
+    *out = NULL;
+
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success) status = dnnl_post_ops_create(&ops);
+    if (status == dnnl_success && s->accumulate) status = append_accumulate(ops);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (status == dnnl_success)
+        status = (s->conv ? conv_pd : product_pd)(out, s, weights, attr, dnn->engine);
+
+    if (ops) dnnl_post_ops_destroy(ops);
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+/* The call whose choice of layout holds for every call with these weights. */
+static rf_dnn_spec canonical(const rf_dnn_spec *s)
+{
+    rf_dnn_spec c = {.conv = s->conv, .n = s->n, .k = s->k, .x_type = s->x_type};
+    c.y_type = s->x_type;
+    if (s->conv) {
+        c.stride = 1;
+        c.top = c.left = 1;
+        c.h = c.w = c.ho = c.wo = CANONICAL_SIZE;
+    } else {
+        c.m = CANONICAL_ROWS;
+    }
+    return c;
+}
+
+static const char *pd_name(const_dnnl_primitive_desc_t pd)
+{
+    const char *name = "";
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    return name;
+}
+
+/* The descriptor for `s`: with the canonical weights layout if that costs no better kernel, else
+ * with the one oneDNN likes best for this size. */
+static rf_status choose_pd(const rf_dnn *dnn, const rf_dnn_spec *s, dnnl_primitive_desc_t *out,
+                           rf_blocked *packed, rf_blocked *wanted)
+{
+    const rf_dnn_spec     c = canonical(s);
+    dnnl_primitive_desc_t model = NULL, free_choice = NULL, forced = NULL;
+    rf_status             st = RF_E_DEVICE;
+    *out = NULL;
+
+    if (pd_create(&model, dnn, &c, NULL) != dnnl_success) goto done;
+    if (!blocked_from_md(&c, md_of(model, dnnl_query_weights_md), packed)) goto done;
+    if (pd_create(&free_choice, dnn, s, NULL) != dnnl_success) goto done;
+    if (!blocked_from_md(s, md_of(free_choice, dnnl_query_weights_md), wanted)) goto done;
+
+    if (memcmp(packed, wanted, sizeof *packed) != 0 &&
+        pd_create(&forced, dnn, s, md_of(model, dnnl_query_weights_md)) == dnnl_success &&
+        strcmp(pd_name(forced), pd_name(free_choice)) == 0) {
+        *wanted = *packed;
+        *out = forced;
+        forced = NULL;
+    } else {
+        *out = free_choice;
+        free_choice = NULL;
+    }
+    st = RF_OK;
+done:
+    if (forced) dnnl_primitive_desc_destroy(forced);
+    if (free_choice) dnnl_primitive_desc_destroy(free_choice);
+    if (model) dnnl_primitive_desc_destroy(model);
+    return st;
+}
+
+rf_status rf_dnn_weight_layout(rf_dnn *dnn, const rf_dnn_spec *spec, rf_blocked *out)
+{
+    const int             old = borrow_threads(dnn);
+    const rf_dnn_spec     c = canonical(spec);
+    dnnl_primitive_desc_t pd = NULL;
+    rf_status             st = RF_E_DEVICE;
+
+    if (pd_create(&pd, dnn, &c, NULL) == dnnl_success &&
+        blocked_from_md(&c, md_of(pd, dnnl_query_weights_md), out))
+        st = RF_OK;
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    return_threads(old);
+    return st;
+}
+
+static unsigned bucket_of(const rf_dnn_spec *s)
+{
+    const unsigned char *byte = (const unsigned char *)s;
+    unsigned             hash = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < sizeof *s; i++) hash = (hash ^ byte[i]) * 16777619u;
+    return hash % BUCKETS;
+}
+
+const rf_dnn_op *rf_dnn_find(const rf_dnn *dnn, const rf_dnn_spec *spec)
+{
+    for (const rf_dnn_op *op = dnn->bucket[bucket_of(spec)]; op; op = op->next)
+        if (memcmp(&op->spec, spec, sizeof *spec) == 0) return op;
+    return NULL;
+}
+
+static dnnl_status_t add_arg(rf_dnn_op *op, const rf_dnn *dnn, int name,
+                             const dnnl_memory_desc_t *md)
+{
+    dnnl_memory_t       memory = NULL;
+    const dnnl_status_t status = dnnl_memory_create(&memory, md, dnn->engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success) op->arg[op->args++] = (dnnl_exec_arg_t){name, memory};
+    return status;
+}
+
+static rf_status op_create(rf_dnn_op **out, const rf_dnn *dnn, const rf_dnn_spec *spec)
+{
+    static const struct {
+        int          name;
+        dnnl_query_t query;
+    } wants[] = {
+        {DNNL_ARG_SRC, dnnl_query_src_md},
+        {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+        {DNNL_ARG_BIAS, dnnl_query_weights_md},
+        {DNNL_ARG_DST, dnnl_query_dst_md},
+        {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md},
+    };
+    rf_status             st = RF_OK;
+    dnnl_primitive_desc_t pd = NULL;
+    rf_blocked            packed, wanted;
+    rf_dnn_op            *op = calloc(1, sizeof *op);
+    *out = NULL;
+    if (!op) return RF_E_NOMEM;
+
+    op->spec = *spec;
+    RF_TRY(choose_pd(dnn, spec, &pd, &packed, &wanted));
+    RF_TRY(rf_blocked_map_init(&op->packed, &packed));
+    RF_TRY(rf_blocked_map_init(&op->wanted, &wanted));
+    op->scratch_bytes = dnnl_memory_desc_get_size(md_of(pd, dnnl_query_scratchpad_md));
+    st = RF_E_DEVICE;
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+        const int bias = wants[i].name == DNNL_ARG_BIAS;
+        if (add_arg(op, dnn, wants[i].name,
+                    dnnl_primitive_desc_query_md(pd, wants[i].query, bias)) != dnnl_success)
+            goto done;
+    }
+    if (dnnl_primitive_create(&op->primitive, pd) != dnnl_success) goto done;
+    *out = op;
+    op = NULL;
+    st = RF_OK;
+done:
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    op_destroy(op);
+    return st;
+}
+
+rf_status rf_dnn_prepare(rf_dnn *dnn, const rf_dnn_spec *spec, const rf_dnn_op **out)
+{
+    *out = rf_dnn_find(dnn, spec);
+    if (*out) return RF_OK;
+
+    rf_dnn_op      *op = NULL;
+    const int       old = borrow_threads(dnn);
+    const rf_status st = op_create(&op, dnn, spec);
+    return_threads(old);
+    if (st != RF_OK) return st;
+
+    const unsigned b = bucket_of(spec);
+    op->next = dnn->bucket[b];
+    dnn->bucket[b] = op;
+    dnn->count++;
+    *out = op;
+    return RF_OK;
+}
+
+size_t rf_dnn_weight_bytes(const rf_dnn_op *op, rf_dtype wdtype)
+{
+    const rf_blocked *wanted = &op->wanted.layout;
+    if ((int)wdtype == op->spec.x_type && !memcmp(wanted, &op->packed.layout, sizeof *wanted))
+        return 0;
+    return (size_t)wanted->elems * rf_dtype_bytes((rf_dtype)op->spec.x_type);
+}
+
+const void *rf_dnn_weights(const rf_dnn *dnn, const rf_dnn_op *op, rf_dtype wdtype,
+                           const void *packed, void *space)
+{
+    if (rf_dnn_weight_bytes(op, wdtype) == 0) return packed;
+    rf_blocked_convert(space, &op->wanted, (rf_dtype)op->spec.x_type, packed, &op->packed, wdtype,
+                       dnn->threads);
+    return space;
+}
+
+size_t rf_dnn_scratch_bytes(const rf_dnn_op *op)
+{
+    return op->scratch_bytes;
+}
+
+const char *rf_dnn_name(const rf_dnn_op *op)
+{
+    const_dnnl_primitive_desc_t pd = NULL;
+    return dnnl_primitive_get_primitive_desc(op->primitive, &pd) == dnnl_success ? pd_name(pd) : "";
+}
+
+rf_status rf_dnn_run(rf_dnn *dnn, const rf_dnn_op *op, const rf_dnn_io *io)
+{
+    /* oneDNN takes its inputs as pointers to writable memory; it does not write through these. */
+    void *const   handle[] = {(void *)io->x, (void *)io->w, (void *)io->bias, io->y, io->scratch};
+    const int     old = borrow_threads(dnn);
+    dnnl_status_t status = dnnl_success;
+
+    for (int i = 0; i < op->args && status == dnnl_success; i++)
+        status = dnnl_memory_set_data_handle(op->arg[i].memory, handle[i]);
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(op->primitive, dnn->stream, op->args, op->arg);
+    if (status == dnnl_success) status = dnnl_stream_wait(dnn->stream);
+    return_threads(old);
+    return status == dnnl_success ? RF_OK : RF_E_DEVICE;
+}
+
+int rf_dnn_has_bf16(void)
+{
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    return isa == dnnl_cpu_isa_avx512_core_bf16 || isa == dnnl_cpu_isa_avx512_core_amx;
+}

@@ -1,0 +1,343 @@
+/* conv: the cpu level against the reference, and what its contract promises about bits. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "kernels/conv/conv.h"
+#include "kernels/host.h"
+#include "tests/kernels/check.h"
+
+typedef struct row {
+    const char  *name;
+    int          n, h, w, cin, cout;
+    rf_conv_kind kind;
+} row;
+
+#define ROW(name, n, h, w, cin, cout, kind, why) {#name, n, h, w, cin, cout, kind},
+static const row rows[] = {RF_CONV_SHAPES(ROW)};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static const struct {
+    rf_dtype act, weight;
+} types[] = {{RF_BF16, RF_BF16}, {RF_F32, RF_F32}, {RF_F32, RF_F16}, {RF_F32, RF_BF16}};
+enum { TYPES = sizeof types / sizeof *types };
+
+typedef enum added { NO_RESIDUAL, RESIDUAL, IN_PLACE, RESIDUALS } added;
+
+enum { TEMB_ROWS = 3, TEMB_GAP = 5 };
+static const int32_t temb_row[] = {2, 0, 1, 2};
+
+static rf_host *host_of(int threads)
+{
+    rf_host *host = NULL;
+    rf_error err = {0};
+    cr_assert_eq(rf_host_create(&host, threads, &err), RF_OK, "%s", err.message);
+    return host;
+}
+
+static size_t out_elems(const row *r)
+{
+    return (size_t)r->n * (size_t)rf_conv_out(r->kind, r->h) * (size_t)rf_conv_out(r->kind, r->w) *
+           (size_t)r->cout;
+}
+
+/* Packs `a->wt` (in the file's order), prepares, runs; every buffer guarded. */
+static void run_cpu(check *k, rf_host *host, rf_conv_args a)
+{
+    const rf_conv_weight_shape shape = {a.cin, a.cout, a.kind, a.dtype, a.wdtype};
+    size_t                     packed_bytes, bytes, compiled;
+    cr_assert_eq(rf_conv_pack_bytes_cpu(host, &shape, &packed_bytes), RF_OK);
+    void *packed = check_output_bytes(k, packed_bytes);
+    cr_assert_eq(rf_conv_pack_cpu(host, &shape, packed, a.wt), RF_OK);
+    cr_assert_eq(rf_conv_prepare_cpu(host, &a, &bytes), RF_OK);
+    a.wt = packed;
+    a.workspace = check_output_bytes(k, bytes);
+    compiled = rf_host_primitives(host);
+    cr_assert_eq(rf_conv_cpu(host, &a), RF_OK);
+    cr_expect_eq(rf_host_primitives(host), compiled, "running compiled something");
+}
+
+/* The reference's result on f32 copies; CHECK_ABS gives the sum of |terms|. */
+static float *run_ref(check *k, rf_conv_args a, const row *r, const void *residual, check_view view)
+{
+    const rf_conv_weight_shape shape = {a.cin, a.cout, a.kind, RF_F32, RF_F32};
+    float                     *packed = check_floats(k, (size_t)a.cout * (size_t)a.cin * 9);
+    cr_assert_eq(rf_conv_pack_ref(NULL, &shape, packed, check_widened(k, a.wt, view)), RF_OK);
+    a.wt = packed;
+    a.y = check_floats(k, out_elems(r));
+    a.x = check_widened(k, a.x, view);
+    a.bias = check_widened(k, a.bias, view);
+    a.temb = check_widened(k, a.temb, view);
+    a.residual = check_widened(k, residual, view);
+    a.dtype = a.wdtype = RF_F32;
+    cr_assert_eq(rf_conv_ref(NULL, &a), RF_OK);
+    return a.y;
+}
+
+/* What the cpu run gets wrong on purpose. */
+typedef enum defect { FAULTLESS, WRONG_TAP, DROPPED_BIAS, OTHER_TEMB } defect;
+
+static void plant(check *k, rf_conv_args *a, defect d)
+{
+    static const int32_t other_row[] = {1, 1, 2, 0};
+    const size_t         size = rf_dtype_bytes(a->wdtype);
+    const size_t         elems = (size_t)a->cout * (size_t)a->cin * 9;
+    if (d == DROPPED_BIAS) a->bias = NULL;
+    if (d == OTHER_TEMB) a->temb_row = other_row;
+    if (d == WRONG_TAP) { /* the last output channel's taps, mirrored for one input channel */
+        char *w = check_output_bytes(k, elems * size);
+        memcpy(w, a->wt, elems * size);
+        for (size_t t = 0; t < 9; t++)
+            memcpy(w + (elems - 9 + t) * size, (const char *)a->wt + (elems - 1 - t) * size, size);
+        a->wt = w;
+    }
+}
+
+/* One case; returns false if the row is above the flop limit. */
+static bool compare(rf_host *host, const row *r, int fill, int type, added mode, bool dressed,
+                    defect d, check_verdict *verdict)
+{
+    const rf_dtype dtype = types[type].act;
+    const size_t   out = out_elems(r);
+    const size_t   temb_elems = (size_t)(TEMB_ROWS * (r->cout + TEMB_GAP));
+    check         *k = check_begin("conv", r->name, fill, 18.0 * (double)out * r->cin);
+    if (!k) return false;
+
+    const void  *residual = mode == NO_RESIDUAL ? NULL : check_input(k, dtype, out);
+    rf_conv_args a = {.n = r->n, .h = r->h, .w = r->w, .cin = r->cin, .cout = r->cout};
+    a.kind = r->kind, a.dtype = dtype, a.wdtype = types[type].weight;
+    a.x = check_input(k, dtype, (size_t)(r->n * r->h * r->w * r->cin));
+    a.wt = check_input(k, a.wdtype, (size_t)r->cout * (size_t)r->cin * 9);
+    if (dressed) {
+        a.bias = check_input(k, RF_F32, (size_t)r->cout);
+        a.temb = check_input(k, dtype, temb_elems);
+        a.temb_row = temb_row, a.temb_stride = r->cout + TEMB_GAP;
+    }
+    a.y = mode == IN_PLACE ? check_output_from(k, dtype, residual, out)
+                           : check_output(k, dtype, 1, out, out);
+    a.residual = mode == IN_PLACE ? a.y : residual;
+
+    const check_bound bound = {
+        .ref = run_ref(k, a, r, residual, CHECK_EXACT),
+        .magnitude = run_ref(k, a, r, residual, CHECK_ABS),
+        .rel = check_sum_error(9.0 * r->cin + 3, CHECK_UNIT_F32),
+    };
+    plant(k, &a, d);
+    run_cpu(k, host, a);
+    check_compare(k, a.y, &bound, "n h w c", r->n, rf_conv_out(r->kind, r->h),
+                  rf_conv_out(r->kind, r->w), r->cout);
+    *verdict = check_end(k);
+    return true;
+}
+
+Test(conv, matches_reference, .timeout = 120)
+{
+    rf_host      *host = host_of(2);
+    check_verdict v;
+    for (int i = 0; i < ROWS; i++)
+        for (int type = 0; type < TYPES; type++)
+            for (int fill = 0; fill < CHECK_FILLS; fill++) {
+                const added mode = (added)((fill + i) % RESIDUALS);
+                if (compare(host, &rows[i], fill, type, mode, fill % 4 != 3, FAULTLESS, &v))
+                    cr_expect(!v.text[0], "%s", v.text);
+            }
+    rf_host_destroy(host);
+}
+
+/* Strips of an enlarged map: the cut between two strips, a short last strip, and what is added. */
+Test(conv, enlarges_in_strips, .timeout = 60)
+{
+    static const row strips[] = {
+        {"strips_rest", 1, 9, 512, 64, 1, RF_CONV_UP2},  /* rows of 128 KB: 16 and a rest of 2 */
+        {"strips_even", 1, 16, 512, 64, 1, RF_CONV_UP2}, /* two strips of 16 */
+    };
+    rf_host      *host = host_of(2);
+    check_verdict v;
+    for (int i = 0; i < 2; i++)
+        for (int mode = 0; mode < RESIDUALS; mode++) {
+            if (!compare(host, &strips[i], 0, 0, (added)mode, true, FAULTLESS, &v)) continue;
+            cr_expect(!v.text[0], "%s", v.text);
+        }
+    rf_host_destroy(host);
+}
+
+Test(conv, planted_defects_are_reported)
+{
+    static const row r = {"planted", 2, 5, 6, 12, 20, RF_CONV_SAME};
+    rf_host         *host = host_of(2);
+    check_verdict    v;
+    for (int kind = 0; kind <= RF_CONV_UP2; kind++)
+        for (int type = 0; type < TYPES; type++)
+            for (int d = WRONG_TAP; d <= OTHER_TEMB; d++) {
+                row planted = r;
+                planted.kind = (rf_conv_kind)kind;
+                compare(host, &planted, 0, type, NO_RESIDUAL, true, (defect)d, &v);
+                cr_expect(v.wrong_value, "kind %d type %d defect %d", kind, type, d);
+            }
+    rf_host_destroy(host);
+}
+
+/* ---- bits -------------------------------------------------------------------------------------
+ */
+
+/* A call on real sizes. */
+typedef struct real {
+    row      r;
+    rf_dtype dtype;
+    void    *x, *w, *temb, *residual;
+    float   *bias;
+} real;
+
+static void *fill_random(rf_dtype dtype, size_t elems, unsigned seed)
+{
+    void *p = aligned_alloc(64, (elems * rf_dtype_bytes(dtype) + 63) / 64 * 64);
+    cr_assert_not_null(p);
+    for (size_t i = 0; i < elems; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        rf_store(p, dtype, i, (float)(int)(seed >> 8) * 0x1p-23f - 1);
+    }
+    return p;
+}
+
+static real real_of(const row *r, rf_dtype dtype)
+{
+    real c = {.r = *r, .dtype = dtype};
+    c.x = fill_random(dtype, (size_t)(r->n * r->h * r->w) * (size_t)r->cin, 1);
+    c.w = fill_random(dtype, (size_t)r->cout * (size_t)r->cin * 9, 2);
+    c.temb = fill_random(dtype, (size_t)(TEMB_ROWS * r->cout), 3);
+    c.residual = fill_random(dtype, out_elems(r), 4);
+    c.bias = fill_random(RF_F32, (size_t)r->cout, 5);
+    return c;
+}
+
+static void real_free(real *c)
+{
+    free(c->x), free(c->w), free(c->temb), free(c->residual), free(c->bias);
+}
+
+/* Images first .. first+n-1 of the result, by a host of `threads`; free it. */
+static void *real_run(const real *c, int threads, int first, int n)
+{
+    const size_t size = rf_dtype_bytes(c->dtype), image = out_elems(&c->r) / (size_t)c->r.n * size;
+    rf_host     *host = host_of(threads);
+    rf_conv_args a = {.n = n, .h = c->r.h, .w = c->r.w, .cin = c->r.cin, .cout = c->r.cout};
+    a.kind = c->r.kind, a.dtype = a.wdtype = c->dtype;
+    a.x = (char *)c->x + (size_t)(first * a.h * a.w * a.cin) * size;
+    a.residual = (char *)c->residual + (size_t)first * image;
+    a.bias = c->bias, a.temb = c->temb, a.temb_stride = a.cout, a.temb_row = temb_row + first;
+
+    const rf_conv_weight_shape shape = {a.cin, a.cout, a.kind, a.dtype, a.wdtype};
+    size_t                     packed_bytes, bytes;
+    cr_assert_eq(rf_conv_pack_bytes_cpu(host, &shape, &packed_bytes), RF_OK);
+    cr_assert_eq(rf_conv_prepare_cpu(host, &a, &bytes), RF_OK);
+    void *packed = aligned_alloc(64, (packed_bytes + 63) / 64 * 64);
+    a.y = malloc((size_t)n * image);
+    a.workspace = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    cr_assert(packed && a.y && a.workspace);
+    memset(a.workspace, 0xFF, bytes); /* NaN: what is not written must not be read */
+    cr_assert_eq(rf_conv_pack_cpu(host, &shape, packed, c->w), RF_OK);
+    a.wt = packed;
+    cr_assert_eq(rf_conv_cpu(host, &a), RF_OK);
+
+    free(packed);
+    free(a.workspace);
+    rf_host_destroy(host);
+    return a.y;
+}
+
+static const row real_rows[] = {
+    {"unet_16_1280", 1, 16, 16, 1280, 1280, RF_CONV_SAME},
+    {"unet_32_320", 2, 32, 32, 320, 320, RF_CONV_SAME}, /* another weights layout than packed */
+    {"unet_24_640", 2, 24, 40, 640, 640, RF_CONV_SAME},
+    {"unet_16_up", 1, 16, 16, 640, 640, RF_CONV_UP2},
+    {"unet_down", 2, 33, 41, 320, 320, RF_CONV_DOWN},
+    {"unet_in", 2, 64, 64, 4, 320, RF_CONV_SAME},
+    {"unet_out", 2, 64, 64, 320, 4, RF_CONV_SAME},
+    {"vae_up", 1, 48, 64, 256, 256, RF_CONV_UP2},
+    {"vae_out", 2, 96, 128, 128, 3, RF_CONV_SAME},
+    {"vae_down", 2, 64, 64, 128, 128, RF_CONV_DOWN_RB},
+};
+enum { REAL_ROWS = sizeof real_rows / sizeof *real_rows };
+
+Test(conv, independent_of_threads, .timeout = 240)
+{
+    static const int threads[] = {1, 3, 8};
+    for (int i = 0; i < REAL_ROWS; i++)
+        for (int f32 = 0; f32 < 2; f32++) {
+            row r = real_rows[i];
+            r.n = 1;
+            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
+            const size_t bytes = out_elems(&r) * rf_dtype_bytes(c.dtype);
+            void        *want = real_run(&c, 2, 0, 1);
+            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+                void *got = real_run(&c, threads[t], 0, 1);
+                cr_expect(!memcmp(got, want, bytes), "%s %s: %d threads differ from 2", r.name,
+                          rf_dtype_name(c.dtype), threads[t]);
+                free(got);
+            }
+            free(want);
+            real_free(&c);
+        }
+}
+
+Test(conv, independent_of_batch, .timeout = 120)
+{
+    for (int i = 0; i < REAL_ROWS; i++)
+        for (int f32 = 0; f32 < 2; f32++) {
+            row r = real_rows[i];
+            r.n = 3;
+            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
+            const size_t bytes = out_elems(&r) / 3 * rf_dtype_bytes(c.dtype);
+            char        *want = real_run(&c, 2, 0, 3);
+            for (int b = 0; b < 3; b++) {
+                void *got = real_run(&c, 2, b, 1);
+                cr_expect(!memcmp(got, want + (size_t)b * bytes, bytes),
+                          "%s %s: image %d differs alone", r.name, rf_dtype_name(c.dtype), b);
+                free(got);
+            }
+            free(want);
+            real_free(&c);
+        }
+}
+
+/* ---- what is refused --------------------------------------------------------------------------
+ */
+
+static void expect_refused(rf_host *host, rf_conv_args a, const char *why)
+{
+    size_t bytes;
+    cr_expect_eq(rf_conv_prepare_cpu(host, &a, &bytes), RF_E_SHAPE, "cpu: %s", why);
+    if (a.dtype != RF_F16 && a.wdtype == a.dtype)
+        cr_expect_eq(rf_conv_prepare_ref(NULL, &a, &bytes), RF_E_SHAPE, "ref: %s", why);
+    uint16_t y = 0x1234;
+    a.y = &y;
+    cr_expect_eq(rf_conv_cpu(host, &a), RF_E_SHAPE, "cpu run: %s", why);
+    cr_expect_eq(y, 0x1234);
+}
+
+Test(conv, rejects_bad_sizes)
+{
+    rf_host     *host = host_of(1);
+    float        temb[8] = {0};
+    rf_conv_args good = {.n = 1, .h = 4, .w = 4, .cin = 4, .cout = 8};
+    good.dtype = good.wdtype = RF_BF16;
+    rf_conv_args a = good;
+    a.n = 0, expect_refused(host, a, "no image");
+    a = good, a.h = 0, expect_refused(host, a, "no rows");
+    a = good, a.w = -1, expect_refused(host, a, "negative width");
+    a = good, a.cin = 0, expect_refused(host, a, "no input channels");
+    a = good, a.cout = 0, expect_refused(host, a, "no output channels");
+    a = good, a.kind = (rf_conv_kind)4, expect_refused(host, a, "no such kind");
+    a = good, a.kind = RF_CONV_DOWN_RB, a.w = 1, expect_refused(host, a, "no output column");
+    a = good, a.temb = temb, a.temb_stride = 7, expect_refused(host, a, "rows overlap");
+    a = good, a.wdtype = RF_F16, expect_refused(host, a, "bf16 with f16 weights");
+    a = good, a.dtype = a.wdtype = RF_F16, expect_refused(host, a, "f16 activations");
+    rf_host_destroy(host);
+}
+
+Test(conv, refuses_to_run_unprepared)
+{
+    rf_host           *host = host_of(1);
+    const rf_conv_args a = {.n = 1, .h = 4, .w = 4, .cin = 4, .cout = 8};
+    cr_assert_eq(rf_conv_cpu(host, &a), RF_E_BUG);
+    rf_host_destroy(host);
+}
