@@ -202,6 +202,10 @@ void      rf_plan_get_timings(const rf_plan *plan, rf_timings *out);
 rf_status rf_png_write(const char *path, const uint8_t *rgb, int width, int height,
                        const char *parameters, int overwrite, rf_error *err);
 
+/* Whether rf_png_write has a chance: the folder exists and is writable, and nothing is in the way.
+ * Creates nothing; ask before a long rendering.  RF_E_EXISTS, RF_E_CREATE, RF_E_PERMISSION. */
+rf_status rf_output_check(const char *path, int overwrite, rf_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,8 @@
 
 Weights are random: only time is measured.  Prints the median and the range of the forwards after
 the warm-up, GFLOP/s by the counts below, and the rate of one bf16 matrix product in the same run.
+"Cores held" is processor time over threads times wall time: well under 100 % means that something
+else was running and the figure says nothing.
 Needs torch and diffusers, about 7 GB of memory.
 """
 import argparse
@@ -54,14 +56,16 @@ def sdxl_vae():
 def measure(what, tflop, call, repeat, warm=1):
     for _ in range(warm):
         call()
-    times = []
+    times, busy = [], time.process_time()
     for _ in range(repeat):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
     middle = statistics.median(times)
+    share = (time.process_time() - busy) / (sum(times) * torch.get_num_threads())
     print(f"{what}: median {middle:.4g} s of {repeat} (from {min(times):.4g} to {max(times):.4g}), "
-          f"{1000 * tflop / middle:.0f} GFLOP/s, load {os.getloadavg()[0]:.2f}", flush=True)
+          f"{1000 * tflop / middle:.0f} GFLOP/s, load {os.getloadavg()[0]:.2f}, "
+          f"cores held {share:.0%}", flush=True)
 
 
 def matrix_rate(m, n, k, repeat):

@@ -1,7 +1,7 @@
 /* Listing, loading and packing of weights; see weights.h. */
 #include "engine/core/weights.h"
 
-#include <omp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +169,7 @@ static rf_status read_converted(const rf_weights *w, const rf_tensor *t, void *d
     const int64_t  chunks = (int64_t)((t->elems + step - 1) / step);
     rf_status      st = RF_OK;
     rf_error       first = {0};
+    atomic_flag    failed = ATOMIC_FLAG_INIT; /* the first error is the one reported */
 #pragma omp parallel num_threads(threads)
     {
         char *scratch = source == dtype ? NULL : malloc(CHUNK_BYTES);
@@ -186,12 +187,9 @@ static rf_status read_converted(const rf_weights *w, const rf_tensor *t, void *d
                                        scratch ? scratch : to, n * rf_dtype_bytes(source), &mine);
                 if (result == RF_OK && scratch) rf_convert(to, dtype, scratch, source, n);
             }
-            if (result != RF_OK) {
-#pragma omp critical
-                if (st == RF_OK) {
-                    st = result;
-                    first = mine;
-                }
+            if (result != RF_OK && !atomic_flag_test_and_set(&failed)) {
+                st = result;
+                first = mine;
             }
         }
         free(scratch);

@@ -237,21 +237,20 @@ static map spatial_transformer(forward *f, const rf_unet_block *b, map x)
     return x;
 }
 
-static map block(forward *f, const rf_unet_block *b, map x)
+static map scoped_block(forward *f, const rf_unet_block *b, map x)
 {
-    map y = {0};
-    switch (b->kind) {
-    case RF_UNET_IN: y = convolve(f, x, b->cout, RF_CONV_SAME, b->path); break;
-    case RF_UNET_DOWN: y = convolve(f, x, b->cout, RF_CONV_DOWN, b->path); break;
-    case RF_UNET_UP: y = convolve(f, x, b->cout, RF_CONV_UP2, b->path); break;
-    case RF_UNET_RES:
-    case RF_UNET_ATTN: {
-        const size_t mark = rf_enter(f->r, "%s", b->path);
-        y = b->kind == RF_UNET_RES ? res_block(f, b, x) : spatial_transformer(f, b, x);
-        rf_leave(f->r, mark);
-        return y;
-    }
-    }
+    const size_t mark = rf_enter(f->r, "%s", b->path);
+    const map    y = b->kind == RF_UNET_RES ? res_block(f, b, x) : spatial_transformer(f, b, x);
+    rf_leave(f->r, mark);
+    return y;
+}
+
+static map conv_block(forward *f, const rf_unet_block *b, map x)
+{
+    const rf_conv_kind kind = b->kind == RF_UNET_DOWN ? RF_CONV_DOWN
+                              : b->kind == RF_UNET_UP ? RF_CONV_UP2
+                                                      : RF_CONV_SAME;
+    const map          y = convolve(f, x, b->cout, kind, b->path);
     drop(f, x);
     return y;
 }
@@ -263,8 +262,10 @@ void rf_unet_forward(rf_recorder *r, const void *arg)
     map h = {.p = (void *)a->x, .h = a->h, .w = a->w, .c = a->arch->in_channels, .kept = 1};
 
     for (int i = 0; i < a->list->count; i++) {
-        h = block(&f, &a->list->block[i], h);
-        if (a->list->block[i].keep) {
+        const rf_unet_block *b = &a->list->block[i];
+        h = b->kind == RF_UNET_RES || b->kind == RF_UNET_ATTN ? scoped_block(&f, b, h)
+                                                              : conv_block(&f, b, h);
+        if (b->keep) {
             h.kept = 1;
             f.skip[f.skips++] = h;
         }

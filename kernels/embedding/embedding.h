@@ -28,7 +28,18 @@ typedef struct rf_embedding_args {
 
 typedef rf_status rf_embedding_fn(void *stream, const rf_embedding_args *a);
 
+/* The size rules, for every level. */
+rf_status rf_embedding_check(const rf_embedding_args *a);
+
 rf_embedding_fn rf_embedding_ref, rf_embedding_cpu;
+
+/* Used by tests/ and bench/ alike. */
+#define RF_EMBEDDING_SHAPES(X)                                                                     \
+    /* name           m     c  vocab  seq  why                                   */                \
+    X(edge_one, 1, 1, 1, 1, "smallest")                                                            \
+    X(edge_ragged, 5, 33, 11, 3, "rows not a multiple of seq")                                     \
+    X(clip_l, 154, 768, 49408, 77, "CLIP-L, two chunks")                                           \
+    X(clip_g, 77, 1280, 49408, 77, "OpenCLIP bigG")
 
 #ifdef __cplusplus
 }

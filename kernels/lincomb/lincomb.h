@@ -31,7 +31,20 @@ typedef struct rf_lincomb_args {
 
 typedef rf_status rf_lincomb_fn(void *stream, const rf_lincomb_args *a);
 
+/* The size rules, for every level. */
+rf_status rf_lincomb_check(const rf_lincomb_args *a);
+
 rf_lincomb_fn rf_lincomb_ref, rf_lincomb_cpu;
+
+/* Used by tests/ and bench/ alike. */
+#define RF_LINCOMB_SHAPES(X)                                                                       \
+    /* name        n        e  terms  why                                         */               \
+    X(edge_one, 1, 1, 1, "smallest")                                                               \
+    X(edge_ragged, 3, 77, 2, "not a multiple of a vector")                                         \
+    X(edge_most, 2, 129, 6, "as many terms as there can be")                                       \
+    X(cfg_512, 4, 16384, 3, "512 px: latent, cond, uncond")                                        \
+    X(step_1024, 1, 65536, 4, "1024 px: one sampler step with noise")                              \
+    X(step_batch, 8, 65536, 6, "a batch of eight, two histories")
 
 #ifdef __cplusplus
 }

@@ -31,7 +31,19 @@ typedef struct rf_pixels_args {
 
 typedef rf_status rf_pixels_fn(void *stream, const rf_pixels_args *a);
 
+/* The size rules, for every level. */
+rf_status rf_pixels_check(const rf_pixels_args *a);
+
 rf_pixels_fn rf_pixels_ref, rf_pixels_cpu;
+
+/* Used by tests/ and bench/ alike. */
+#define RF_PIXELS_SHAPES(X)                                                                        \
+    /* name        n       hw  why                                    */                           \
+    X(edge_one, 1, 1, "one pixel")                                                                 \
+    X(edge_ragged, 3, 77, "not a multiple of a vector")                                            \
+    X(edge_more, 1, 16385, "one pixel more than a block")                                          \
+    X(image_512, 1, 262144, "512 px")                                                              \
+    X(image_1024, 2, 1048576, "1024 px, two images")
 
 #ifdef __cplusplus
 }

@@ -27,7 +27,18 @@ typedef struct rf_timestep_args {
 
 typedef rf_status rf_timestep_fn(void *stream, const rf_timestep_args *a);
 
+/* The size rules, for every level. */
+rf_status rf_timestep_check(const rf_timestep_args *a);
+
 rf_timestep_fn rf_timestep_ref, rf_timestep_cpu;
+
+/* Used by tests/ and bench/ alike. */
+#define RF_TIMESTEP_SHAPES(X)                                                                      \
+    /* name         m   dim  y_stride  why                                      */                 \
+    X(edge_least, 1, 2, 2, "one frequency")                                                        \
+    X(edge_stride, 3, 10, 17, "rows farther apart than they are long")                             \
+    X(unet_time, 30, 320, 320, "the time embeddings of a whole run")                               \
+    X(unet_size, 12, 256, 256, "SDXL's size and crop values")
 
 #ifdef __cplusplus
 }

@@ -84,7 +84,7 @@ float *check_floats(check *k, size_t elems);
 typedef enum check_view { CHECK_EXACT, CHECK_ABS } check_view;
 
 /* An f32 copy of an input or output of this case, or of its absolute values; NULL of NULL. */
-float *check_widened(check *k, const void *buffer, check_view view);
+float *check_widened(check *k, const void *data, check_view view);
 
 /* A sum of `terms` terms in arithmetic of unit roundoff `unit`: sqrt(terms) * unit. */
 double check_sum_error(double terms, double unit);

@@ -314,6 +314,7 @@ def check_relay(report, experts):
         p, scaled = Plain(experts[expert][sdxl.UNET]), x / (sigmas[step] ** 2 + 1).sqrt()
         yes, no = (unet(p, scaled, float(times[step]), context[i:i + 1], vector[i:i + 1],
                         lambda *_: None) for i in (0, 1))
+        report.close(f"relay.eps.{step}", torch.cat([yes, no]))
         x0 = x - sigmas[step] * (6.0 * yes - 5.0 * no)
         ratio = sigmas[step + 1] / sigmas[step]
         x = ratio * x + (1 - ratio) * x0

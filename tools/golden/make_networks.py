@@ -193,11 +193,13 @@ def golden_vector(golden, width):
 
 
 def add_vae(golden, expert, case, h, w, levels):
-    """Decodes a latent in the sampler's scale; with `levels` the map after every up level too."""
+    """Decodes a latent in the sampler's scale; with `levels` the map after every level too."""
     decoder, base = expert.vae.decoder, f"vae.{case}."
     count = len(decoder.up_blocks)
-    pairs = [("conv_in", decoder.conv_in), ("mid", decoder.mid_block)]
-    pairs += [(f"up.{count - 1 - i}", decoder.up_blocks[i]) for i in range(count if levels else 0)]
+    pairs = [("mid", decoder.mid_block)]
+    if levels:
+        pairs += [("conv_in", decoder.conv_in)]
+        pairs += [(f"up.{count - 1 - i}", decoder.up_blocks[i]) for i in range(count)]
     latent = normal(100 + h, 1, 4, h, w)
     golden.map(base + "latent", latent, f"latent {h}x{w} as the sampler leaves it")
     with watching(pairs) as seen:
@@ -258,6 +260,7 @@ def add_relay(golden, experts):
         scaled = (x / math.sqrt(sigma ** 2 + 1)).expand(2, -1, -1, -1)
         time = torch.full((2,), times[step], dtype=F64)
         eps = sdxl.unet_forward(expert.unet, scaled, time, context, vector)
+        golden.map(f"relay.eps.{step}", eps, f"output of the UNet, step {step}; prompt, negative")
         positive, negative = (x - sigma * eps).chunk(2)
         denoised = negative + CFG * (positive - negative)
         x = x + (x - denoised) / sigma * (after - sigma)

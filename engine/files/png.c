@@ -1,0 +1,129 @@
+/* Pictures on disk: rf_png_write and rf_output_check of refinery.h.
+ *
+ * Rows are compressed straight into the temporary file.  Level and filter are constants chosen by
+ * measurement (below), so that equal pixels give equal bytes. */
+#include <spng.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/files/outfile.h"
+#include "engine/refinery.h"
+
+/* What A1111 and all readers of its pictures look for. */
+static const char keyword[] = "parameters";
+
+enum {
+    LEVEL = 6,
+    FILTERS = SPNG_FILTER_CHOICE_SUB | SPNG_FILTER_CHOICE_UP | SPNG_FILTER_CHOICE_PAETH,
+    SIDE_MAX = 1 << 16, /* 8 times the largest picture a job may ask for */
+};
+
+typedef struct sink {
+    rf_outfile *file;
+    rf_error   *err;
+    rf_status   st;
+} sink;
+
+static int write_some(spng_ctx *ctx, void *user, void *data, size_t bytes)
+{
+    sink *s = user;
+    (void)ctx;
+    s->st = rf_outfile_write(s->file, data, bytes, s->err);
+    return s->st == RF_OK ? SPNG_OK : SPNG_IO_ERROR;
+}
+
+/* UTF-8 to Latin-1 in `out` (as long as `text`).  0 if a character has no place there, or is one
+ * that a tEXt chunk may not hold: the PNG specification allows printable ones and line feeds. */
+static int to_latin1(const char *text, char *out)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    while (*p) {
+        unsigned c = *p++;
+        if (c == 0xC2 || c == 0xC3) {
+            if ((*p & 0xC0) != 0x80) return 0;
+            c = (c & 3) << 6 | (*p++ & 0x3F);
+        } else if (c >= 0x80) {
+            return 0;
+        }
+        if (c != '\n' && (c < 0x20 || (c > 0x7E && c < 0xA1))) return 0;
+        *out++ = (char)c;
+    }
+    *out = '\0';
+    return 1;
+}
+
+/* tEXt where the text allows it, as Pillow does, else iTXt.  spng copies what it is given. */
+static int set_parameters(spng_ctx *ctx, const char *parameters)
+{
+    struct spng_text text = {.type = SPNG_TEXT};
+    char            *copy = malloc(strlen(parameters) + 1);
+    char             empty[] = "";
+    if (!copy) return SPNG_EMEM;
+    memcpy(text.keyword, keyword, sizeof keyword);
+    if (!to_latin1(parameters, copy)) {
+        text.type = SPNG_ITXT;
+        strcpy(copy, parameters);
+    }
+    text.text = copy;
+    text.length = strlen(copy);
+    text.language_tag = empty;
+    text.translated_keyword = empty;
+    const int code = spng_set_text(ctx, &text, 1);
+    /* spng keeps the pointers until the chunks are written */
+    const int wrote = code ? code : spng_encode_chunks(ctx);
+    free(copy);
+    return wrote;
+}
+
+static int encode(spng_ctx *ctx, sink *s, const uint8_t *rgb, int width, int height,
+                  const char *parameters)
+{
+    struct spng_ihdr ihdr = {.width = (uint32_t)width,
+                             .height = (uint32_t)height,
+                             .bit_depth = 8,
+                             .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
+    int              code = spng_set_png_stream(ctx, write_some, s);
+    if (!code) code = spng_set_ihdr(ctx, &ihdr);
+    if (!code) code = spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL, LEVEL);
+    if (!code) code = spng_set_option(ctx, SPNG_FILTER_CHOICE, FILTERS);
+    if (!code && parameters) code = set_parameters(ctx, parameters);
+    if (!code)
+        code = spng_encode_image(ctx, rgb, (size_t)width * (size_t)height * 3, SPNG_FMT_PNG,
+                                 SPNG_ENCODE_FINALIZE);
+    return code;
+}
+
+rf_status rf_png_write(const char *path, const uint8_t *rgb, int width, int height,
+                       const char *parameters, int overwrite, rf_error *err)
+{
+    rf_status  st = RF_OK;
+    rf_outfile file = {0};
+    spng_ctx  *ctx = NULL;
+    if (!path || !rgb || width < 1 || height < 1 || width > SIDE_MAX || height > SIDE_MAX)
+        return rf_fail(err, RF_E_ARG, "PNG: no picture of %dx%d pixels", width, height);
+    RF_TRY(rf_outfile_create(&file, path, overwrite, err));
+    ctx = spng_ctx_new(SPNG_CTX_ENCODER);
+    if (!ctx) {
+        st = rf_fail(err, RF_E_NOMEM, "%s: no memory for the PNG encoder", path);
+        goto done;
+    }
+    sink      s = {.file = &file, .err = err};
+    const int code = encode(ctx, &s, rgb, width, height, parameters);
+    RF_TRY(s.st);
+    if (code) {
+        st = rf_fail(err, code == SPNG_EMEM ? RF_E_NOMEM : RF_E_IO, "%s: PNG encoder: %s", path,
+                     spng_strerror(code));
+        goto done;
+    }
+    RF_TRY(rf_outfile_commit(&file, err));
+done:
+    spng_ctx_free(ctx);
+    rf_outfile_discard(&file);
+    return st;
+}
+
+rf_status rf_output_check(const char *path, int overwrite, rf_error *err)
+{
+    if (!path) return rf_fail(err, RF_E_ARG, "no output path");
+    return rf_outfile_check(path, overwrite, err);
+}

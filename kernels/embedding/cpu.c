@@ -1,0 +1,18 @@
+/* embedding on the CPU: one thread and plain f32 sums, for it reads a few hundred rows per prompt.
+ */
+#include "kernels/embedding/embedding.h"
+
+rf_status rf_embedding_cpu(void *stream, const rf_embedding_args *a)
+{
+    (void)stream;
+    if (rf_embedding_check(a) != RF_OK) return RF_E_SHAPE;
+    for (int r = 0; r < a->m; r++) {
+        const size_t y = (size_t)r * a->c, word = (size_t)a->id[r] * a->c;
+        const size_t place = (size_t)(r % a->seq) * a->c;
+        for (int c = 0; c < a->c; c++)
+            rf_store(a->y, a->dtype, y + c,
+                     rf_load(a->table, a->wdtype, word + c) +
+                         rf_load(a->position, a->wdtype, place + c));
+    }
+    return RF_OK;
+}

@@ -1,0 +1,41 @@
+/* lincomb on the CPU: chunks of a row, one term at a time, in f32 buffers that stay in L1.
+ *
+ * A vector lane multiplies and adds exactly as the reference does; the file must be compiled
+ * without contraction to FMA.  Bound by memory. */
+#include "kernels/lincomb/lincomb.h"
+
+#include "kernels/cpu_rows.h"
+#include "kernels/host.h"
+
+enum { CHUNK = 1024 };
+
+RF_INLINE void chunk_body(const rf_lincomb_args *a, size_t b, size_t from, size_t count)
+{
+    float sum[CHUNK], x[CHUNK];
+    for (int j = 0; j < a->terms; j++) {
+        const float  coef = a->coef[b * (size_t)a->terms + j];
+        const size_t at = (b + (size_t)a->row_off[j]) * (size_t)a->e + from;
+        rf_widen_row(x, rf_at(a->x[j], a->xdtype[j], at), a->xdtype[j], count);
+        if (j == 0)
+            for (size_t i = 0; i < count; i++) sum[i] = coef * x[i];
+        else
+            for (size_t i = 0; i < count; i++) sum[i] += coef * x[i];
+    }
+    rf_narrow_row(rf_at_mut(a->y, a->ydtype, b * (size_t)a->e + from), sum, a->ydtype, count);
+}
+
+RF_MULTIVERSION(chunk, (const rf_lincomb_args *a, size_t b, size_t from, size_t count),
+                (a, b, from, count))
+
+rf_status rf_lincomb_cpu(void *stream, const rf_lincomb_args *a)
+{
+    if (rf_lincomb_check(a) != RF_OK) return RF_E_SHAPE;
+    const int  threads = rf_host_threads(stream);
+    const long chunks = ((long)a->e + CHUNK - 1) / CHUNK;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long i = 0; i < a->n * chunks; i++) {
+        const size_t from = (size_t)(i % chunks) * CHUNK, left = (size_t)a->e - from;
+        chunk(a, (size_t)(i / chunks), from, left < CHUNK ? left : CHUNK);
+    }
+    return RF_OK;
+}

@@ -1,0 +1,115 @@
+/* See golden.h. */
+#include "tests/model/golden.h"
+
+#include <criterion/criterion.h>
+#include <libgen.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/files/safetensors.h"
+#include "engine/files/synth.h"
+
+char *make_tiny(unsigned seed)
+{
+    char                   folder[] = "/tmp/refinery-test-XXXXXX";
+    char                  *path = NULL;
+    rf_error               err = {0};
+    const rf_synth_options options = {.arch = "tiny", .seed = seed, .type = RF_FILE_F32};
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_gt(asprintf(&path, "%s/tiny%u.safetensors", folder, seed), 0);
+    cr_assert_eq(rf_synth_write(path, &options, &err), RF_OK, "%s", err.message);
+    return path;
+}
+
+void remove_tiny(char *path)
+{
+    unlink(path);
+    rmdir(dirname(path));
+    free(path);
+}
+
+static rf_safetensors *golden_file(void)
+{
+    rf_safetensors *file = NULL;
+    rf_error        err = {0};
+    cr_assert_eq(rf_safetensors_open(&file, "tests/golden/networks.safetensors", &err), RF_OK, "%s",
+                 err.message);
+    return file;
+}
+
+int golden_has(const char *name)
+{
+    rf_safetensors *file = golden_file();
+    const int       has = rf_tensors_find(rf_safetensors_list(file), name) != NULL;
+    rf_safetensors_close(file);
+    return has;
+}
+
+static void *read_golden(const char *name, rf_filetype type, size_t *elems)
+{
+    rf_safetensors   *file = golden_file();
+    const rf_tensors *list = rf_safetensors_list(file);
+    const rf_tensor  *t = rf_tensors_find(list, name);
+    rf_error          err = {0};
+    cr_assert_not_null(t, "golden tensor %s is missing", name);
+    cr_assert_eq(t->type, type, "golden tensor %s has another type", name);
+    void *data = malloc(t->bytes);
+    cr_assert_not_null(data);
+    cr_assert_eq(list->read(list, t, 0, data, t->bytes, &err), RF_OK, "%s", err.message);
+    if (elems) *elems = t->elems;
+    rf_safetensors_close(file);
+    return data;
+}
+
+float *golden_f32(const char *name, size_t *elems)
+{
+    return read_golden(name, RF_FILE_F32, elems);
+}
+
+int32_t *golden_i32(const char *name, size_t *elems)
+{
+    return read_golden(name, RF_FILE_I32, elems);
+}
+
+double relative_error(const void *got, rf_dtype dtype, const float *want, size_t elems)
+{
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < elems; i++) {
+        const double d = (double)rf_load(got, dtype, i) - (double)want[i];
+        difference += d * d;
+        size += (double)want[i] * (double)want[i];
+    }
+    return sqrt(difference / size); /* NaN, and so no pass, if anything is */
+}
+
+const void *call_result(const rf_call *call, size_t *elems)
+{
+    *elems = 0;
+    switch (call->kind) {
+    case RF_OP_GEMM: {
+        const rf_gemm_args *a = &call->args.gemm;
+        *elems = (size_t)a->m * (size_t)(a->act == RF_ACT_GEGLU ? a->n / 2 : a->n);
+        return a->y;
+    }
+    case RF_OP_CONV: {
+        const rf_conv_args *a = &call->args.conv;
+        *elems = (size_t)a->n * (size_t)rf_conv_out(a->kind, a->h) *
+                 (size_t)rf_conv_out(a->kind, a->w) * (size_t)a->cout;
+        return a->y;
+    }
+    case RF_OP_RESIZE: {
+        const rf_resize_args *a = &call->args.resize;
+        *elems = (size_t)a->n * (size_t)a->ho * (size_t)a->wo * (size_t)a->c;
+        return a->y;
+    }
+    default: return NULL;
+    }
+}
+
+double parity_bound(rf_dtype dtype)
+{
+    return dtype == RF_F32 ? 1e-4 : 3e-2;
+}

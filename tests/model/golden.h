@@ -1,0 +1,29 @@
+/* For parity tests: tiny experts made on the spot, recorded tensors to compare with, and a device
+ * with memory that cleans up after itself at process end (each Criterion test is a process). */
+#ifndef RF_TEST_GOLDEN_H
+#define RF_TEST_GOLDEN_H
+
+#include "engine/core/recorder.h"
+#include "engine/core/tensors.h"
+
+/* Writes the tiny checkpoint of `seed` (F32) into a fresh temporary folder; returns its path.  The
+ * folder goes with remove_tiny. */
+char *make_tiny(unsigned seed);
+void  remove_tiny(char *path); /* and frees it */
+
+/* A recorded tensor of tests/golden/networks.safetensors as f32; fails the test if it is missing.
+ * `elems` may be NULL.  free() it. */
+float   *golden_f32(const char *name, size_t *elems);
+int32_t *golden_i32(const char *name, size_t *elems);
+int      golden_has(const char *name);
+
+/* |got - want| / |want| in the Euclidean norm, `got` in `dtype`. */
+double relative_error(const void *got, rf_dtype dtype, const float *want, size_t elems);
+
+/* Result of a call: address and number of elements. */
+const void *call_result(const rf_call *call, size_t *elems);
+
+/* Parity bounds of the issue: rounding in f32, 3e-2 in bf16. */
+double parity_bound(rf_dtype dtype);
+
+#endif

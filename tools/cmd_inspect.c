@@ -1,0 +1,101 @@
+/* `refinery inspect FILE...`: what each file is.  A file that is no model is an answer; a damaged
+ * or missing one is an error, and the others are still looked at. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/files/hash.h"
+#include "engine/files/safetensors.h"
+#include "tools/cache_path.h"
+#include "tools/inspect_report.h"
+#include "tools/signals.h"
+#include "tools/verbs.h"
+
+typedef struct inspect_values {
+    rf_common common;
+    int       hash;
+} inspect_values;
+
+static const rf_option OPTIONS[] = {
+    {.name = "hash",
+     .kind = RF_OPTION_FLAG,
+     .offset = offsetof(inspect_values, hash),
+     .help = "SHA-256; takes seconds if large, remembered",
+     .group = "What to tell",
+     .aliases = "sha256"},
+    RF_COMMON_OPTIONS(inspect_values, RF_PLACE_HELP),
+};
+
+/* Looks at the first bytes.  Whatever cannot be opened or read is left to the reader to report, as
+ * is anything that is no regular file. */
+static rf_container sniff(const char *path, uint64_t *bytes)
+{
+    unsigned char head[RF_SNIFF_BYTES];
+    struct stat   info;
+    rf_container  kind = RF_CONTAINER_SAFETENSORS;
+    const int     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block */
+    if (fd < 0) return kind;
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
+        const ssize_t got = pread(fd, head, sizeof head, 0);
+        *bytes = (uint64_t)info.st_size;
+        if (got >= 0) kind = rf_container_sniff(head, (size_t)got, *bytes);
+    }
+    close(fd);
+    return kind;
+}
+
+static rf_status inspect_file(rf_invocation *in, const char *path, const char *cache)
+{
+    rf_status             st = RF_OK;
+    const inspect_values *v = in->values;
+    rf_error             *err = &in->trouble.error;
+    rf_safetensors       *file = NULL;
+    rf_inspection         x = {.path = path};
+    x.container = sniff(path, &x.bytes);
+    if (x.container == RF_CONTAINER_SAFETENSORS) {
+        RF_TRY(rf_safetensors_open(&file, path, err));
+        x.tensors = rf_safetensors_list(file);
+        x.header = rf_safetensors_header(file);
+        rf_checkpoint_identify(&x.identity, x.tensors);
+    }
+    if (v->hash) RF_TRY(rf_file_sha256(x.sha256, path, cache, rf_signals_flag(), err));
+    if (v->common.json)
+        RF_TRY(rf_inspect_print_json(&x, err));
+    else
+        rf_inspect_print_text(&x, v->common.verbose);
+done:
+    rf_safetensors_close(file);
+    return st;
+}
+
+static rf_status run_inspect(rf_invocation *in)
+{
+    rf_status   st = RF_OK;
+    char *const cache = rf_cache_path_sha256();
+    for (int i = 0; i < in->args.operand_count && !rf_signals_caught(); i++) {
+        st = inspect_file(in, in->args.operands[i], cache);
+        if (st == RF_OK) continue;
+        const int code = rf_console_error(&in->console, st, &in->trouble);
+        if (!in->exit_code) in->exit_code = code; /* the first failure's */
+        in->trouble.hint[0] = '\0';
+    }
+    free(cache);
+    return RF_OK; /* failures are reported, and in exit_code */
+}
+
+const rf_verb rf_verb_inspect = {
+    .name = "inspect",
+    .summary = "says what model files are: parts, sizes, metadata, hash",
+    .examples = "refinery inspect pony.safetensors\n"
+                "refinery inspect --hash --json *.safetensors\n",
+    .usage = "[options] FILE...",
+    .options = OPTIONS,
+    .operands_min = 1,
+    .operands_max = INT_MAX,
+    .values_bytes = sizeof(inspect_values),
+    .run = run_inspect,
+};

@@ -1,0 +1,192 @@
+/* An inspected file, for people and for machines. */
+#include "tools/inspect_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/json.h"
+
+/* ---- for machines ------------------------------------------------------------------------- */
+
+static json_t *types_json(const rf_inventory *part)
+{
+    json_t *types = json_object();
+    for (int i = 0; i < RF_FILETYPES; i++)
+        if (part->types[i])
+            json_object_set_new(types, rf_filetype_name((rf_filetype)i),
+                                rf_json_bytes(part->types[i]));
+    return types;
+}
+
+static json_t *parts_json(const rf_identity *identity)
+{
+    json_t *parts = json_array();
+    for (int i = 0; i <= RF_PARTS; i++) {
+        const rf_inventory *p = &identity->part[i];
+        if (!p->tensors) continue;
+        json_array_append_new(parts, json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", p->name,
+                                               "tensors", rf_json_bytes(p->tensors), "parameters",
+                                               rf_json_bytes(p->elems), "bytes",
+                                               rf_json_bytes(p->bytes), "dtypes", types_json(p)));
+    }
+    return parts;
+}
+
+static json_t *metadata_json(const rf_header *header)
+{
+    json_t *metadata = json_object();
+    for (size_t i = 0; i < header->meta_count; i++)
+        json_object_set_new(metadata, header->meta[i].key, rf_json_text(header->meta[i].value));
+    return metadata;
+}
+
+static json_t *clip_json(const rf_clip_arch *a)
+{
+    return json_pack("{s:i, s:i, s:i, s:i, s:i}", "width", a->width, "layers", a->layers, "heads",
+                     a->heads, "vocabulary", a->vocab, "projection", a->projection);
+}
+
+static json_t *arch_json(const rf_sdxl_arch *a)
+{
+    json_t *mult = json_array(), *depth = json_array();
+    for (int i = 0; i < a->unet.levels; i++) {
+        json_array_append_new(mult, json_integer(a->unet.mult[i]));
+        json_array_append_new(depth, json_integer(a->unet.depth[i]));
+    }
+    json_t *unet = json_pack("{s:i, s:i, s:o, s:o, s:i, s:i, s:i, s:i}", "in_channels",
+                             a->unet.in_channels, "width", a->unet.width, "multipliers", mult,
+                             "depths", depth, "middle_depth", a->unet.middle_depth, "context",
+                             a->unet.context, "vector", a->unet.vector, "head", a->unet.head);
+    json_t *vae = a->has_vae
+                      ? json_pack("{s:i, s:i}", "width", a->vae.width, "levels", a->vae.levels)
+                      : json_null();
+    return json_pack("{s:o, s:o, s:o, s:o}", "unet", unet, "clip_l", clip_json(&a->clip_l),
+                     "clip_g", clip_json(&a->clip_g), "vae", vae);
+}
+
+static json_t *unknown_json(const rf_identity *identity)
+{
+    json_t      *examples = json_array();
+    const size_t count = identity->usable ? identity->checkpoint.unknown_count : 0;
+    for (size_t i = 0; i < count && i < RF_UNKNOWN_EXAMPLES; i++)
+        json_array_append_new(examples, rf_json_text(identity->checkpoint.unknown[i]));
+    return json_pack("{s:o, s:o}", "count", rf_json_bytes(count), "examples", examples);
+}
+
+rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
+{
+    const rf_identity *identity = &x->identity;
+    json_t *o = json_pack("{s:i, s:o, s:o}", "schema", 1, "path", rf_json_text(x->path), "bytes",
+                          rf_json_bytes(x->bytes));
+    if (!o) return rf_json_print(NULL, err);
+    const char *digest = *x->sha256 ? x->sha256 : NULL;
+    json_object_set_new(o, "sha256", rf_json_text(digest));
+    if (x->container != RF_CONTAINER_SAFETENSORS) {
+        json_object_set_new(o, "kind", rf_json_text(rf_container_text(x->container)));
+        json_object_set_new(o, "usable", json_false());
+        return rf_json_print(o, err);
+    }
+    json_object_set_new(o, "kind", rf_json_text(rf_model_kind_name(identity->kind)));
+    json_object_set_new(o, "usable", json_boolean(identity->usable));
+    json_object_set_new(o, "problem",
+                        rf_json_text(identity->usable ? NULL : identity->problem.message));
+    json_object_set_new(o, "tensors", rf_json_bytes(x->tensors->count));
+    json_object_set_new(o, "parts", parts_json(identity));
+    json_object_set_new(o, "architecture",
+                        identity->usable ? arch_json(&identity->checkpoint.arch) : json_null());
+    json_object_set_new(o, "unknown", unknown_json(identity));
+    json_object_set_new(o, "metadata", metadata_json(x->header));
+    return rf_json_print(o, err);
+}
+
+/* ---- for people --------------------------------------------------------------------------- */
+
+/* Prints text from a file: control bytes never reach the terminal, and `columns` are enough. */
+static void print_safe(const char *text, int columns)
+{
+    int shown = 0;
+    for (; *text && shown < columns; text++) {
+        const unsigned char c = (unsigned char)*text;
+        putchar(c < 0x20 || c == 0x7F ? ' ' : c);
+        shown += (c & 0xC0) != 0x80; /* a UTF-8 sequence is one character */
+        if ((c & 0xC0) == 0x80 || shown < columns) continue;
+        while (((unsigned char)text[1] & 0xC0) == 0x80) putchar(*++text);
+    }
+    if (*text) fputs("...", stdout);
+}
+
+/* "1,234,567": parameter counts have ten digits. */
+static void grouped(char *out, size_t bytes, uint64_t v)
+{
+    char   digits[24];
+    int    len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)v);
+    size_t at = 0;
+    for (int i = 0; i < len && at + 2 < bytes; i++) {
+        if (i > 0 && (len - i) % 3 == 0) out[at++] = ',';
+        out[at++] = digits[i];
+    }
+    out[at] = '\0';
+}
+
+static void print_part(const rf_inventory *p)
+{
+    char params[40], bytes[40];
+    int  kinds = 0;
+    grouped(params, sizeof params, p->elems);
+    grouped(bytes, sizeof bytes, p->bytes);
+    printf("  %-12s %5zu tensors  %14s parameters  %14s bytes  ", p->name, p->tensors, params,
+           bytes);
+    for (int i = 0; i < RF_FILETYPES; i++)
+        if (p->types[i]) printf("%s%s", kinds++ ? "+" : "", rf_filetype_name((rf_filetype)i));
+    putchar('\n');
+}
+
+static void print_arch(const rf_sdxl_arch *a)
+{
+    printf("  UNet width %d, context %d, vector %d, transformer depths", a->unet.width,
+           a->unet.context, a->unet.vector);
+    for (int i = 0; i < a->unet.levels; i++) printf(" %d", a->unet.depth[i]);
+    printf(", middle %d\n", a->unet.middle_depth);
+    printf("  CLIP-L %d wide, %d layers; bigG %d wide, %d layers; VAE %s\n", a->clip_l.width,
+           a->clip_l.layers, a->clip_g.width, a->clip_g.layers,
+           a->has_vae ? "included" : "missing");
+}
+
+static void print_metadata(const rf_header *header, int verbose)
+{
+    enum { COLUMNS = 70, ALL = 1 << 30 };
+    for (size_t i = 0; i < header->meta_count; i++) {
+        fputs("  ", stdout);
+        print_safe(header->meta[i].key, COLUMNS);
+        fputs(": ", stdout);
+        print_safe(header->meta[i].value, verbose ? ALL : COLUMNS);
+        putchar('\n');
+    }
+}
+
+void rf_inspect_print_text(const rf_inspection *x, int verbose)
+{
+    const rf_identity *identity = &x->identity;
+    const int          opened = x->container == RF_CONTAINER_SAFETENSORS;
+    char               bytes[40];
+    grouped(bytes, sizeof bytes, x->bytes);
+    print_safe(x->path, 1 << 30);
+    printf(": %s\n", opened ? rf_model_kind_name(identity->kind) : rf_container_text(x->container));
+    printf("  %s bytes", bytes);
+    if (opened) printf(", %zu tensors", x->tensors->count);
+    putchar('\n');
+    if (*x->sha256) printf("  SHA-256 %s (AutoV2 %.10s)\n", x->sha256, x->sha256);
+    if (!opened) return;
+    for (int i = 0; i <= RF_PARTS; i++)
+        if (identity->part[i].tensors) print_part(&identity->part[i]);
+    if (identity->usable) {
+        print_arch(&identity->checkpoint.arch);
+        printf("  can be a base or a refiner\n");
+        if (identity->checkpoint.unknown_count)
+            printf("  %zu tensors are not known and not read, such as %s\n",
+                   identity->checkpoint.unknown_count, identity->checkpoint.unknown[0]);
+    } else {
+        printf("  cannot be a base or a refiner: %s\n", identity->problem.message);
+    }
+    print_metadata(x->header, verbose);
+}

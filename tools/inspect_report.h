@@ -1,0 +1,22 @@
+/* What `refinery inspect` prints of one file. */
+#ifndef RF_INSPECT_REPORT_H
+#define RF_INSPECT_REPORT_H
+
+#include "engine/files/checkpoint.h"
+#include "engine/files/container.h"
+#include "engine/files/header.h"
+
+typedef struct rf_inspection {
+    const char       *path;
+    uint64_t          bytes;     /* of the whole file */
+    rf_container      container; /* what follows is set only for RF_CONTAINER_SAFETENSORS */
+    rf_identity       identity;
+    const rf_tensors *tensors;
+    const rf_header  *header;
+    char              sha256[65]; /* "" if it was not asked for */
+} rf_inspection;
+
+rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err);
+void      rf_inspect_print_text(const rf_inspection *x, int verbose);
+
+#endif

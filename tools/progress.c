@@ -1,0 +1,274 @@
+/* The progress line; see progress.h.  Speed is a running mean of step times (weight 0.3 for the
+ * newest): steady on a quiet machine, and quick to follow when the other expert is faster. */
+#include "tools/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/json.h"
+#include "tools/text_input.h"
+
+static const double REDRAW_S = 0.1, PLAIN_S = 10;
+
+double rf_meter_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+rf_meter_mode rf_meter_mode_of(const rf_console *console, const char *how)
+{
+    if (strcmp(how, "bar") == 0) return RF_METER_BAR;
+    if (strcmp(how, "plain") == 0) return RF_METER_PLAIN;
+    if (strcmp(how, "json") == 0) return RF_METER_JSON;
+    if (strcmp(how, "none") == 0 || console->quiet) return RF_METER_NONE;
+    return console->terminal ? RF_METER_BAR : RF_METER_PLAIN;
+}
+
+/* Copies at most `columns` characters; control bytes and what is not UTF-8 become '?'. */
+static void copy_safe(char *out, size_t bytes, const char *text, int columns)
+{
+    size_t       used = 0;
+    const size_t len = strlen(text);
+    for (size_t i = 0; i < len && columns > 0; columns--) {
+        const size_t n = rf_utf8_length(text + i, len - i);
+        const int    bad = n == 0 || (n == 1 && (text[i] < 0x20 || text[i] == 0x7F));
+        if (used + (bad ? 1 : n) >= bytes) break;
+        memcpy(out + used, bad ? "?" : text + i, bad ? 1 : n);
+        used += bad ? 1 : n;
+        i += n ? n : 1;
+    }
+    out[used] = '\0';
+}
+
+rf_status rf_meter_begin(rf_meter *meter, rf_console *console, rf_meter_mode mode,
+                         const rf_plan *plan, const rf_job *job, double at, rf_error *err)
+{
+    enum { NAME_COLUMNS = 24 };
+    *meter = (rf_meter){.console = console, .mode = mode, .started = at, .shown = at - PLAIN_S};
+    meter->last = at;
+    meter->steps = job->steps;
+    meter->count = job->count;
+    meter->batch = job->batch < job->count ? job->batch : job->count;
+    meter->stage_count = job->stage_count < RF_METER_STAGES ? job->stage_count : RF_METER_STAGES;
+    for (int i = meter->stage_count - 1, next = job->steps; i >= 0; i--) {
+        rf_stage_info info;
+        if (rf_plan_get_stage(plan, i, &info) != RF_OK)
+            return rf_fail(err, RF_E_BUG, "the plan has no stage %d", i);
+        copy_safe(meter->stages[i].name, RF_METER_NAME, info.expert, NAME_COLUMNS);
+        meter->stages[i].first_step = info.first_step;
+        meter->stages[i].steps = info.calls > 0 ? next - info.first_step : 0;
+        next = info.first_step;
+    }
+    return RF_OK;
+}
+
+/* ---- measuring ---------------------------------------------------------------------------- */
+
+static void blend(double *mean, double sample)
+{
+    *mean = *mean > 0 ? 0.7 * *mean + 0.3 * sample : sample;
+}
+
+static void measure(rf_meter *m, const rf_progress *p, double at)
+{
+    const int same_batch = p->image == m->now.image && p->phase == m->now.phase;
+    const int new_steps = p->step - (same_batch ? m->now.step : 0);
+    if (p->phase == RF_PHASE_DENOISE && same_batch && new_steps > 0 && p->stage == m->now.stage)
+        blend(&m->step_s, (at - m->last) / new_steps);
+    const int64_t new_pictures = p->done - m->now.done;
+    if (p->phase == RF_PHASE_DECODE && same_batch && new_pictures > 0)
+        blend(&m->picture_s, (at - m->last) / (double)new_pictures);
+    /* A call may make half a step: the clock runs on until a step is complete. */
+    if (!same_batch || new_steps > 0 || new_pictures > 0 || p->stage != m->now.stage) m->last = at;
+    m->now = *p;
+    m->now.expert = NULL;
+}
+
+double rf_meter_left(const rf_meter *m)
+{
+    if (m->step_s <= 0 || m->now.phase < RF_PHASE_DENOISE) return -1;
+    const int    batches = (m->count + m->batch - 1) / m->batch;
+    const int    batch = m->now.image / m->batch;
+    const int    decoding = m->now.phase == RF_PHASE_DECODE;
+    const int    here = decoding ? 0 : m->steps - m->now.step;
+    const double steps = here + (double)m->steps * (batches - 1 - batch);
+    const double pictures = m->count - m->now.image - (decoding ? (double)m->now.done : 0);
+    return steps * m->step_s + (pictures > 0 ? pictures * m->picture_s : 0);
+}
+
+/* ---- saying ------------------------------------------------------------------------------- */
+
+static void append(char *out, size_t bytes, const char *text)
+{
+    const size_t used = strlen(out);
+    if (used + 1 < bytes) snprintf(out + used, bytes - used, "%s", text);
+}
+
+static void append_duration(char *out, size_t bytes, double seconds)
+{
+    char       text[40];
+    const long s = (long)(seconds + 0.5);
+    if (s >= 3600)
+        snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
+    append(out, bytes, text);
+}
+
+static void append_speed(const rf_meter *m, char *out, size_t bytes)
+{
+    char text[60];
+    if (m->step_s <= 0) return;
+    if (m->step_s >= 1)
+        snprintf(text, sizeof text, " | %.1f s/step", m->step_s);
+    else
+        snprintf(text, sizeof text, " | %.1f steps/s", 1 / m->step_s);
+    append(out, bytes, text);
+}
+
+static void append_left(const rf_meter *m, char *out, size_t bytes)
+{
+    const double left = rf_meter_left(m);
+    if (left < 0) return;
+    append(out, bytes, " | ");
+    append_duration(out, bytes, left);
+    append(out, bytes, " left");
+}
+
+static const char *expert_name(const rf_meter *m)
+{
+    const int stage = m->now.stage;
+    return stage >= 0 && stage < m->stage_count ? m->stages[stage].name : "expert";
+}
+
+static void append_stages(const rf_meter *m, char *out, size_t bytes)
+{
+    int shown = 0;
+    for (int i = 0; i < m->stage_count; i++) {
+        char text[RF_METER_NAME + 40];
+        int  done = m->now.step - m->stages[i].first_step;
+        if (m->stages[i].steps == 0) continue;
+        if (done < 0) done = 0;
+        if (done > m->stages[i].steps) done = m->stages[i].steps;
+        snprintf(text, sizeof text, "%s%s %d/%d", shown++ ? " | " : "", m->stages[i].name, done,
+                 m->stages[i].steps);
+        append(out, bytes, text);
+    }
+}
+
+static int percent(const rf_progress *p)
+{
+    return p->total > 0 ? (int)(100.0 * (double)p->done / (double)p->total) : 0;
+}
+
+static void append_pictures(const rf_meter *m, char *out, size_t bytes)
+{
+    char      text[60];
+    const int first = m->now.image + 1, last = m->now.image + m->now.images;
+    if (m->count == 1) return;
+    if (m->now.images > 1)
+        snprintf(text, sizeof text, "%d-%d/%d: ", first, last, m->count);
+    else
+        snprintf(text, sizeof text, "%d/%d: ", first, m->count);
+    append(out, bytes, text);
+}
+
+void rf_meter_line(const rf_meter *m, char *out, size_t bytes, int columns)
+{
+    char line[1024] = "", text[RF_METER_NAME + 60] = "";
+    switch (m->now.phase) {
+    case RF_PHASE_LOAD:
+        snprintf(text, sizeof text, "reading %s %d %%", expert_name(m), percent(&m->now));
+        break;
+    case RF_PHASE_ENCODE:
+        snprintf(text, sizeof text, "encoding the prompts for %s", expert_name(m));
+        break;
+    case RF_PHASE_DENOISE:
+        append_pictures(m, line, sizeof line);
+        append_stages(m, line, sizeof line);
+        append_speed(m, line, sizeof line);
+        break;
+    case RF_PHASE_DECODE:
+        append_pictures(m, line, sizeof line);
+        snprintf(text, sizeof text, "decoding");
+        break;
+    }
+    append(line, sizeof line, text);
+    if (m->now.phase >= RF_PHASE_DENOISE) append_left(m, line, sizeof line);
+    copy_safe(out, bytes, line, columns);
+}
+
+static int terminal_columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return size.ws_col - 1;
+    return 79;
+}
+
+static void show_bar(rf_meter *m)
+{
+    char line[1024];
+    rf_meter_line(m, line, sizeof line, terminal_columns());
+    rf_console_line(m->console, line);
+}
+
+static void show_plain(rf_meter *m)
+{
+    char line[1024];
+    rf_meter_line(m, line, sizeof line, 200);
+    rf_console_note(m->console, line);
+}
+
+static void show_json(const rf_meter *m, double at)
+{
+    static const char *const PHASES[] = {"load", "encode", "denoise", "decode"};
+    const double             left = rf_meter_left(m);
+    json_t                  *object = json_pack(
+                         "{s:s, s:i, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:o, s:o}", "phase", PHASES[m->now.phase],
+                         "stage", m->now.stage, "expert", rf_json_text(expert_name(m)), "done",
+                         (json_int_t)m->now.done, "total", (json_int_t)m->now.total, "image", m->now.image, "images",
+                         m->now.images, "step", m->now.step, "steps", m->steps, "elapsed_s",
+                         rf_json_seconds(at - m->started), "left_s", left < 0 ? json_null() : rf_json_seconds(left));
+    if (object) json_dumpf(object, stderr, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    if (object) fputc('\n', stderr);
+    json_decref(object);
+}
+
+/* What is told at once, however little time has passed.  On a terminal and for machines: another
+ * expert or phase.  In a log: the start, the first switch, the last step of all. */
+static int is_news(const rf_meter *m)
+{
+    const int moved = m->now.stage != m->told_stage || m->now.phase != m->told_phase;
+    if (!m->told) return 1;
+    if (m->mode != RF_METER_PLAIN) return moved;
+    if (m->now.phase != RF_PHASE_DENOISE) return 0;
+    const int first_batch = m->now.image == 0, last_batch = m->now.image + m->batch >= m->count;
+    return (moved && first_batch) || (last_batch && m->now.step == m->steps);
+}
+
+void rf_meter_update(rf_meter *m, const rf_progress *progress, double at)
+{
+    measure(m, progress, at);
+    const double pause = m->mode == RF_METER_PLAIN ? PLAIN_S : REDRAW_S;
+    if (m->mode == RF_METER_NONE || (!is_news(m) && at - m->shown < pause)) return;
+    if (m->mode == RF_METER_BAR)
+        show_bar(m);
+    else if (m->mode == RF_METER_PLAIN)
+        show_plain(m);
+    else
+        show_json(m, at);
+    m->told = 1;
+    m->told_stage = m->now.stage;
+    m->told_phase = m->now.phase;
+    m->shown = at;
+}
+
+void rf_meter_end(rf_meter *meter)
+{
+    rf_console_clear_line(meter->console);
+}

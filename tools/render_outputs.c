@@ -1,0 +1,156 @@
+/* Output names.  Everything about them is known before the first step, so everything that can be
+ * wrong with them is said before the first step. */
+#include "tools/render_outputs.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "engine/refinery.h"
+
+rf_status rf_pattern_expand(char **out, const char *pattern, int64_t seed, int index,
+                            rf_trouble *trouble)
+{
+    rf_status st = RF_OK;
+    char     *text = NULL;
+    size_t    bytes = 0;
+    FILE     *stream = open_memstream(&text, &bytes);
+    *out = NULL;
+    if (!stream) return rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
+    for (const char *p = pattern; *p && st == RF_OK; p++) {
+        if (strncmp(p, "{seed}", 6) == 0)
+            p += fprintf(stream, "%lld", (long long)seed) ? 5 : 0;
+        else if (strncmp(p, "{index}", 7) == 0)
+            p += fprintf(stream, "%d", index) ? 6 : 0;
+        else if (strchr("{}", *p))
+            st = rf_fail(&trouble->error, RF_E_ARG,
+                         "--output %.300s: only {seed} and {index} may stand in braces", pattern);
+        else
+            fputc(*p, stream);
+    }
+    const int broken = fclose(stream);
+    if (st == RF_OK && broken)
+        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
+    if (st == RF_OK)
+        *out = text;
+    else
+        free(text);
+    return st;
+}
+
+static rf_status check_pattern(const char *pattern, int count, rf_trouble *trouble)
+{
+    const size_t len = strlen(pattern);
+    if (len < 4 || strcasecmp(pattern + len - 4, ".png") != 0) {
+        rf_trouble_hint(trouble, "pictures are PNG files: give a name that ends in .png");
+        return rf_fail(&trouble->error, RF_E_ARG, "--output %.400s does not end in .png", pattern);
+    }
+    if (count == 1 || strstr(pattern, "{seed}") || strstr(pattern, "{index}")) return RF_OK;
+    rf_trouble_hint(trouble, "--output '%.*s-{index}.png'", len < 200 ? (int)len - 4 : 200,
+                    pattern);
+    return rf_fail(&trouble->error, RF_E_ARG,
+                   "--output %.400s: %d pictures need {index} or {seed} in the name", pattern,
+                   count);
+}
+
+/* ---- which names are one file ------------------------------------------------------------- */
+
+typedef struct place { /* a file's folder, by identity, and its name there */
+    dev_t       device;
+    ino_t       folder;
+    const char *name;
+    int         index;
+} place;
+
+static int by_place(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    if (x->device != y->device) return x->device < y->device ? -1 : 1;
+    if (x->folder != y->folder) return x->folder < y->folder ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* Writing is by rename, so links are replaced, not followed: the folder and the name decide. */
+static void find_place(place *out, const char *path, int index)
+{
+    struct stat info = {0};
+    char        folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const int   len = slash ? (int)(slash - path) + 1 : 0;
+    snprintf(folder, sizeof folder, "%.*s", len, path);
+    (void)stat(len ? folder : ".", &info); /* a folder that is missing was already reported */
+    *out = (place){info.st_dev, info.st_ino, slash ? slash + 1 : path, index};
+}
+
+static rf_status check_distinct(const rf_outputs *o, rf_trouble *trouble)
+{
+    rf_status st = RF_OK;
+    place    *places = calloc((size_t)o->count, sizeof *places);
+    if (!places) return rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", o->count);
+    for (int i = 0; i < o->count; i++) find_place(&places[i], o->paths[i], i);
+    qsort(places, (size_t)o->count, sizeof *places, by_place);
+    for (int i = 1; i < o->count && st == RF_OK; i++)
+        if (by_place(&places[i - 1], &places[i]) == 0)
+            st = rf_fail(&trouble->error, RF_E_ARG, "pictures %d and %d would be one file: %.400s",
+                         places[i - 1].index, places[i].index, o->paths[places[i].index]);
+    free(places);
+    return st;
+}
+
+static rf_status check_not_input(const char *path, const char *flag, const char *input,
+                                 rf_trouble *trouble)
+{
+    struct stat a, b;
+    if (!input || stat(path, &a) || stat(input, &b)) return RF_OK;
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return RF_OK;
+    return rf_fail(&trouble->error, RF_E_ARG, "--output %.300s is the file given with %s", path,
+                   flag);
+}
+
+static rf_status check_path(const char *path, const rf_render_values *v, rf_trouble *trouble)
+{
+    rf_status st = RF_OK;
+    RF_TRY(check_not_input(path, "--base", v->base, trouble));
+    RF_TRY(check_not_input(path, "--refiner", v->refiner, trouble));
+    RF_TRY(check_not_input(path, "--vae", v->vae, trouble));
+    RF_TRY(check_not_input(path, "--prompt-file", v->prompt_file, trouble));
+    RF_TRY(rf_output_check(path, v->overwrite, &trouble->error));
+done:
+    return st;
+}
+
+rf_status rf_outputs_prepare(rf_outputs *out, const rf_render_values *v, rf_trouble *trouble)
+{
+    rf_status   st = RF_OK;
+    rf_outputs  o = {.count = 0};
+    const char *pattern = v->output ? v->output : v->count > 1 ? "out-{index}.png" : "out.png";
+    *out = o;
+
+    RF_TRY(check_pattern(pattern, v->count, trouble));
+    o.paths = calloc((size_t)v->count, sizeof *o.paths);
+    if (!o.paths) {
+        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", v->count);
+        goto done;
+    }
+    for (int i = 0; i < v->count; i++) {
+        RF_TRY(rf_pattern_expand(&o.paths[i], pattern, v->seed + i, i, trouble));
+        o.count = i + 1;
+        RF_TRY(check_path(o.paths[i], v, trouble));
+    }
+    RF_TRY(check_distinct(&o, trouble));
+    *out = o;
+    o = (rf_outputs){.count = 0}; /* handed over */
+done:
+    rf_outputs_release(&o);
+    return st;
+}
+
+void rf_outputs_release(rf_outputs *outputs)
+{
+    for (int i = 0; i < outputs->count; i++) free(outputs->paths[i]);
+    free(outputs->paths);
+    *outputs = (rf_outputs){.count = 0};
+}

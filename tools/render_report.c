@@ -1,0 +1,197 @@
+/* Results of a render; see render_report.h.  A stage that makes no call does not exist: `base` is
+ * the first stage at work, `refiner` the one after it, or null. */
+#include "tools/render_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/json.h"
+
+void rf_report_warn(rf_report *report, const char *message)
+{
+    if (report->warning_count == RF_REPORT_WARNINGS) return;
+    if (!report->warnings) report->warnings = calloc(RF_REPORT_WARNINGS, sizeof(char *));
+    char *copy = report->warnings ? strdup(message) : NULL;
+    if (copy) report->warnings[report->warning_count++] = copy;
+}
+
+void rf_report_release(rf_report *report)
+{
+    for (int i = 0; i < report->warning_count; i++) free(report->warnings[i]);
+    free(report->warnings);
+    report->warnings = NULL;
+    report->warning_count = 0;
+}
+
+static json_t *warnings_json(const rf_report *report)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < report->warning_count; i++)
+        json_array_append_new(list, rf_json_text(report->warnings[i]));
+    return list;
+}
+
+static rf_status plan_facts(const rf_report *r, rf_plan_info *info, rf_stage_info *stages,
+                            rf_error *err)
+{
+    rf_plan_get_info(r->plan, info);
+    for (int i = 0; i < r->job->stage_count; i++)
+        if (rf_plan_get_stage(r->plan, i, &stages[i]) != RF_OK)
+            return rf_fail(err, RF_E_BUG, "the plan does not describe stage %d", i);
+    return RF_OK;
+}
+
+/* ---- the plan ----------------------------------------------------------------------------- */
+
+enum { STAGES = 2 }; /* of this verb */
+
+static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
+                           const rf_stage_info *stages, rf_error *err)
+{
+    json_t *weights = json_array(), *calls = json_array(), *experts = json_array();
+    json_t *first_steps = json_array(), *switches = json_array(), *sigmas = json_array();
+    for (int i = 0; i < r->job->stage_count; i++) {
+        json_array_append_new(weights, rf_json_bytes(stages[i].weights_bytes));
+        json_array_append_new(calls, json_integer(stages[i].calls));
+        json_array_append_new(experts, rf_json_text(stages[i].expert));
+        json_array_append_new(first_steps, json_integer(stages[i].first_step));
+        json_array_append_new(switches, rf_json_real(stages[i].sigma));
+    }
+    for (int i = 0; i <= r->job->steps; i++)
+        json_array_append_new(sigmas, rf_json_real(info->sigmas[i]));
+    return rf_json_print(
+        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, "
+                  "s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+                  "schema", 1, "device", rf_json_text(r->device), "slab_bytes",
+                  rf_json_bytes(info->slab_bytes), "weights_bytes", weights, "kv_bytes",
+                  rf_json_bytes(info->kv_bytes), "staging_bytes",
+                  rf_json_bytes(info->staging_bytes), "calls", calls, "state_bytes",
+                  rf_json_bytes(info->state_bytes), "text_bytes", rf_json_bytes(info->text_bytes),
+                  "vae_bytes", rf_json_bytes(info->vae_bytes), "peak_bytes",
+                  rf_json_bytes(info->peak_bytes), "experts", experts, "first_steps", first_steps,
+                  "stage_sigmas", switches, "steps", r->job->steps, "count", r->job->count, "batch",
+                  info->batch, "vae", rf_json_text(info->vae), "sampler",
+                  rf_json_text(info->sampler), "schedule", rf_json_text(info->schedule), "sigmas",
+                  sigmas, "warnings", warnings_json(r)),
+        err);
+}
+
+static void print_bytes(const char *what, size_t bytes)
+{
+    const int mega = bytes >= 1 << 20;
+    printf("  %-28s %9.1f %s\n", what, (double)bytes / (mega ? 1 << 20 : 1 << 10),
+           mega ? "MiB" : "KiB");
+}
+
+static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_stage_info *stages)
+{
+    const rf_job *job = r->job;
+    printf("%s\n", r->device);
+    printf("%d picture%s of %dx%d, %d at a time; %d steps, %s, %s\n", job->count,
+           job->count == 1 ? "" : "s", job->width, job->height, info->batch, job->steps,
+           info->sampler, info->schedule);
+    for (int i = 0; i < job->stage_count; i++) {
+        if (stages[i].calls == 0)
+            printf("  %-28s no calls\n", stages[i].expert);
+        else
+            printf("  %-28s %d calls per picture, from step %d (sigma %.4g)\n", stages[i].expert,
+                   stages[i].calls, stages[i].first_step, stages[i].sigma);
+    }
+    printf("  %-28s VAE of %s\n", "decoding", info->vae);
+    printf("memory\n");
+    print_bytes("activations (slab)", info->slab_bytes);
+    for (int i = 0; i < job->stage_count; i++)
+        if (stages[i].weights_bytes) print_bytes(stages[i].expert, stages[i].weights_bytes);
+    print_bytes("prompt keys and values", info->kv_bytes);
+    print_bytes("latents and sampler state", info->state_bytes);
+    print_bytes("staging", info->staging_bytes);
+    print_bytes("text encoders, for a while", info->text_bytes);
+    print_bytes("VAE decoder", info->vae_bytes);
+    print_bytes("most at once", info->peak_bytes);
+}
+
+rf_status rf_report_plan(const rf_report *r, int json, rf_error *err)
+{
+    rf_status     st = RF_OK;
+    rf_plan_info  info;
+    rf_stage_info stages[STAGES];
+    RF_TRY(plan_facts(r, &info, stages, err));
+    if (json)
+        RF_TRY(plan_json(r, &info, stages, err));
+    else
+        plan_table(r, &info, stages);
+done:
+    return st;
+}
+
+/* ---- a picture ---------------------------------------------------------------------------- */
+
+/* Guidance of a stage: its own, or that of the stage before it. */
+static double stage_cfg(const rf_report *r, int stage)
+{
+    const double own = r->values->refiner_cfg_scale;
+    return stage == 1 && own >= 0 ? own : r->values->cfg_scale;
+}
+
+static rf_status expert_json(json_t **out, const rf_report *r, int stage, rf_error *err)
+{
+    char            hex[65] = "";
+    rf_expert      *expert = r->job->stages[stage].expert;
+    const rf_status st = rf_expert_sha256(expert, hex, err);
+    *out = st != RF_OK ? NULL
+                       : json_pack("{s:o, s:s, s:f}", "name", rf_json_text(rf_expert_name(expert)),
+                                   "sha256", hex, "cfg", stage_cfg(r, stage));
+    return st;
+}
+
+static json_t *timings_json(const rf_report *r)
+{
+    rf_timings t = {0};
+    rf_plan_get_timings(r->plan, &t);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "load", rf_json_seconds(t.load), "encode",
+                     rf_json_seconds(t.encode), "denoise", rf_json_seconds(t.denoise), "decode",
+                     rf_json_seconds(t.decode), "write", rf_json_seconds(r->write_s));
+}
+
+static rf_status picture_json(const rf_report *r, const char *path, const rf_image *image,
+                              rf_error *err)
+{
+    rf_status     st = RF_OK;
+    rf_plan_info  info;
+    rf_stage_info stages[STAGES];
+    json_t       *experts[STAGES] = {NULL}, *hand_over = NULL;
+    int           active = 0;
+    double        cfg = 0;
+    RF_TRY(plan_facts(r, &info, stages, err));
+    for (int i = 0; i < r->job->stage_count; i++) {
+        if (stages[i].calls == 0) continue;
+        RF_TRY(expert_json(&experts[active++], r, i, err));
+        if (active == 1) cfg = stage_cfg(r, i);
+        if (active == 2)
+            hand_over =
+                json_pack("{s:s, s:f, s:i, s:o}", "kind", "steps", "value", r->values->switch_at,
+                          "step", stages[i].first_step, "sigma", rf_json_real(stages[i].sigma));
+    }
+    json_t *object = json_pack(
+        "{s:i, s:o, s:I, s:i, s:i, s:o?, s:o?, s:o?, s:o, s:o, s:o, s:i, s:f, s:o, s:o}", "schema",
+        1, "path", rf_json_text(path), "seed", (json_int_t)image->seed, "width", image->width,
+        "height", image->height, "base", experts[0], "refiner", experts[1], "switch", hand_over,
+        "vae", rf_json_text(info.vae), "sampler", rf_json_text(info.sampler), "schedule",
+        rf_json_text(info.schedule), "steps", r->job->steps, "cfg", cfg, "timings_s",
+        timings_json(r), "warnings", warnings_json(r));
+    experts[0] = experts[1] = hand_over = NULL; /* the object's, or gone with it */
+    st = rf_json_print(object, err);
+done:
+    for (int i = 0; i < STAGES; i++) json_decref(experts[i]);
+    json_decref(hand_over);
+    return st;
+}
+
+rf_status rf_report_picture(const rf_report *report, int json, const char *path,
+                            const rf_image *image, rf_error *err)
+{
+    if (json) return picture_json(report, path, image, err);
+    puts(path);
+    return RF_OK;
+}

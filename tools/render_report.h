@@ -1,0 +1,31 @@
+/* What `refinery render` prints on stdout. */
+#ifndef RF_RENDER_REPORT_H
+#define RF_RENDER_REPORT_H
+
+#include "engine/refinery.h"
+#include "tools/render_options.h"
+
+/* Everything that is told about one request. */
+typedef struct rf_report {
+    const rf_render_values *values;
+    const char             *device; /* rf_engine_device */
+    const rf_job           *job;
+    const rf_plan          *plan;
+    double                  write_s;       /* spent writing pictures so far */
+    char                  **warnings;      /* owned; everything the engine and we warned about */
+    int                     warning_count; /* at most RF_REPORT_WARNINGS */
+} rf_report;
+
+enum { RF_REPORT_WARNINGS = 32 };
+
+void rf_report_warn(rf_report *report, const char *message); /* keeps a copy */
+void rf_report_release(rf_report *report);
+
+/* The plan: a JSON object, or a table for people. */
+rf_status rf_report_plan(const rf_report *report, int json, rf_error *err);
+
+/* One finished picture: its path, or a JSON object. */
+rf_status rf_report_picture(const rf_report *report, int json, const char *path,
+                            const rf_image *image, rf_error *err);
+
+#endif

@@ -1,0 +1,47 @@
+/* The handler does only what is async-signal-safe: one flag, one write(2), _exit(2). */
+#include "tools/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static atomic_int caught; /* the first signal's number; lock-free, so a handler may set it */
+
+/* Starts with a line break: a progress line may stand on the terminal. */
+static const char NOTICE[] = "\nrefinery: interrupted: stopping soon (again to quit at once)\n";
+
+static void on_signal(int number)
+{
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&caught, &none, number)) _exit(128 + number);
+    const int saved = errno;
+    const int skip = !isatty(STDERR_FILENO); /* no progress line there */
+    if (write(STDERR_FILENO, NOTICE + skip, sizeof NOTICE - 1 - (size_t)skip) < 0) {
+        /* nobody is listening: the exit code says it */
+    }
+    errno = saved;
+}
+
+rf_status rf_signals_install(rf_error *err)
+{
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&stop.sa_mask);
+    sigemptyset(&ignore.sa_mask);
+    if (sigaction(SIGINT, &stop, NULL) || sigaction(SIGTERM, &stop, NULL) ||
+        sigaction(SIGPIPE, &ignore, NULL) || sigaction(SIGXFSZ, &ignore, NULL))
+        return rf_fail(err, RF_E_BUG, "cannot handle signals: %s", strerror(errno));
+    return RF_OK;
+}
+
+int rf_signals_caught(void)
+{
+    const int number = atomic_load(&caught);
+    return number ? 128 + number : 0;
+}
+
+const atomic_int *rf_signals_flag(void)
+{
+    return &caught;
+}

@@ -1,0 +1,18 @@
+/* SIGINT and SIGTERM: the first asks the work to stop soon, the second quits at once.  SIGPIPE and
+ * SIGXFSZ are ignored, so that a closed reader or a size limit is an ordinary write error. */
+#ifndef RF_SIGNALS_H
+#define RF_SIGNALS_H
+
+#include <stdatomic.h>
+
+#include "kernels/status.h"
+
+rf_status rf_signals_install(rf_error *err); /* RF_E_BUG if the system refuses */
+
+/* 0, or the exit code of the signal that arrived: 130 (SIGINT) or 143 (SIGTERM). */
+int rf_signals_caught(void);
+
+/* Becomes non-zero when a signal arrives; for work that watches a flag. */
+const atomic_int *rf_signals_flag(void);
+
+#endif
