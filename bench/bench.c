@@ -203,6 +203,9 @@ int main(int argc, char **argv)
         fprintf(b.csv, "op,row,dtype,runs,median_s,p10_s,p90_s,bytes,flop,gflops,percent_of_gemm,"
                        "gbytes_per_s,percent_of_copy,relative_error\n");
     bench_peaks(&b);
+    bench_gemm(&b);
+    bench_gemm_pack(&b);
+    bench_conv(&b);
     bench_attention(&b);
     bench_groupnorm(&b);
     bench_layernorm(&b);

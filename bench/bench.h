@@ -48,6 +48,9 @@ float *bench_widened(bench *b, const void *data, rf_dtype dtype, size_t elems);
 /* Measures the rates that all others are compared with: comes first. */
 void bench_peaks(bench *b);
 
+void bench_gemm(bench *b);
+void bench_gemm_pack(bench *b);
+void bench_conv(bench *b);
 void bench_attention(bench *b);
 void bench_groupnorm(bench *b);
 void bench_layernorm(bench *b);

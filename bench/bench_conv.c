@@ -56,8 +56,7 @@ static void bench_row(bench *b, const struct row *r, rf_dtype dtype)
                        (size_t)rf_conv_out(r->kind, r->w) * (size_t)r->cout;
     const rf_conv_weight_shape shape = {r->cin, r->cout, r->kind, dtype, dtype};
     size_t                     packed_bytes, workspace_bytes;
-    conv_case                  c = {
-                         .args = {.n = r->n, .h = r->h, .w = r->w, .cin = r->cin, .cout = r->cout}};
+    conv_case c = {.args = {.n = r->n, .h = r->h, .w = r->w, .cin = r->cin, .cout = r->cout}};
 
     c.args.kind = r->kind, c.args.dtype = c.args.wdtype = dtype;
     if (rf_conv_pack_bytes_cpu(bench_host(b), &shape, &packed_bytes) != RF_OK) return;

@@ -83,7 +83,8 @@ void bench_gemm(bench *b)
         }
 }
 
-/* ---- packing ---------------------------------------------------------------------------------- */
+/* ---- packing ----------------------------------------------------------------------------------
+ */
 
 static rf_status run_pack(void *stream, const void *args)
 {
@@ -104,7 +105,8 @@ void bench_gemm_pack(bench *b)
     static const struct {
         const char *name;
         rf_dtype    dtype, wdtype;
-    } kinds[] = {{"bf16", RF_BF16, RF_BF16}, {"f16_for_f32", RF_F32, RF_F16}, {"f32", RF_F32, RF_F32}};
+    } kinds[] = {
+        {"bf16", RF_BF16, RF_BF16}, {"f16_for_f32", RF_F32, RF_F16}, {"f32", RF_F32, RF_F32}};
     enum { N = 10240, K = 1280, M = 2 };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!bench_wants(b, "gemm_pack", kinds[i].name)) continue;
