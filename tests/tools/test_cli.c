@@ -299,7 +299,7 @@ Test(cli, names_that_are_not_utf8_still_make_valid_json)
 
 Test(cli, synth_writes_what_inspect_knows)
 {
-    expect("synth --seed 3 --threads 1 tiny.safetensors", 0, "");
+    expect("synth --seed 3 tiny.safetensors", 0, "");
     cr_expect_str_eq(r.out, "tiny.safetensors\n");
     expect("synth tiny.safetensors", 73, "--overwrite replaces it");
     expect("synth tiny.bin", 2, "does not end in .safetensors");
