@@ -107,7 +107,8 @@ double rf_meter_left(const rf_meter *m)
     if (m->step_s <= 0 || m->now.phase < RF_PHASE_DENOISE) return -1;
     const int    batches = (m->count + m->batch - 1) / m->batch;
     const int    here = m->now.phase == RF_PHASE_DECODE ? 0 : m->steps - m->now.step;
-    const double steps = here + (double)m->steps * (batches - 1 - m->now.image / m->batch);
+    const int    after = batches - 1 - m->now.image / m->batch;
+    const double steps = here + (double)m->steps * after;
     return steps * m->step_s + (m->count - m->now.image) * m->picture_s;
 }
 

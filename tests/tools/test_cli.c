@@ -266,6 +266,13 @@ Test(cli, an_output_is_never_an_input)
     expect("render -m model.png -o model.png --overwrite", 2, "is the file given with --base");
 }
 
+Test(cli, two_pictures_are_never_one_file)
+{
+    rf_spawn(&r, "version > /dev/null; mkdir d1; ln -s d1 d0");
+    expect(BOTH "--count 2 -o 'd{index}/x.png'", 2, "pictures 0 and 1 would be one file");
+    cr_expect(!rf_spawn_exists("d1/x.png"));
+}
+
 Test(cli, failures_of_the_run_have_their_codes)
 {
     expect(BOTH "-p '!nan'", 1, "produced NaN");
