@@ -37,8 +37,8 @@ static void peak_gemm(bench *b, rf_dtype dtype)
     const rf_gemm_weight_shape shape = {GEMM_SIZE, GEMM_SIZE, dtype, dtype, RF_ACT_NONE};
     size_t                     packed_bytes, workspace_bytes;
     void                      *w = bench_input(b, dtype, elems);
-    rf_gemm_args               a = {
-                      .m = GEMM_SIZE, .n = GEMM_SIZE, .k = GEMM_SIZE, .dtype = dtype, .wdtype = dtype};
+    rf_gemm_args               a = {.m = GEMM_SIZE, .n = GEMM_SIZE, .k = GEMM_SIZE};
+    a.dtype = a.wdtype = dtype;
     if (rf_gemm_pack_bytes_cpu(bench_host(b), &shape, &packed_bytes) != RF_OK) return;
     if (rf_gemm_prepare_cpu(bench_host(b), &a, &workspace_bytes) != RF_OK) return;
     void *packed = bench_output(b, packed_bytes);
