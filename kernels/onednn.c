@@ -85,6 +85,8 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
     const dnnl_dims_t       strides = {s->stride, s->stride}, before = {s->top, s->left};
     const dnnl_dims_t       after = {(s->ho - 1) * s->stride + 3 - s->h - s->top,
                                      (s->wo - 1) * s->stride + 3 - s->w - s->left};
+    const dnnl_prop_kind_t  prop = dnnl_forward_inference;
+    const dnnl_alg_kind_t   alg = dnnl_convolution_direct;
     dnnl_memory_desc_t      x, w, y, bias;
     dnnl_convolution_desc_t d;
     const dnnl_status_t     st[] = {

@@ -14,8 +14,7 @@
 
 enum {
     ALIGN = 64,
-    STRIP_BYTES =
-        2 << 20, /* of enlarged rows: half of what two L2 caches and their share of L3 hold */
+    STRIP_BYTES = 2 << 20, /* the L2 of two cores; enlarging then costs 2 % */
 };
 
 /* What the call computes per image: `strips` convolutions of `rows` output rows, then one of
