@@ -12,7 +12,7 @@ typedef struct synth_values {
     rf_common   common;
     const char *arch, *dtype;
     int         seed;
-    int         threads, overwrite;
+    int         overwrite;
 } synth_values;
 
 static const char *const ARCHS[] = {"tiny", "sdxl", NULL};
@@ -51,15 +51,6 @@ static const rf_option OPTIONS[] = {
      .help = "replace an existing file; else that is an error",
      .group = "Checkpoint",
      .aliases = "force"},
-    {.name = "threads",
-     .letter = 't',
-     .kind = RF_OPTION_INT,
-     .offset = offsetof(synth_values, threads),
-     .value = "N",
-     .fallback = "0",
-     .help = "CPU threads, 0 for one per core",
-     .group = "Checkpoint",
-     .max = 1024},
     RF_COMMON_OPTIONS(synth_values, RF_PLACE_HELP),
 };
 
@@ -108,7 +99,6 @@ static rf_status run_synth(rf_invocation *in)
         .arch = v->arch,
         .seed = (uint64_t)v->seed,
         .type = filetype_of(v->dtype),
-        .threads = v->threads,
         .overwrite = v->overwrite,
         .progress = on_progress,
         .user = &w,

@@ -73,6 +73,23 @@ static json_t *unknown_json(const rf_identity *identity)
     return json_pack("{s:o, s:o}", "count", rf_json_bytes(count), "examples", examples);
 }
 
+static const char *container_name(rf_container kind)
+{
+    switch (kind) {
+    case RF_CONTAINER_SAFETENSORS: return "safetensors";
+    case RF_CONTAINER_EMPTY: return "empty";
+    case RF_CONTAINER_ZIP: return "zip";
+    case RF_CONTAINER_PICKLE: return "pickle";
+    case RF_CONTAINER_GGUF: return "gguf";
+    case RF_CONTAINER_HTML: return "html";
+    case RF_CONTAINER_LFS: return "lfs pointer";
+    case RF_CONTAINER_IMAGE: return "image";
+    case RF_CONTAINER_TEXT: return "text";
+    case RF_CONTAINER_UNKNOWN: return "unknown";
+    }
+    return "unknown";
+}
+
 rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
 {
     const rf_identity *identity = &x->identity;
@@ -82,8 +99,9 @@ rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
     const char *digest = *x->sha256 ? x->sha256 : NULL;
     json_object_set_new(o, "sha256", rf_json_text(digest));
     if (x->container != RF_CONTAINER_SAFETENSORS) {
-        json_object_set_new(o, "kind", rf_json_text(rf_container_text(x->container)));
+        json_object_set_new(o, "kind", rf_json_text(container_name(x->container)));
         json_object_set_new(o, "usable", json_false());
+        json_object_set_new(o, "problem", rf_json_text(rf_container_text(x->container)));
         return rf_json_print(o, err);
     }
     json_object_set_new(o, "kind", rf_json_text(rf_model_kind_name(identity->kind)));
@@ -134,7 +152,7 @@ static void print_part(const rf_inventory *p)
     int  kinds = 0;
     grouped(params, sizeof params, p->elems);
     grouped(bytes, sizeof bytes, p->bytes);
-    printf("  %-12s %5zu tensors  %14s parameters  %14s bytes  ", p->name, p->tensors, params,
+    printf("  %-14s %5zu tensors  %14s parameters  %14s bytes  ", p->name, p->tensors, params,
            bytes);
     for (int i = 0; i < RF_FILETYPES; i++)
         if (p->types[i]) printf("%s%s", kinds++ ? "+" : "", rf_filetype_name((rf_filetype)i));

@@ -74,22 +74,32 @@ static rf_status convert_side(const rf_option *o, const char *flag, const char *
                    text, side, v);
 }
 
+/* Digits at *text, at most six of them (more are out of any range); -1 if there are none. */
+static int take_digits(const char **text)
+{
+    const size_t len = strspn(*text, "0123456789");
+    int          v = 0;
+    if (len == 0 || len > 6) return -1;
+    for (size_t i = 0; i < len; i++) v = 10 * v + ((*text)[i] - '0');
+    *text += len;
+    return v;
+}
+
 static rf_status convert_size(const rf_option *o, const char *flag, const char *text, rf_size *out,
                               rf_trouble *trouble)
 {
-    rf_status st = RF_OK;
-    int       used = 0;
-    rf_size   size = {0, 0};
-    /* %5d: six digits are out of range anyway; the first must be a digit, sscanf skips blanks. */
-    const int got = isdigit((unsigned char)*text) && strlen(text) < 40
-                        ? sscanf(text, "%5d%*1[xX]%5d%n", &size.width, &size.height, &used)
-                        : 0;
-    if (got != 2 || text[used] || !isdigit((unsigned char)text[strcspn(text, "xX") + 1]))
+    rf_status   st = RF_OK;
+    const char *p = text;
+    const int   width = take_digits(&p);
+    const int   cross = *p == 'x' || *p == 'X';
+    p += cross;
+    const int height = cross ? take_digits(&p) : -1;
+    if (width < 0 || height < 0 || *p)
         return rf_fail(&trouble->error, RF_E_ARG,
                        "%s: '%.80s' is not a size such as 1024x1024 (width x height)", flag, text);
-    RF_TRY(convert_side(o, flag, text, "width", size.width, trouble));
-    RF_TRY(convert_side(o, flag, text, "height", size.height, trouble));
-    *out = size;
+    RF_TRY(convert_side(o, flag, text, "width", width, trouble));
+    RF_TRY(convert_side(o, flag, text, "height", height, trouble));
+    *out = (rf_size){width, height};
 done:
     return st;
 }

@@ -153,7 +153,8 @@ static rf_status check_operands(const rf_verb *verb, const rf_args *args, rf_tro
     if (n >= verb->operands_min && n <= verb->operands_max) return RF_OK;
     rf_trouble_hint(trouble, "usage: refinery %s %s", verb->name, verb->usage);
     if (n < verb->operands_min)
-        return rf_fail(&trouble->error, RF_E_ARG, "refinery %s: something is missing", verb->name);
+        return rf_fail(&trouble->error, RF_E_ARG, "refinery %s: nothing was named to work on",
+                       verb->name);
     return rf_fail(&trouble->error, RF_E_ARG, "refinery %s: '%.200s' is one word too many",
                    verb->name, args->operands[verb->operands_max]);
 }

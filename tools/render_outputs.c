@@ -19,7 +19,10 @@ rf_status rf_pattern_expand(char **out, const char *pattern, int64_t seed, int i
     size_t    bytes = 0;
     FILE     *stream = open_memstream(&text, &bytes);
     *out = NULL;
-    if (!stream) return rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
+    if (!stream) {
+        (void)rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
+        return RF_E_NOMEM; /* spelled out for the analyser, which cannot see into rf_fail */
+    }
     for (const char *p = pattern; *p && st == RF_OK; p++) {
         if (strncmp(p, "{seed}", 6) == 0)
             p += fprintf(stream, "%lld", (long long)seed) ? 5 : 0;
@@ -32,7 +35,7 @@ rf_status rf_pattern_expand(char **out, const char *pattern, int64_t seed, int i
             fputc(*p, stream);
     }
     const int broken = fclose(stream);
-    if (st == RF_OK && broken)
+    if (st == RF_OK && (broken || !text))
         st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
     if (st == RF_OK)
         *out = text;

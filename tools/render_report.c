@@ -115,7 +115,7 @@ rf_status rf_report_plan(const rf_report *r, int json, rf_error *err)
 {
     rf_status     st = RF_OK;
     rf_plan_info  info;
-    rf_stage_info stages[STAGES];
+    rf_stage_info stages[STAGES] = {{0}};
     RF_TRY(plan_facts(r, &info, stages, err));
     if (json)
         RF_TRY(plan_json(r, &info, stages, err));
@@ -159,7 +159,7 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
 {
     rf_status     st = RF_OK;
     rf_plan_info  info;
-    rf_stage_info stages[STAGES];
+    rf_stage_info stages[STAGES] = {{0}};
     json_t       *experts[STAGES] = {NULL}, *hand_over = NULL;
     int           active = 0;
     double        cfg = 0;

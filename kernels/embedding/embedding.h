@@ -2,7 +2,7 @@
  *
  *   id        [m]           each in 0 .. vocab-1 (checked)
  *   table     [vocab, c]    wdtype, row-major
- *   position  [seq, c]      wdtype, row-major
+ *   position  [seq, c]      f32, row-major: small, and files mix types
  *   y         [m, c]        dtype
  *
  * Errors: RF_E_SHAPE if a size rule is broken or an id is out of range (y untouched). */
@@ -21,7 +21,8 @@ extern "C" {
 typedef struct rf_embedding_args {
     void          *y;
     const int32_t *id;
-    const void    *table, *position;
+    const void    *table;
+    const float   *position;
     int            m, c, vocab, seq;
     rf_dtype       dtype, wdtype;
 } rf_embedding_args;

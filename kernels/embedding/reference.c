@@ -17,8 +17,7 @@ rf_status rf_embedding_ref(void *stream, const rf_embedding_args *a)
     for (int r = 0; r < a->m; r++)
         for (int c = 0; c < a->c; c++) {
             const double word = (double)rf_load(a->table, a->wdtype, (size_t)a->id[r] * a->c + c);
-            const double place =
-                (double)rf_load(a->position, a->wdtype, (size_t)(r % a->seq) * a->c + c);
+            const double place = (double)a->position[(size_t)(r % a->seq) * a->c + c];
             rf_store(a->y, a->dtype, (size_t)r * a->c + c, (float)(word + place));
         }
     return RF_OK;

@@ -18,7 +18,10 @@
 #include "tests/files/fixture.h"
 
 /* Sanitizers slow everything down several times. */
-#if defined(__SANITIZE_ADDRESS__)
+#ifndef __has_feature /* clang's way to ask */
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #define SLOWNESS 10
 #else
 #define SLOWNESS 1

@@ -148,7 +148,7 @@ Test(parity, text_encoders, .timeout = 120)
 /* ---- UNet --------------------------------------------------------------------------------- */
 
 /* "input_blocks.4", "middle_block", "out": the block that a call belongs to. */
-static void block_of(const char *label, char out[32])
+static void block_of(const char *label, char out[48])
 {
     const char *dot = strchr(label, '.');
     size_t      length = dot ? (size_t)(dot - label) : strlen(label);
@@ -156,7 +156,7 @@ static void block_of(const char *label, char out[32])
         const char *second = strchr(dot + 1, '.');
         length = second ? (size_t)(second - label) : strlen(label);
     }
-    snprintf(out, 32, "%.*s", (int)length, label);
+    snprintf(out, 48, "%.*s", (int)length, label);
 }
 
 /* Runs call by call; after the last call of a block its result must be the recorded one. */
@@ -165,7 +165,7 @@ static int compare_blocks(bench *b, const char *size, rf_dtype dtype)
     int compared = 0;
     for (size_t i = 0; i < b->program.count; i++) {
         const rf_call *call = &b->program.call[i];
-        char           block[32], next[32] = "";
+        char           block[48], next[48] = "";
         must(rf_program_run_range(&b->program, i, i + 1, &b->device, &err));
         block_of(call->label, block);
         if (i + 1 < b->program.count) block_of(b->program.call[i + 1].label, next);

@@ -12,8 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static char folder[64];
 
 void rf_spawn_enter_folder(void)
@@ -68,11 +66,11 @@ static pid_t start(char *const *words)
     return pid;
 }
 
-pid_t rf_spawn_start(const char *const *words)
+pid_t rf_spawn_start(char *const *words)
 {
-    char *argv[40] = {(char *)(size_t)RF_COMMAND};
+    char *argv[40] = {RF_COMMAND};
     int   n = 1;
-    for (int i = 0; words[i] && n < 39; i++) argv[n++] = (char *)(size_t)words[i];
+    for (int i = 0; words[i] && n < 39; i++) argv[n++] = words[i];
     return start(argv);
 }
 

@@ -24,7 +24,7 @@ void rf_spawn(rf_spawned *result, const char *command);
 
 /* Starts it directly, without a shell, so that signals reach it; `words` ends with NULL.  Output
  * goes to the files "out" and "err". */
-pid_t rf_spawn_start(const char *const *words);
+pid_t rf_spawn_start(char *const *words);
 void  rf_spawn_wait(rf_spawned *result, pid_t pid); /* and reads the files */
 
 /* Waits until the file `path` holds `text`, at most 10 s; 1 if it does. */

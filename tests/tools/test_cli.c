@@ -216,7 +216,7 @@ Test(cli, bad_values_are_named_with_their_range)
         {"render -q=1", "has no option -="},
         {"render --quiet=1", "takes no value"},
         {"completion tcsh", "not one of: bash, zsh, fish"},
-        {"completion", "something is missing"},
+        {"completion", "nothing was named"},
         {"help nothing", "there is no verb 'nothing'"},
     };
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
@@ -266,6 +266,13 @@ Test(cli, an_output_is_never_an_input)
     expect("render -m model.png -o model.png --overwrite", 2, "is the file given with --base");
 }
 
+Test(cli, two_pictures_are_never_one_file)
+{
+    rf_spawn(&r, "version > /dev/null; mkdir d1; ln -s d1 d0");
+    expect(BOTH "--count 2 -o 'd{index}/x.png'", 2, "pictures 0 and 1 would be one file");
+    cr_expect(!rf_spawn_exists("d1/x.png"));
+}
+
 Test(cli, failures_of_the_run_have_their_codes)
 {
     expect(BOTH "-p '!nan'", 1, "produced NaN");
@@ -295,6 +302,59 @@ Test(cli, names_that_are_not_utf8_still_make_valid_json)
     json_decref(o);
 }
 
+/* ---- files --------------------------------------------------------------------------------- */
+
+Test(cli, synth_writes_what_inspect_knows)
+{
+    expect("synth --seed 3 tiny.safetensors", 0, "");
+    cr_expect_str_eq(r.out, "tiny.safetensors\n");
+    expect("synth tiny.safetensors", 73, "--overwrite replaces it");
+    expect("synth tiny.bin", 2, "does not end in .safetensors");
+    expect("synth no/folder/tiny.safetensors", 73, "no/folder");
+    expect("inspect tiny.safetensors", 0, "");
+    cr_expect(strstr(r.out, "tiny.safetensors: SDXL checkpoint"), "%s", r.out);
+    cr_expect(strstr(r.out, "can be a base or a refiner"));
+
+    const char *kind = NULL, *digest = NULL;
+    int         usable = 0, width = 0;
+    expect("inspect --json --hash tiny.safetensors", 0, "");
+    json_t *o = parse(r.out);
+    cr_assert_eq(json_unpack(o, "{s:s, s:s, s:b, s:{s:{s:i}}}", "kind", &kind, "sha256", &digest,
+                             "usable", &usable, "architecture", "unet", "width", &width),
+                 0);
+    cr_expect(usable && width == 32);
+    cr_expect(rf_spawn_exists(".cache/refinery/sha256"));
+    static rf_spawned other;
+    rf_spawn(&other, "version > /dev/null; sha256sum tiny.safetensors");
+    cr_expect_eq(strncmp(other.out, digest, 64), 0, "%s", other.out);
+    json_decref(o);
+}
+
+Test(cli, inspect_answers_for_every_file_it_can)
+{
+    rf_spawn_write("archive.ckpt", "PK\003\004 and so on");
+    rf_spawn_write("empty.safetensors", "");
+    expect("inspect archive.ckpt none.safetensors empty.safetensors .", 66,
+           "none.safetensors: cannot be opened");
+    cr_expect(strstr(r.out, "archive.ckpt: a zip archive"));
+    cr_expect(strstr(r.out, "empty.safetensors: empty"));
+    cr_expect(strstr(r.err, "a directory"));
+    expect("inspect --json archive.ckpt", 0, "");
+    json_t *o = parse(r.out);
+    cr_expect_str_eq(json_string_value(json_object_get(o, "kind")), "zip");
+    json_decref(o);
+}
+
+Test(cli, a_full_disk_leaves_nothing_behind)
+{
+    rf_spawn(&r, "version > /dev/null; ulimit -f 16; " RF_COMMAND
+                 " render -m pony.safetensors --size 256x256 -o big.png -q");
+    cr_expect_eq(r.code, 74, "%d: %s", r.code, r.err);
+    cr_expect(!rf_spawn_exists("big.png"));
+    rf_spawn(&r, "version > /dev/null; ls -A | grep -c tmp");
+    cr_expect_str_eq(r.out, "0\n");
+}
+
 /* ---- streams ------------------------------------------------------------------------------ */
 
 Test(cli, results_that_do_not_arrive_are_an_error)
@@ -316,8 +376,8 @@ Test(cli, plain_progress_is_a_few_lines)
 {
     expect("render -m pony.safetensors -r anime.safetensors --size 64x64", 0,
            "refinery: reading pony");
-    cr_expect(strstr(r.err, "pony 15/15 | anime 1/15"));
-    cr_expect(strstr(r.err, "pony 15/15 | anime 15/15"));
+    cr_expect(strstr(r.err, "pony 15/15 | anime 0/15"));
+    cr_expect(strstr(r.err, "decoding"));
     int lines = 0;
     for (const char *p = r.err; *p; p++) lines += *p == '\n';
     cr_expect_leq(lines, 6, "%s", r.err);
@@ -334,14 +394,14 @@ Test(cli, json_progress_is_json)
 
 Test(cli, a_signal_stops_after_the_call_with_one_line)
 {
-    static const char *const WORDS[] = {"render", "-m",    "pony.safetensors", "--size", "64x64",
-                                        "-p",     "!slow", "--steps",          "500",    NULL};
+    static char *const WORDS[] = {"render", "-m",    "pony.safetensors", "--size", "64x64",
+                                  "-p",     "!slow", "--steps",          "500",    NULL};
     static const struct {
         int number, code;
     } SIGNALS[] = {{SIGINT, 130}, {SIGTERM, 143}};
     for (int i = 0; i < 2; i++) {
         const pid_t pid = rf_spawn_start(WORDS);
-        cr_assert(rf_spawn_await("err", "pony 1/500"));
+        cr_assert(rf_spawn_await("err", "pony 0/500"));
         kill(pid, SIGNALS[i].number);
         rf_spawn_wait(&r, pid);
         cr_expect_eq(r.code, SIGNALS[i].code);
@@ -355,11 +415,10 @@ Test(cli, a_signal_stops_after_the_call_with_one_line)
 
 Test(cli, a_second_signal_quits_at_once)
 {
-    static const char *const WORDS[] = {"render", "-m", "pony.safetensors", "--size",
-                                        "64x64",  "-p", "!stubborn",        "--steps",
-                                        "500",    NULL};
-    const pid_t              pid = rf_spawn_start(WORDS);
-    cr_assert(rf_spawn_await("err", "pony 1/500"));
+    static char *const WORDS[] = {"render", "-m",        "pony.safetensors", "--size", "64x64",
+                                  "-p",     "!stubborn", "--steps",          "500",    NULL};
+    const pid_t        pid = rf_spawn_start(WORDS);
+    cr_assert(rf_spawn_await("err", "pony 0/500"));
     kill(pid, SIGINT);
     cr_assert(rf_spawn_await("err", "interrupted"));
     kill(pid, SIGINT);
