@@ -94,9 +94,8 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
             dnnl_memory_desc_init_by_tag(&w, 4, w_dims, data_type(s->x_type), dnnl_format_tag_any),
             dnnl_memory_desc_init_by_tag(&y, 4, y_dims, data_type(s->y_type), dnnl_nhwc),
             dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a),
-            dnnl_convolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_convolution_direct, &x,
-                                           weights ? weights : &w, &bias, &y, strides, before,
-                                               after),
+            dnnl_convolution_forward_desc_init(&d, prop, alg, &x, weights ? weights : &w, &bias, &y,
+                                               strides, before, after),
     };
     for (size_t i = 0; i < sizeof st / sizeof *st; i++)
         if (st[i] != dnnl_success) return st[i];
