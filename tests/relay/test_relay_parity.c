@@ -1,0 +1,143 @@
+/* A whole relay against PyTorch: four steps, the switch after two, each latent on the way
+ * (tests/golden/networks.md says what was recorded). */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/model/golden.h"
+#include "tests/relay/relays.h"
+
+enum { STEPS = 4, SIZE = 128, SWITCH_STEP = 2 };
+
+static float *recorded_noise; /* [16, 16, 4] */
+
+static void give_recorded_noise(uint64_t seed, uint32_t draw, rf_noise_shape shape, float *out)
+{
+    (void)seed;
+    cr_assert_eq(draw, 0u, "Euler needs the initial noise alone");
+    memcpy(out, recorded_noise,
+           (size_t)shape.channels * (size_t)shape.h * (size_t)shape.w * sizeof *out);
+}
+
+/* Row 0 of the recorded ids is the prompt, row 1 the negative one. */
+static void use_recorded_tokens(rf_plan *plan)
+{
+    static const char *const name[RF_ENCODERS] = {"text.l.ids", "text.g.ids"};
+    for (int encoder = 0; encoder < RF_ENCODERS; encoder++) {
+        size_t   elems = 0;
+        int32_t *id = golden_i32(name[encoder], &elems);
+        cr_assert_eq(elems, 2u * RF_TOKENS_PER_CHUNK);
+        for (int stage = 0; stage < plan->active_count; stage++)
+            for (int j = 0; j < RF_POLARITIES; j++) {
+                const rf_tokens *tokens = &plan->active[stage].prompt[j].tokens[encoder];
+                cr_assert_eq(tokens->chunks, 1);
+                memcpy(tokens->id, id + j * RF_TOKENS_PER_CHUNK,
+                       RF_TOKENS_PER_CHUNK * sizeof *id);
+            }
+        free(id);
+    }
+}
+
+/* Looks at the plan from inside, before each step and after the last. */
+typedef struct witness {
+    const rf_plan *plan;
+    rf_dtype       dtype;
+    int            latents, pictures;
+} witness;
+
+static void compare_latent(witness *w, const float *latent, int step)
+{
+    char   name[32];
+    size_t elems = 0;
+    snprintf(name, sizeof name, "relay.latent.%d", step);
+    float       *want = golden_f32(name, &elems);
+    const double error = relative_error(latent, RF_F32, want, elems);
+    cr_expect(error <= parity_bound(w->dtype), "latent after step %d in %s: relative error %.3g",
+              step, rf_dtype_name(w->dtype), error);
+    free(want);
+    w->latents++;
+}
+
+static void compare_vectors(const rf_plan *plan, rf_dtype dtype)
+{
+    for (int stage = 0; stage < plan->active_count; stage++) {
+        char   name[32];
+        size_t elems = 0;
+        snprintf(name, sizeof name, "relay.vector.%d", stage);
+        float       *want = golden_f32(name, &elems);
+        const double error = relative_error(plan->active[stage].vector, dtype, want, elems);
+        cr_expect(error <= parity_bound(dtype), "%s: relative error %.3g", name, error);
+        free(want);
+    }
+}
+
+static int watch(void *user, const rf_progress *progress)
+{
+    witness *w = user;
+    if (progress->phase != RF_PHASE_DENOISE) return 0;
+    cr_expect_eq(progress->stage, progress->step < SWITCH_STEP ? 0 : 1);
+    if (progress->step == 0) compare_vectors(w->plan, w->dtype);
+    if (progress->step > 0) compare_latent(w, w->plan->latent, progress->step - 1);
+    return 0;
+}
+
+static rf_status finish(void *user, const rf_image *image, rf_error *err)
+{
+    (void)err;
+    witness *w = user;
+    compare_latent(w, image->latent, STEPS - 1);
+    w->pictures++;
+    return RF_OK;
+}
+
+static void compare_schedule(const rf_plan *plan)
+{
+    size_t       elems = 0;
+    rf_plan_info info;
+    float       *sigma = golden_f32("relay.sigmas", &elems);
+    cr_assert_eq(elems, (size_t)STEPS + 1);
+    rf_plan_get_info(plan, &info);
+    for (int i = 0; i <= STEPS; i++) /* A1111 computes these in f32, the plan in f64 */
+        cr_expect_float_eq(info.sigmas[i], (double)sigma[i], 2e-6 * (double)sigma[i], "sigma %d",
+                           i);
+    free(sigma);
+    float *timestep = golden_f32("relay.timesteps", &elems);
+    cr_assert_eq(elems, (size_t)STEPS);
+    for (int i = 0; i < STEPS; i++) cr_expect_eq(plan->step[i].timestep, timestep[i], "step %d", i);
+    free(timestep);
+}
+
+static void check(relays *r, const rf_options *options)
+{
+    relays_start(r, options);
+    const rf_stage stages[] = {
+        {.expert = r->expert[0], .until = 0.5, .prompt = "a", .negative = "b", .cfg_scale = 6},
+        {.expert = r->expert[1], .until = 1, .cfg_scale = -1}};
+    rf_error              err = {0};
+    rf_job                job = relays_job(stages, 2, STEPS);
+    const rf_noise_source source = {.id = {.name = "recorded"}, .latent = give_recorded_noise};
+    job.width = job.height = SIZE;
+    rf_plan *plan = relays_plan(r, &job);
+    witness  w = {.plan = plan, .dtype = r->engine->dtype};
+    plan->noise = &source;
+    use_recorded_tokens(plan);
+    compare_schedule(plan);
+    must(rf_plan_run(plan,
+                     &(rf_callbacks){.progress = watch, .image = finish, .user = &w}, &err),
+         &err);
+    cr_expect_eq(w.latents, STEPS);
+    cr_expect_eq(w.pictures, 1);
+    rf_plan_destroy(plan);
+    relays_stop(r);
+}
+
+Test(relay_parity, each_latent_on_the_way, .timeout = 240)
+{
+    relays r = {.path = {make_tiny(7), make_tiny(8)}};
+    recorded_noise = golden_f32("relay.noise", NULL);
+    check(&r, &(rf_options){.dtype = "f32", .threads = 2});
+    check(&r, &(rf_options){.dtype = "bf16", .threads = 2});
+    free(recorded_noise);
+    for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
+}
