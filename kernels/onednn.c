@@ -85,6 +85,8 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
     const dnnl_dims_t       strides = {s->stride, s->stride}, before = {s->top, s->left};
     const dnnl_dims_t       after = {(s->ho - 1) * s->stride + 3 - s->h - s->top,
                                      (s->wo - 1) * s->stride + 3 - s->w - s->left};
+    const dnnl_prop_kind_t  prop = dnnl_forward_inference;
+    const dnnl_alg_kind_t   alg = dnnl_convolution_direct;
     dnnl_memory_desc_t      x, w, y, bias;
     dnnl_convolution_desc_t d;
     const dnnl_status_t     st[] = {
@@ -92,9 +94,8 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
             dnnl_memory_desc_init_by_tag(&w, 4, w_dims, data_type(s->x_type), dnnl_format_tag_any),
             dnnl_memory_desc_init_by_tag(&y, 4, y_dims, data_type(s->y_type), dnnl_nhwc),
             dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a),
-            dnnl_convolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_convolution_direct, &x,
-                                           weights ? weights : &w, &bias, &y, strides, before,
-                                               after),
+            dnnl_convolution_forward_desc_init(&d, prop, alg, &x, weights ? weights : &w, &bias, &y,
+                                               strides, before, after),
     };
     for (size_t i = 0; i < sizeof st / sizeof *st; i++)
         if (st[i] != dnnl_success) return st[i];

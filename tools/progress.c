@@ -74,17 +74,30 @@ static void blend(double *mean, double sample)
     *mean = *mean > 0 ? 0.7 * *mean + 0.3 * sample : sample;
 }
 
+/* Steps that were completed between two reports, which come before each call. */
+static int steps_between(const rf_meter *m, const rf_progress *p)
+{
+    if (m->now.phase != RF_PHASE_DENOISE) return 0;
+    if (p->phase == RF_PHASE_DECODE) return m->steps - m->now.step;
+    const int same_batch = p->phase == RF_PHASE_DENOISE && p->image == m->now.image;
+    return same_batch ? p->step - m->now.step : 0; /* 0 also if an expert is read in between */
+}
+
+static int pictures_between(const rf_meter *m, const rf_progress *p)
+{
+    if (m->now.phase != RF_PHASE_DECODE) return 0;
+    return p->phase == RF_PHASE_DECODE ? p->image - m->now.image : 1;
+}
+
 static void measure(rf_meter *m, const rf_progress *p, double at)
 {
-    const int same_batch = p->image == m->now.image && p->phase == m->now.phase;
-    const int new_steps = p->step - (same_batch ? m->now.step : 0);
-    if (p->phase == RF_PHASE_DENOISE && same_batch && new_steps > 0 && p->stage == m->now.stage)
-        blend(&m->step_s, (at - m->last) / new_steps);
-    const int64_t new_pictures = p->done - m->now.done;
-    if (p->phase == RF_PHASE_DECODE && same_batch && new_pictures > 0)
-        blend(&m->picture_s, (at - m->last) / (double)new_pictures);
-    /* A call may make half a step: the clock runs on until a step is complete. */
-    if (!same_batch || new_steps > 0 || new_pictures > 0 || p->stage != m->now.stage) m->last = at;
+    const int steps = steps_between(m, p), pictures = pictures_between(m, p);
+    /* A step of two calls is reported twice: its time runs on. */
+    const int same = p->phase == RF_PHASE_DENOISE && m->now.phase == RF_PHASE_DENOISE &&
+                     p->image == m->now.image && steps == 0;
+    if (steps > 0) blend(&m->step_s, (at - m->last) / steps);
+    if (pictures > 0) blend(&m->picture_s, (at - m->last) / pictures);
+    if (!same) m->last = at;
     m->now = *p;
     m->now.expert = NULL;
 }
@@ -93,12 +106,10 @@ double rf_meter_left(const rf_meter *m)
 {
     if (m->step_s <= 0 || m->now.phase < RF_PHASE_DENOISE) return -1;
     const int    batches = (m->count + m->batch - 1) / m->batch;
-    const int    batch = m->now.image / m->batch;
-    const int    decoding = m->now.phase == RF_PHASE_DECODE;
-    const int    here = decoding ? 0 : m->steps - m->now.step;
-    const double steps = here + (double)m->steps * (batches - 1 - batch);
-    const double pictures = m->count - m->now.image - (decoding ? (double)m->now.done : 0);
-    return steps * m->step_s + (pictures > 0 ? pictures * m->picture_s : 0);
+    const int    here = m->now.phase == RF_PHASE_DECODE ? 0 : m->steps - m->now.step;
+    const int    after = batches - 1 - m->now.image / m->batch;
+    const double steps = here + (double)m->steps * after;
+    return steps * m->step_s + (m->count - m->now.image) * m->picture_s;
 }
 
 /* ---- saying ------------------------------------------------------------------------------- */
@@ -246,15 +257,15 @@ static void show_json(const rf_meter *m, double at)
 }
 
 /* What is told at once, however little time has passed.  On a terminal and for machines: another
- * expert or phase.  In a log: the start, the first switch, the last step of all. */
+ * expert or phase.  In a log: the start, the first switch, the end of all steps. */
 static int is_news(const rf_meter *m)
 {
     const int moved = m->now.stage != m->told_stage || m->now.phase != m->told_phase;
+    const int batch = m->now.image / m->batch, last_batch = (m->count - 1) / m->batch;
     if (!m->told) return 1;
     if (m->mode != RF_METER_PLAIN) return moved;
-    if (m->now.phase != RF_PHASE_DENOISE) return 0;
-    const int first_batch = m->now.image == 0, last_batch = m->now.image + m->batch >= m->count;
-    return (moved && first_batch) || (last_batch && m->now.step == m->steps);
+    return moved && ((m->now.phase == RF_PHASE_DENOISE && batch == 0) ||
+                     (m->now.phase == RF_PHASE_DECODE && batch == last_batch));
 }
 
 void rf_meter_update(rf_meter *m, const rf_progress *progress, double at)

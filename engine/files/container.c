@@ -9,13 +9,6 @@
 
 #include "engine/files/header.h"
 
-uint64_t rf_header_length(const unsigned char *head)
-{
-    uint64_t n = 0;
-    for (int i = 7; i >= 0; i--) n = n << 8 | head[i];
-    return n;
-}
-
 static int starts(const unsigned char *head, size_t bytes, const char *magic)
 {
     const size_t n = strlen(magic);

@@ -21,6 +21,13 @@ typedef struct reader {
 static const char *const other_types[] = {"F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64",
                                           "F4",      "F6_E2M3",     "F6_E3M2"};
 
+uint64_t rf_header_length(const unsigned char *head)
+{
+    uint64_t n = 0;
+    for (int i = 7; i >= 0; i--) n = n << 8 | head[i];
+    return n;
+}
+
 static rf_status json_failed(const reader *r)
 {
     return rf_fail(r->err, RF_E_FORMAT, "%s: damaged header: byte %td holds %s", r->path,

@@ -165,14 +165,14 @@ RF_MULTIVERSION(store_output,
 
 /* Scores of `keys` keys from key `first` on; those that row r must not see become -infinity. */
 static void block_scores(const rf_attention_args *a, const plan *p, const sample *kv, float *s,
-                         const void *q, const void *k, int row, int first, int keys)
+                         const void *q, const void *k, int row, int rows, int first, int keys)
 {
     const float log2e = 1.44269504088896341f;
-    for (int r = 0; r < QUERIES; r += RF_TILE_ROWS)
+    for (int r = 0; r < rows; r += RF_TILE_ROWS)
         p->tile->scores(s + (size_t)r * RF_TILE_KEYS, rf_at(q, p->tile->dtype, (size_t)r * a->d), k,
                         keys, a->d, a->scale * log2e);
     const int end = (int)round_up((size_t)keys, 32);
-    for (int r = 0; r < QUERIES; r++) {
+    for (int r = 0; r < rows; r++) {
         const int seen = a->causal && row + r < kv->skv ? row + r + 1 : kv->skv;
         for (int j = seen > first ? seen - first : 0; j < end; j++)
             s[(size_t)r * RF_TILE_KEYS + j] = -INFINITY;
@@ -186,6 +186,7 @@ static void attend(const rf_attention_args *a, const plan *p, char *scratch, con
     const rf_tile *tile = p->tile;
     const sample   kv = sample_of(a, b, h);
     const int      rows = a->sq - row < QUERIES ? a->sq - row : QUERIES;
+    const int      padded = (int)round_up((size_t)rows, RF_TILE_ROWS);
     const int      keys_all = (int)round_up((size_t)kv.skv, GROUP);
     const char    *k = packs + ((size_t)b * a->heads + h) * (p->k_bytes + p->v_bytes);
     const char    *v = k + p->k_bytes;
@@ -202,13 +203,14 @@ static void attend(const rf_attention_args *a, const plan *p, char *scratch, con
     for (int first = 0; first < keys_all; first += RF_TILE_KEYS) {
         if (a->causal && first >= row + rows) break; /* nobody here sees these keys */
         const int keys = keys_all - first < RF_TILE_KEYS ? keys_all - first : RF_TILE_KEYS;
-        block_scores(a, p, &kv, s, q, k + (size_t)first * a->d * p->elem_bytes, row, first, keys);
-        for (int r = 0; r < QUERIES; r++)
+        block_scores(a, p, &kv, s, q, k + (size_t)first * a->d * p->elem_bytes, row, padded, first,
+                     keys);
+        for (int r = 0; r < padded; r++)
             shrink[r] = tile->softmax(rf_at_mut(weights, tile->dtype, (size_t)r * RF_TILE_KEYS),
                                       s + (size_t)r * RF_TILE_KEYS, &max[r], &sum[r], keys);
         for (int c = 0; c < p->dp; c += RF_TILE_COLUMNS) {
             const size_t v_at = (size_t)c * keys_all + (size_t)first * RF_TILE_COLUMNS;
-            for (int r = 0; r < QUERIES; r += RF_TILE_ROWS)
+            for (int r = 0; r < padded; r += RF_TILE_ROWS)
                 tile->values(o + (size_t)r * p->dp + c,
                              rf_at(weights, tile->dtype, (size_t)r * RF_TILE_KEYS),
                              rf_at(v, tile->dtype, v_at), shrink + r, keys, p->dp);

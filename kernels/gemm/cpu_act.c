@@ -2,7 +2,8 @@
  *
  * Every activation is branch-free arithmetic on floats, compiled three times (AVX-512, AVX2,
  * baseline) and vectorised by the compiler; no multiply-add is contracted, so all three give the
- * same bits.  The pass reads 4 or 8 bytes an element from cache: about 2 % of a GEGLU. */
+ * same bits.  The pass costs 6 % of a GEGLU with k = 1280 and 11 % with k = 640 (Zen 4, CPU time,
+ * 2026-11). */
 #include "kernels/gemm/cpu_act.h"
 
 #include <math.h>

@@ -39,8 +39,8 @@ rf_layernorm_fn rf_layernorm_ref, rf_layernorm_cpu;
     X(edge_one, 1, 1, "one element: the output is beta")                                           \
     X(edge_short, 3, 7, "shorter than a vector")                                                   \
     X(edge_ragged, 5, 77, "not a multiple of a vector")                                            \
-    X(edge_less, 2, 63, "a multiple of 16 less one")                                               \
-    X(edge_more, 2, 65, "a multiple of 16 and one")                                                \
+    X(edge_less, 2, 63, "a multiple of 64 less one")                                               \
+    X(edge_more, 2, 65, "a multiple of 64 and one")                                                \
     X(clip_l, 77, 768, "CLIP-L")                                                                   \
     X(clip_g, 77, 1280, "OpenCLIP bigG")                                                           \
     X(unet_hi, 4096, 640, "UNet transformer, 1024 px, 64x64")                                      \

@@ -2,23 +2,23 @@
  *
  * Families follow the rules of the format: S01 length field, S02 length too large, S03 encoding,
  * S04 grammar, S05 duplicates, S06 metadata, S07 fields and types, S08 dims, S09 offsets,
- * S10 overlap, S11 holes and ends, S12 sizes, S13 changes while open, S17 alignment. */
+ * S10 overlap, S11 holes and ends, S12 sizes, S17 alignment.  S13 and S15 have tests of their own.
+ */
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "engine/files/safetensors.h"
 #include "tests/files/fixture.h"
 
 /* Sanitizers slow everything down several times. */
-#if defined(__SANITIZE_ADDRESS__)
+#ifndef __has_feature /* clang's way to ask */
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #define SLOWNESS 10
 #else
 #define SLOWNESS 1
@@ -104,8 +104,10 @@ Test(safetensors, contents_are_reported)
     rf_safetensors *file;
     const char     *path = fixture_path("x.safetensors");
     const char      header[] = "{\"__metadata__\":{\"k\":\"v\\\"\\u00e9\"},"
-                               "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3],\"n\":1},"
-                               "\"\\u0061\":{\"dtype\":\"F16\",\"shape\":[1,2],\"data_offsets\":[3,7]}}";
+                               "\"b\":{\"dtype\":\"U8\",\"shape\":[3],"
+                               "\"data_offsets\":[0,3],\"n\":1},"
+                               "\"\\u0061\":{\"dtype\":\"F16\",\"shape\":[1,2],"
+                               "\"data_offsets\":[3,7]}}";
     unsigned char   bytes[4] = {0};
     fixture_file(path, header, sizeof header - 1, 7);
     FILE *f = fopen(path, "r+b");
@@ -129,26 +131,6 @@ Test(safetensors, contents_are_reported)
     cr_assert_eq(list->read(list, &list->item[0], 2, bytes, 3, NULL), RF_E_BUG);
     cr_assert_eq(list->read(list, &list->item[0], 5, bytes, 0, NULL), RF_E_BUG);
     rf_safetensors_close(file);
-}
-
-Test(safetensors, s13_a_file_that_shrinks_is_an_error)
-{
-    rf_safetensors *file;
-    rf_error        err;
-    char           *buffer = malloc(1 << 20);
-    const char     *path = fixture_path("x.safetensors");
-    const char      header[] =
-        "{\"a\":{\"dtype\":\"U8\",\"shape\":[1048576],\"data_offsets\":[0,1048576]}}";
-    for (int cut = 0; cut < 12; cut++) {
-        fixture_file(path, header, sizeof header - 1, 1 << 20);
-        cr_assert_eq(rf_safetensors_open(&file, path, NULL), RF_OK);
-        const rf_tensors *list = rf_safetensors_list(file);
-        cr_assert_eq(truncate(path, (off_t)cut * 90000), 0);
-        cr_expect_eq(list->read(list, list->item, 0, buffer, 1 << 20, &err), RF_E_IO);
-        cr_expect_not_null(strstr(err.message, "truncated"), "%s", err.message);
-        rf_safetensors_close(file);
-    }
-    free(buffer);
 }
 
 Test(safetensors, s01_s02_header_length)
@@ -563,21 +545,6 @@ Test(safetensors, s10_s11_overlaps_holes_and_ends)
     cr_expect_geq(cases, 120);
 }
 
-Test(safetensors, s11_a_cut_download_says_so)
-{
-    rf_safetensors *file;
-    rf_error        err;
-    const char     *path = fixture_path("cut.safetensors");
-    for (int kept = 0; kept < 4; kept++) {
-        fixture_file(path, "{\"t\":" GOOD "}", sizeof "{\"t\":" GOOD "}" - 1, (uint64_t)kept);
-        cr_expect_eq(rf_safetensors_open(&file, path, &err), RF_E_FORMAT);
-        cr_expect_not_null(strstr(err.message, "the download was cut"), "%s", err.message);
-    }
-    cr_expect_eq(truncate(path, 20), 0);
-    cr_expect_eq(rf_safetensors_open(&file, path, &err), RF_E_FORMAT);
-    cr_expect_not_null(strstr(err.message, "the download was cut"), "%s", err.message);
-}
-
 Test(safetensors, s12_sizes)
 {
     char value[256];
@@ -600,8 +567,10 @@ Test(safetensors, s17_alignment)
         rf_safetensors *file;
         const char     *path = fixture_path("odd.safetensors");
         const int       n = snprintf(header, sizeof header,
-                                     "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                                           "\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,5]}}"
+                                     "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],"
+                                           "\"data_offsets\":[0,1]},"
+                                           "\"t\":{\"dtype\":\"F32\",\"shape\":[1],"
+                                           "\"data_offsets\":[1,5]}}"
                                            "%*s",
                                      pad, "");
         fixture_file(path, header, (size_t)n, 5);
@@ -615,60 +584,4 @@ Test(safetensors, s17_alignment)
         cr_expect_eq(memcmp(got, "wxyz", 4), 0);
         rf_safetensors_close(file);
     }
-}
-
-Test(safetensors, other_files_are_named)
-{
-    static const struct {
-        const char *data;
-        size_t      bytes;
-        const char *said;
-        rf_status   want;
-    } rows[] = {
-        {"", 0, "empty", RF_E_FORMAT},
-        {"PK\3\4aaaaaaaaaaaa", 16, "pickle", RF_E_MODEL},
-        {"\x80\2}q\0(X\1\0\0\0aK\1", 14, "pickle", RF_E_MODEL},
-        {"\x80\4\x95\x10\0\0\0\0\0\0\0}", 12, "pickle", RF_E_MODEL},
-        {"\x80\2\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14, "pickle", RF_E_MODEL},
-        {"GGUF\3\0\0\0\0\0\0\0\0\0\0\0", 16, "GGUF", RF_E_MODEL},
-        {"<!DOCTYPE html><html>", 21, "web page", RF_E_MODEL},
-        {"\n <html lang=en>", 16, "web page", RF_E_MODEL},
-        {"\xEF\xBB\xBF<html>", 9, "web page", RF_E_MODEL},
-        {"version https://git-lfs.github.com/spec/v1\n", 43, "LFS", RF_E_MODEL},
-        {"Access to model is restricted.", 30, "text", RF_E_MODEL},
-        {"{\"error\": \"not found\"}", 22, "text", RF_E_MODEL},
-        {"\x89PNG\r\n\x1a\n\0\0\0\0", 12, "picture", RF_E_MODEL},
-        {"\xFF\xD8\xFF\xE0\0\0\0\0\0\0", 10, "picture", RF_E_MODEL},
-        {"\7\xF0\1\2\3\4\5\6\7\x80\x81", 11, "not a safetensors file", RF_E_FORMAT},
-    };
-    const char *path = fixture_path("other");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        rf_safetensors *file;
-        rf_error        err;
-        fixture_raw(path, rows[i].data, rows[i].bytes);
-        expect(path, rows[i].want, rows[i].said);
-        rf_safetensors_open(&file, path, &err);
-        cr_expect_not_null(strstr(err.message, rows[i].said), "%s", err.message);
-    }
-}
-
-Test(safetensors, what_is_no_file_is_refused)
-{
-    rf_safetensors *file;
-    rf_error        err;
-    expect(fixture_path("absent"), RF_E_NOT_FOUND, "absent");
-    expect(fixture_folder(), RF_E_MODEL, "folder");
-    mkdir(fixture_path("diffusers"), 0755);
-    fixture_raw(fixture_path("diffusers/model_index.json"), "{}", 2);
-    cr_expect_eq(rf_safetensors_open(&file, fixture_path("diffusers"), &err), RF_E_MODEL);
-    cr_expect_not_null(strstr(err.message, "diffusers"), "%s", err.message);
-    cr_assert_eq(mkfifo(fixture_path("pipe"), 0600), 0);
-    expect(fixture_path("pipe"), RF_E_IO, "pipe");
-    expect("/dev/zero", RF_E_IO, "device");
-    fixture_raw(fixture_path("x"), "x", 1);
-    expect(fixture_path("x/y"), RF_E_NOT_FOUND, "below a file");
-    chmod(fixture_path("x"), 0);
-    if (geteuid() == 0) cr_assert_eq(seteuid(65534), 0);
-    expect(fixture_path("x"), RF_E_PERMISSION, "unreadable");
-    if (getuid() == 0) cr_assert_eq(seteuid(0), 0);
 }

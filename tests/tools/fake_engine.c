@@ -219,13 +219,12 @@ static rf_status denoise(fake_run *run, rf_error *err)
     run->at.phase = RF_PHASE_DENOISE;
     for (int step = 0; step < job->steps; step++) {
         run->at.stage = job->stage_count == 2 && step >= run->plan->first[1];
-        run->at.step = step + 1;
-        run->at.done = step + 1;
+        run->at.done = run->at.step = step;
         run->at.total = job->steps;
+        RF_TRY(tell(run, err));
         if (has(run->plan, "!slow") || has(run->plan, "!stubborn"))
             nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
         RF_TRY(mishap(run->plan, step, err));
-        RF_TRY(tell(run, err));
     }
 done:
     return st;
@@ -250,8 +249,9 @@ static rf_status decode(fake_run *run, int index, rf_error *err)
                             .rgb = rgb,
                             .parameters = "a prompt\nSteps: 1, Sampler: Euler a, Seed: 1"};
     run->at.phase = RF_PHASE_DECODE;
-    run->at.done = index - run->at.image + 1;
-    run->at.total = run->at.images;
+    run->at.done = run->at.image = index;
+    run->at.total = job->count;
+    run->at.images = 1;
     RF_TRY(tell(run, err));
     RF_TRY(run->callbacks->image(run->callbacks->user, &image, err));
 done:
@@ -276,7 +276,8 @@ rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *er
         run.at.image = first;
         run.at.images = job->count - first < job->batch ? job->count - first : job->batch;
         RF_TRY(denoise(&run, err));
-        for (int i = 0; i < run.at.images; i++) RF_TRY(decode(&run, first + i, err));
+        const int end = first + run.at.images;
+        for (int i = first; i < end; i++) RF_TRY(decode(&run, i, err));
     }
 done:
     return st;

@@ -216,7 +216,7 @@ static rf_meter some_meter(void)
 static void feed(rf_meter *m, rf_phase phase, int image, int step, double at)
 {
     const rf_progress p = {.phase = phase,
-                           .stage = step > 15,
+                           .stage = step >= 15,
                            .done = step,
                            .total = 30,
                            .image = image,
@@ -236,8 +236,10 @@ Test(command_line, progress_line_tells_who_speed_and_time_left)
     cr_expect_str_eq(line, "pony 12/15 | animagine 0/15 | 1.9 s/step | 0:34 left");
     rf_meter_line(&m, line, sizeof line, 10);
     cr_expect_str_eq(line, "pony 12/15");
-    feed(&m, RF_PHASE_DENOISE, 0, 16, 100); /* the hand-over: not a step's time */
-    feed(&m, RF_PHASE_DENOISE, 0, 17, 101.9);
+    feed(&m, RF_PHASE_LOAD, 0, 0, 100); /* the other expert is read: not a step's time */
+    feed(&m, RF_PHASE_DENOISE, 0, 15, 200);
+    feed(&m, RF_PHASE_DENOISE, 0, 16, 201.9);
+    feed(&m, RF_PHASE_DENOISE, 0, 17, 203.8);
     rf_meter_line(&m, line, sizeof line, 200);
     cr_expect_str_eq(line, "pony 15/15 | animagine 2/15 | 1.9 s/step | 0:25 left");
 }
