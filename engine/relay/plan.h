@@ -14,7 +14,11 @@ enum { RF_WHOLE_BATCH = 0, RF_LAST_BATCH, RF_BATCH_KINDS }; /* the last may be s
 
 /* One text for one expert, on its way to keys and values. */
 typedef struct rf_prompt {
-    char     *text;
+    char *text;
+    /* The first prompt of the plan with this expert and text: it is encoded, and its context,
+     * pooled and kv are this one's too.  NULL if this is it. */
+    const struct rf_prompt *same;
+
     rf_tokens tokens[RF_ENCODERS]; /* equal chunk counts */
     int       zero;                /* an empty negative prompt: all conditioning is zero */
     void     *context;             /* [77 chunks, context] */

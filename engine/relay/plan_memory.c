@@ -108,10 +108,12 @@ static void place_kv(rf_plan *p, placer *at)
         const rf_unet_list *blocks = &a->expert->blocks;
         const size_t        rows = (size_t)a->calls * (size_t)a->polarities;
         a->temb = place(at, blocks->temb_columns * rows, bytes);
-        for (int j = 0; j < a->polarities; j++)
-            a->prompt[j].kv = place(
-                at, blocks->kv_elems * RF_TOKENS_PER_CHUNK * (size_t)a->prompt[j].tokens[0].chunks,
-                bytes);
+        for (int j = 0; j < a->polarities; j++) {
+            rf_prompt   *prompt = &a->prompt[j];
+            const size_t tokens = (size_t)prompt->tokens[0].chunks * RF_TOKENS_PER_CHUNK;
+            prompt->kv =
+                prompt->same ? prompt->same->kv : place(at, blocks->kv_elems * tokens, bytes);
+        }
     }
 }
 
@@ -150,6 +152,11 @@ static void place_stage_state(rf_plan *p, rf_active_stage *a, placer *at)
     for (int j = 0; j < a->polarities; j++) {
         rf_prompt   *prompt = &a->prompt[j];
         const size_t tokens = (size_t)prompt->tokens[0].chunks * RF_TOKENS_PER_CHUNK;
+        if (prompt->same) {
+            prompt->context = prompt->same->context;
+            prompt->pooled = prompt->same->pooled;
+            continue;
+        }
         prompt->context = place(at, tokens * (size_t)a->expert->arch.unet.context, bytes);
         prompt->pooled = place(at, (size_t)a->expert->arch.clip_g.projection, bytes);
     }

@@ -113,6 +113,7 @@ static rf_status prepare_stage(rf_plan *p, rf_active_stage *a, rf_error *err)
                                       .rows = a->calls * a->polarities};
     RF_TRY(run_once(p, e, e->unet.embed, rf_unet_embed, &embed, err));
     for (int j = 0; j < a->polarities; j++) {
+        if (a->prompt[j].same) continue;
         const rf_unet_kv_args kv = {.list = &e->blocks,
                                     .arch = &e->arch.unet,
                                     .context = a->prompt[j].context,
