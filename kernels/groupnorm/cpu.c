@@ -51,12 +51,13 @@ static plan plan_of(const rf_groupnorm_args *a, int threads)
     const size_t partials = (size_t)a->n * p.blocks * a->groups * sizeof *p.partial;
     const size_t tables = round_up((size_t)a->n * a->c * sizeof *p.mean, ALIGNMENT);
     const size_t scratch = round_up((size_t)4 * a->c * sizeof *p.scratch, ALIGNMENT);
-    char        *at = (char *)round_up((uintptr_t)a->workspace, ALIGNMENT);
-    p.partial = (moments *)(void *)at;
+    /* Integers, because prepare has no workspace yet and NULL has no neighbours. */
+    uintptr_t at = round_up((uintptr_t)a->workspace, ALIGNMENT);
+    p.partial = (moments *)at;
     at += round_up(partials, ALIGNMENT);
-    p.mean = (float *)(void *)at;
-    p.scale = (float *)(void *)(at + tables);
-    p.scratch = (float *)(void *)(at + 2 * tables);
+    p.mean = (float *)at;
+    p.scale = (float *)(at + tables);
+    p.scratch = (float *)(at + 2 * tables);
     p.workspace_bytes =
         ALIGNMENT + round_up(partials, ALIGNMENT) + 2 * tables + (size_t)threads * scratch;
     return p;
