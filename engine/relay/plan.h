@@ -87,6 +87,7 @@ struct rf_plan {
     rf_pixels_stats *stats;                /* [1] */
     rf_program       decode, scratch;      /* scratch: programs that run once */
 
+    int64_t    load_done, load_total; /* bytes of files, in the run at work */
     int        encoded, ready; /* prompts are in `context`; embeddings, K/V and programs stand */
     rf_timings timings;
     double *gaps; /* [2 steps]: seconds between a call's end and the next one's start; then room to
