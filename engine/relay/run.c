@@ -232,6 +232,7 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     rf_status st = RF_OK;
     p->timings = (rf_timings){0};
     for (int i = 0; i < p->active_count; i++) rf_file_hash_start(&p->active[i].expert->hash);
+    if (p->vae_is_separate) rf_file_hash_start(&p->vae->hash);
     RF_TRY(rf_plan_prepare(p, callbacks, err));
     for (int first = 0; first < p->job.count; first += p->batch) {
         const int   left = p->job.count - first;

@@ -192,3 +192,28 @@ Test(relay_cancel, errors_of_the_image_callback_are_passed_on, .timeout = 120)
     rf_plan_destroy(plan);
     relays_close(&r);
 }
+
+Test(relay_cancel, timings_tell_a_switch_from_a_step, .timeout = 60)
+{
+    relays     r;
+    rf_stage   stage[2];
+    rf_timings t;
+    rf_error   err = {0};
+    relays_open(&r, &bf16);
+    for (int switched = 0; switched < 2; switched++) {
+        rf_job job = relay_job(&r, stage);
+        if (!switched) stage[0].until = 1;
+        job.count = job.batch = 1;
+        rf_plan *plan = relays_plan(&r, &job);
+        must(rf_plan_run(plan, NULL, &err), &err);
+        rf_plan_get_timings(plan, &t);
+        cr_expect(t.load > 0 && t.encode > 0 && t.denoise > 0 && t.decode > 0);
+        cr_expect_gt(t.call_gap_us, 0);
+        cr_expect_eq(t.flip_us > 0, switched);
+        must(rf_plan_run(plan, NULL, &err), &err);
+        rf_plan_get_timings(plan, &t);
+        cr_expect(t.encode == 0 && t.denoise > 0, "the second run has its own times");
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
