@@ -15,6 +15,7 @@
 enum {
     CANONICAL_ROWS = 1024, /* the middle of the UNet */
     CANONICAL_SIZE = 64,
+    CANONICAL_THREADS = 8, /* oneDNN's choice of layout depends on it: packed bytes must not */
     BUCKETS = 256,
     ARGS = 6,
 };
@@ -50,10 +51,10 @@ static rf_status status_of(dnnl_status_t status)
 }
 
 /* Sets OpenMP's thread count for this thread's next parallel regions; returns the old one. */
-static int borrow_threads(const rf_dnn *dnn)
+static int borrow_threads(int threads)
 {
     const int old = omp_get_max_threads();
-    omp_set_num_threads(dnn->threads);
+    omp_set_num_threads(threads);
     return old;
 }
 
@@ -218,6 +219,18 @@ static rf_dnn_spec canonical(const rf_dnn_spec *s)
     return c;
 }
 
+/* Its descriptor and what it wants; destroy *out, even after a failure. */
+static rf_status canonical_pd(dnnl_primitive_desc_t *out, const rf_dnn *dnn, const rf_dnn_spec *s,
+                              rf_blocked *layout)
+{
+    const int         old = borrow_threads(CANONICAL_THREADS);
+    const rf_dnn_spec c = canonical(s);
+    rf_status         st = pd_create(out, dnn, &c, NULL);
+    if (st == RF_OK) st = weight_layout(&c, *out, layout);
+    return_threads(old);
+    return st;
+}
+
 static const char *pd_name(const_dnnl_primitive_desc_t pd)
 {
     const char *name = "";
@@ -230,13 +243,11 @@ static const char *pd_name(const_dnnl_primitive_desc_t pd)
 static rf_status choose_pd(const rf_dnn *dnn, const rf_dnn_spec *s, dnnl_primitive_desc_t *out,
                            rf_blocked *packed, rf_blocked *wanted)
 {
-    const rf_dnn_spec     c = canonical(s);
     dnnl_primitive_desc_t model = NULL, free_choice = NULL, forced = NULL;
     rf_status             st = RF_OK;
     *out = NULL;
 
-    RF_TRY(pd_create(&model, dnn, &c, NULL));
-    RF_TRY(weight_layout(&c, model, packed));
+    RF_TRY(canonical_pd(&model, dnn, s, packed));
     RF_TRY(pd_create(&free_choice, dnn, s, NULL));
     RF_TRY(weight_layout(s, free_choice, wanted));
 
@@ -258,16 +269,9 @@ done:
 
 rf_status rf_dnn_weight_layout(rf_dnn *dnn, const rf_dnn_spec *spec, rf_blocked *out)
 {
-    const int             old = borrow_threads(dnn);
-    const rf_dnn_spec     c = canonical(spec);
     dnnl_primitive_desc_t pd = NULL;
-    rf_status             st = RF_OK;
-
-    RF_TRY(pd_create(&pd, dnn, &c, NULL));
-    RF_TRY(weight_layout(&c, pd, out));
-done:
+    const rf_status       st = canonical_pd(&pd, dnn, spec, out);
     if (pd) dnnl_primitive_desc_destroy(pd);
-    return_threads(old);
     return st;
 }
 
@@ -337,7 +341,7 @@ rf_status rf_dnn_prepare(rf_dnn *dnn, const rf_dnn_spec *spec, const rf_dnn_op *
     if (*out) return RF_OK;
 
     rf_dnn_op      *op = NULL;
-    const int       old = borrow_threads(dnn);
+    const int       old = borrow_threads(dnn->threads);
     const rf_status st = op_create(&op, dnn, spec);
     return_threads(old);
     if (st != RF_OK) return st;
@@ -382,7 +386,7 @@ rf_status rf_dnn_run(rf_dnn *dnn, const rf_dnn_op *op, const rf_dnn_io *io)
 {
     /* oneDNN takes its inputs as pointers to writable memory; it does not write through these. */
     void *const   handle[] = {(void *)io->x, (void *)io->w, (void *)io->bias, io->y, io->scratch};
-    const int     old = borrow_threads(dnn);
+    const int     old = borrow_threads(dnn->threads);
     dnnl_status_t status = dnnl_success;
 
     for (int i = 0; i < op->args && status == dnnl_success; i++)
