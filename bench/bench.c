@@ -195,7 +195,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "refinery-bench: %s\n", err.message);
         return 1;
     }
-    printf("cpu: %s, threads: %d, seed: %llu\n", rf_host_cpu_name(), rf_host_threads(b.host),
+    printf("cpu: %s, threads: %d, seed: %llu\n", rf_host_cpu_name(b.host), rf_host_threads(b.host),
            b.seed);
     printf("%-10s %-22s %-4s %9s %9s %9s %5s %8s %6s %7s %6s  %s\n", "op", "row", "type",
            "median ms", "p10", "p90", "runs", "GFLOP/s", "gemm", "GB/s", "copy", "error");

@@ -270,8 +270,8 @@ int main(int argc, char **argv)
     must(rf_device_open_host(&device, s.threads, RF_LEVEL_CPU, &err));
     const double peak = gemm_rate(&device, s.dtype);
     printf("%s, %d threads; header checked in %.1f ms; GEMM 4096x1280x1280 %s: %.0f GFLOP/s\n",
-           rf_host_cpu_name(), rf_device_threads(&device), 1e3 * opened, rf_dtype_name(s.dtype),
-           peak);
+           rf_host_cpu_name(device.stream), rf_device_threads(&device), 1e3 * opened,
+           rf_dtype_name(s.dtype), peak);
     bench_unet(rf_safetensors_list(file), &checkpoint.arch, &device, &s, peak);
     bench_vae(rf_safetensors_list(file), &checkpoint.arch, &device, &s, peak);
     getrusage(RUSAGE_SELF, &usage);

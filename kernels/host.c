@@ -1,7 +1,6 @@
-/* The host stream: a thread count and oneDNN's state. */
+/* The host stream: a thread count, the CPU's name and oneDNN's state. */
 #include "kernels/host.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 struct rf_host {
     int     threads;
+    char    cpu_name[96];
     rf_dnn *dnn;
 };
 
@@ -22,6 +22,26 @@ static int cores_available(void)
     CPU_ZERO(&set);
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     return CPU_COUNT(&set);
+}
+
+static void find_cpu_name(char *name, size_t size)
+{
+    unsigned brand[12] = {0}; /* 48 bytes, zero-terminated by the CPU unless all are used */
+    char     text[sizeof brand + 1] = "";
+    for (unsigned i = 0; i < 3; i++)
+        __get_cpuid(0x80000002u + i, &brand[4 * i], &brand[4 * i + 1], &brand[4 * i + 2],
+                    &brand[4 * i + 3]);
+    memcpy(text, brand, sizeof brand);
+
+    char  *start = text + strspn(text, " ");
+    size_t length = strlen(start);
+    while (length > 0 && start[length - 1] == ' ') start[--length] = '\0';
+
+    const char *vectors = __builtin_cpu_supports("avx512f") ? "AVX-512"
+                          : __builtin_cpu_supports("avx2")  ? "AVX2"
+                                                            : "SSE";
+    snprintf(name, size, "%s (%s%s)", length ? start : "unknown CPU", vectors,
+             rf_dnn_has_bf16() ? ", BF16" : "");
 }
 
 rf_status rf_host_create(rf_host **out, int threads, rf_error *err)
@@ -40,6 +60,7 @@ rf_status rf_host_create(rf_host **out, int threads, rf_error *err)
         goto done;
     }
     host->threads = threads ? threads : cores_available();
+    find_cpu_name(host->cpu_name, sizeof host->cpu_name);
     RF_TRY(rf_dnn_create(&host->dnn, host->threads, err));
     *out = host;
     host = NULL;
@@ -75,32 +96,7 @@ rf_dtype rf_host_native_dtype(void)
     return rf_dnn_has_bf16() ? RF_BF16 : RF_F32;
 }
 
-/* Written once, under pthread_once, and constant from then on. */
-static char           cpu_name[96];
-static pthread_once_t cpu_name_once = PTHREAD_ONCE_INIT;
-
-static void find_cpu_name(void)
+const char *rf_host_cpu_name(const rf_host *host)
 {
-    unsigned brand[12] = {0}; /* 48 bytes, zero-terminated by the CPU unless all are used */
-    char     text[sizeof brand + 1] = "";
-    for (unsigned i = 0; i < 3; i++)
-        __get_cpuid(0x80000002u + i, &brand[4 * i], &brand[4 * i + 1], &brand[4 * i + 2],
-                    &brand[4 * i + 3]);
-    memcpy(text, brand, sizeof brand);
-
-    char  *start = text + strspn(text, " ");
-    size_t length = strlen(start);
-    while (length > 0 && start[length - 1] == ' ') start[--length] = '\0';
-
-    const char *vectors = __builtin_cpu_supports("avx512f") ? "AVX-512"
-                          : __builtin_cpu_supports("avx2")  ? "AVX2"
-                                                            : "SSE";
-    snprintf(cpu_name, sizeof cpu_name, "%s (%s%s)", length ? start : "unknown CPU", vectors,
-             rf_dnn_has_bf16() ? ", BF16" : "");
-}
-
-const char *rf_host_cpu_name(void)
-{
-    pthread_once(&cpu_name_once, find_cpu_name);
-    return cpu_name;
+    return host->cpu_name;
 }

@@ -30,8 +30,8 @@ size_t rf_host_primitives(const rf_host *host);
 /* What this machine computes fastest in: RF_BF16 with AVX512_BF16 or AMX, else RF_F32. */
 rf_dtype rf_host_native_dtype(void);
 
-/* "AMD EPYC ... (AVX-512, BF16)" for logs; never NULL, constant for the process. */
-const char *rf_host_cpu_name(void);
+/* "AMD EPYC ... (AVX-512, BF16)" for logs; never NULL, lives as long as the host. */
+const char *rf_host_cpu_name(const rf_host *host);
 
 #ifdef __cplusplus
 }

@@ -1,119 +1,24 @@
-/* oneDNN behind one file.
+/* oneDNN behind one header.
  *
- * Written for the C API of 2.6 (Debian 12); what 3.x spells differently is confined to the first
- * section.  Threads: oneDNN reads OpenMP's thread count both when it compiles and when it runs, so
- * both happen between borrow_threads and return_threads. */
+ * The logic is the same for every version of the library; onednn_api.h hides what differs.
+ * Threads: oneDNN reads OpenMP's thread count both when it compiles and when it runs, so both
+ * happen between borrow_threads and return_threads. */
 #include "kernels/onednn.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <dnnl.h>
 #include <omp.h>
 
-#if DNNL_VERSION_MAJOR != 2
-#error "onednn.c is written for oneDNN 2.x: port its first section to this version"
-#endif
+#include "kernels/onednn_api.h"
 
 enum {
     CANONICAL_ROWS = 1024, /* the middle of the UNet */
     CANONICAL_SIZE = 64,
+    CANONICAL_THREADS = 8, /* oneDNN's choice of layout depends on it: packed bytes must not */
     BUCKETS = 256,
     ARGS = 6,
 };
-
-/* ---- what differs between versions ------------------------------------------------------------
- */
-
-static dnnl_data_type_t data_type(int type)
-{
-    return type == RF_BF16 ? dnnl_bf16 : dnnl_f32;
-}
-
-/* Axis of ours (out, in, ky, kx) that is axis `a` of oneDNN's weights: [k, n] or [n, k, ky, kx]. */
-static int own_axis(const rf_dnn_spec *s, int64_t a)
-{
-    return s->conv ? (int)a : 1 - (int)a;
-}
-
-static int blocked_from_md(const rf_dnn_spec *s, const dnnl_memory_desc_t *md, rf_blocked *out)
-{
-    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
-    if (md->format_kind != dnnl_blocked || b->inner_nblks > RF_BLOCKED_INNER ||
-        md->extra.flags != dnnl_memory_extra_flag_none || md->offset0 != 0)
-        return 0;
-
-    *out = (rf_blocked){.dim = {1, 1, 1, 1}, .inners = b->inner_nblks};
-    for (int a = 0; a < md->ndims; a++) {
-        out->dim[own_axis(s, a)] = md->dims[a];
-        out->stride[own_axis(s, a)] = b->strides[a];
-    }
-    for (int j = 0; j < b->inner_nblks; j++) {
-        out->inner_axis[j] = own_axis(s, b->inner_idxs[j]);
-        out->inner_size[j] = b->inner_blks[j];
-    }
-    out->elems = (int64_t)(dnnl_memory_desc_get_size(md) / dnnl_data_type_size(md->data_type));
-    return 1;
-}
-
-static dnnl_status_t product_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
-                                const dnnl_memory_desc_t *weights, const_dnnl_primitive_attr_t attr,
-                                dnnl_engine_t engine)
-{
-    const dnnl_dims_t   x_dims = {s->m, s->k}, w_dims = {s->k, s->n};
-    const dnnl_dims_t   y_dims = {s->m, s->n}, bias_dims = {1, s->n};
-    dnnl_memory_desc_t  x, w, y, bias;
-    dnnl_matmul_desc_t  d;
-    const dnnl_status_t st[] = {
-        dnnl_memory_desc_init_by_tag(&x, 2, x_dims, data_type(s->x_type), dnnl_ab),
-        dnnl_memory_desc_init_by_tag(&w, 2, w_dims, data_type(s->x_type), dnnl_format_tag_any),
-        dnnl_memory_desc_init_by_tag(&y, 2, y_dims, data_type(s->y_type), dnnl_ab),
-        dnnl_memory_desc_init_by_tag(&bias, 2, bias_dims, dnnl_f32, dnnl_ab),
-        dnnl_matmul_desc_init(&d, &x, weights ? weights : &w, &bias, &y),
-    };
-    for (size_t i = 0; i < sizeof st / sizeof *st; i++)
-        if (st[i] != dnnl_success) return st[i];
-    return dnnl_primitive_desc_create(out, &d, attr, engine, NULL);
-}
-
-static dnnl_status_t conv_pd(dnnl_primitive_desc_t *out, const rf_dnn_spec *s,
-                             const dnnl_memory_desc_t *weights, const_dnnl_primitive_attr_t attr,
-                             dnnl_engine_t engine)
-{
-    const dnnl_dims_t       x_dims = {1, s->k, s->h, s->w}, w_dims = {s->n, s->k, 3, 3};
-    const dnnl_dims_t       y_dims = {1, s->n, s->ho, s->wo}, bias_dims = {s->n};
-    const dnnl_dims_t       strides = {s->stride, s->stride}, before = {s->top, s->left};
-    const dnnl_dims_t       after = {(s->ho - 1) * s->stride + 3 - s->h - s->top,
-                                     (s->wo - 1) * s->stride + 3 - s->w - s->left};
-    const dnnl_prop_kind_t  prop = dnnl_forward_inference;
-    const dnnl_alg_kind_t   alg = dnnl_convolution_direct;
-    dnnl_memory_desc_t      x, w, y, bias;
-    dnnl_convolution_desc_t d;
-    const dnnl_status_t     st[] = {
-            dnnl_memory_desc_init_by_tag(&x, 4, x_dims, data_type(s->x_type), dnnl_nhwc),
-            dnnl_memory_desc_init_by_tag(&w, 4, w_dims, data_type(s->x_type), dnnl_format_tag_any),
-            dnnl_memory_desc_init_by_tag(&y, 4, y_dims, data_type(s->y_type), dnnl_nhwc),
-            dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a),
-            dnnl_convolution_forward_desc_init(&d, prop, alg, &x, weights ? weights : &w, &bias, &y,
-                                               strides, before, after),
-    };
-    for (size_t i = 0; i < sizeof st / sizeof *st; i++)
-        if (st[i] != dnnl_success) return st[i];
-    return dnnl_primitive_desc_create(out, &d, attr, engine, NULL);
-}
-
-static dnnl_status_t append_accumulate(dnnl_post_ops_t ops)
-{
-    return dnnl_post_ops_append_sum(ops, 1.0f);
-}
-
-static const dnnl_memory_desc_t *md_of(const_dnnl_primitive_desc_t pd, dnnl_query_t what)
-{
-    return dnnl_primitive_desc_query_md(pd, what, 0);
-}
-
-/* ---- the same in every version ----------------------------------------------------------------
- */
 
 struct rf_dnn_op {
     rf_dnn_spec      spec;
@@ -140,11 +45,16 @@ static rf_status fail(rf_error *err, const char *what, dnnl_status_t status)
     return rf_fail(err, RF_E_DEVICE, "oneDNN: %s failed with status %d", what, (int)status);
 }
 
+static rf_status status_of(dnnl_status_t status)
+{
+    return status == dnnl_success ? RF_OK : status == dnnl_out_of_memory ? RF_E_NOMEM : RF_E_DEVICE;
+}
+
 /* Sets OpenMP's thread count for this thread's next parallel regions; returns the old one. */
-static int borrow_threads(const rf_dnn *dnn)
+static int borrow_threads(int threads)
 {
     const int old = omp_get_max_threads();
-    omp_set_num_threads(dnn->threads);
+    omp_set_num_threads(threads);
     return old;
 }
 
@@ -212,25 +122,86 @@ size_t rf_dnn_count(const rf_dnn *dnn)
     return dnn->count;
 }
 
-static dnnl_status_t pd_create(dnnl_primitive_desc_t *out, const rf_dnn *dnn, const rf_dnn_spec *s,
-                               const dnnl_memory_desc_t *weights)
+static dnnl_data_type_t data_type(int type)
 {
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_post_ops_t       ops = NULL;
-    dnnl_status_t         status = dnnl_primitive_attr_create(&attr);
+    return type == RF_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+static rf_onednn_problem problem_of(const rf_dnn_spec *s)
+{
+    if (!s->conv)
+        return (rf_onednn_problem){
+            .ndims = 2,
+            .bias_ndims = 2,
+            .x = {s->m, s->k},
+            .w = {s->k, s->n},
+            .y = {s->m, s->n},
+            .bias = {1, s->n},
+            .x_type = data_type(s->x_type),
+            .y_type = data_type(s->y_type),
+        };
+    return (rf_onednn_problem){
+        .conv = 1,
+        .ndims = 4,
+        .bias_ndims = 1,
+        .x = {1, s->k, s->h, s->w},
+        .w = {s->n, s->k, 3, 3},
+        .y = {1, s->n, s->ho, s->wo},
+        .bias = {s->n},
+        .x_type = data_type(s->x_type),
+        .y_type = data_type(s->y_type),
+        .strides = {s->stride, s->stride},
+        .before = {s->top, s->left},
+        .after = {(s->ho - 1) * s->stride + 3 - s->h - s->top,
+                  (s->wo - 1) * s->stride + 3 - s->w - s->left},
+    };
+}
+
+/* `like`, if not NULL: a descriptor whose weights layout to keep. */
+static rf_status pd_create(dnnl_primitive_desc_t *out, const rf_dnn *dnn, const rf_dnn_spec *s,
+                           const_dnnl_primitive_desc_t like)
+{
+    const rf_onednn_problem problem = problem_of(s);
+    dnnl_primitive_attr_t   attr = NULL;
+    dnnl_post_ops_t         ops = NULL;
+    dnnl_status_t           status = dnnl_primitive_attr_create(&attr);
     *out = NULL;
 
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (status == dnnl_success) status = dnnl_post_ops_create(&ops);
-    if (status == dnnl_success && s->accumulate) status = append_accumulate(ops);
+    if (status == dnnl_success && s->accumulate) status = rf_onednn_append_sum(ops);
     if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
     if (status == dnnl_success)
-        status = (s->conv ? conv_pd : product_pd)(out, s, weights, attr, dnn->engine);
+        status = rf_onednn_pd_create(out, &problem, like, attr, dnn->engine);
 
     if (ops) dnnl_post_ops_destroy(ops);
     if (attr) dnnl_primitive_attr_destroy(attr);
-    return status;
+    return status_of(status);
+}
+
+/* Axis of ours (out, in, ky, kx) that is axis `a` of oneDNN's weights: [k, n] or [n, k, ky, kx]. */
+static int own_axis(const rf_dnn_spec *s, int64_t a)
+{
+    return s->conv ? (int)a : 1 - (int)a;
+}
+
+static rf_status weight_layout(const rf_dnn_spec *s, const_dnnl_primitive_desc_t pd,
+                               rf_blocked *out)
+{
+    rf_onednn_blocks b;
+    if (!rf_onednn_weight_blocks(pd, &b) || b.inners > RF_BLOCKED_INNER) return RF_E_DEVICE;
+
+    *out = (rf_blocked){.dim = {1, 1, 1, 1}, .inners = b.inners, .elems = b.elems};
+    for (int a = 0; a < b.ndims; a++) {
+        out->dim[own_axis(s, a)] = b.dims[a];
+        out->stride[own_axis(s, a)] = b.strides[a];
+    }
+    for (int j = 0; j < b.inners; j++) {
+        out->inner_axis[j] = own_axis(s, b.inner_axis[j]);
+        out->inner_size[j] = b.inner_size[j];
+    }
+    return RF_OK;
 }
 
 /* The call whose choice of layout holds for every call with these weights. */
@@ -248,6 +219,18 @@ static rf_dnn_spec canonical(const rf_dnn_spec *s)
     return c;
 }
 
+/* Its descriptor and what it wants; destroy *out, even after a failure. */
+static rf_status canonical_pd(dnnl_primitive_desc_t *out, const rf_dnn *dnn, const rf_dnn_spec *s,
+                              rf_blocked *layout)
+{
+    const int         old = borrow_threads(CANONICAL_THREADS);
+    const rf_dnn_spec c = canonical(s);
+    rf_status         st = pd_create(out, dnn, &c, NULL);
+    if (st == RF_OK) st = weight_layout(&c, *out, layout);
+    return_threads(old);
+    return st;
+}
+
 static const char *pd_name(const_dnnl_primitive_desc_t pd)
 {
     const char *name = "";
@@ -260,18 +243,15 @@ static const char *pd_name(const_dnnl_primitive_desc_t pd)
 static rf_status choose_pd(const rf_dnn *dnn, const rf_dnn_spec *s, dnnl_primitive_desc_t *out,
                            rf_blocked *packed, rf_blocked *wanted)
 {
-    const rf_dnn_spec     c = canonical(s);
     dnnl_primitive_desc_t model = NULL, free_choice = NULL, forced = NULL;
-    rf_status             st = RF_E_DEVICE;
+    rf_status             st = RF_OK;
     *out = NULL;
 
-    if (pd_create(&model, dnn, &c, NULL) != dnnl_success) goto done;
-    if (!blocked_from_md(&c, md_of(model, dnnl_query_weights_md), packed)) goto done;
-    if (pd_create(&free_choice, dnn, s, NULL) != dnnl_success) goto done;
-    if (!blocked_from_md(s, md_of(free_choice, dnnl_query_weights_md), wanted)) goto done;
+    RF_TRY(canonical_pd(&model, dnn, s, packed));
+    RF_TRY(pd_create(&free_choice, dnn, s, NULL));
+    RF_TRY(weight_layout(s, free_choice, wanted));
 
-    if (memcmp(packed, wanted, sizeof *packed) != 0 &&
-        pd_create(&forced, dnn, s, md_of(model, dnnl_query_weights_md)) == dnnl_success &&
+    if (memcmp(packed, wanted, sizeof *packed) != 0 && pd_create(&forced, dnn, s, model) == RF_OK &&
         strcmp(pd_name(forced), pd_name(free_choice)) == 0) {
         *wanted = *packed;
         *out = forced;
@@ -280,7 +260,6 @@ static rf_status choose_pd(const rf_dnn *dnn, const rf_dnn_spec *s, dnnl_primiti
         *out = free_choice;
         free_choice = NULL;
     }
-    st = RF_OK;
 done:
     if (forced) dnnl_primitive_desc_destroy(forced);
     if (free_choice) dnnl_primitive_desc_destroy(free_choice);
@@ -290,16 +269,9 @@ done:
 
 rf_status rf_dnn_weight_layout(rf_dnn *dnn, const rf_dnn_spec *spec, rf_blocked *out)
 {
-    const int             old = borrow_threads(dnn);
-    const rf_dnn_spec     c = canonical(spec);
     dnnl_primitive_desc_t pd = NULL;
-    rf_status             st = RF_E_DEVICE;
-
-    if (pd_create(&pd, dnn, &c, NULL) == dnnl_success &&
-        blocked_from_md(&c, md_of(pd, dnnl_query_weights_md), out))
-        st = RF_OK;
+    const rf_status       st = canonical_pd(&pd, dnn, spec, out);
     if (pd) dnnl_primitive_desc_destroy(pd);
-    return_threads(old);
     return st;
 }
 
@@ -318,13 +290,14 @@ const rf_dnn_op *rf_dnn_find(const rf_dnn *dnn, const rf_dnn_spec *spec)
     return NULL;
 }
 
-static dnnl_status_t add_arg(rf_dnn_op *op, const rf_dnn *dnn, int name,
-                             const dnnl_memory_desc_t *md)
+static rf_status add_arg(rf_dnn_op *op, const rf_dnn *dnn, const_dnnl_primitive_desc_t pd, int name,
+                         dnnl_query_t what)
 {
     dnnl_memory_t       memory = NULL;
-    const dnnl_status_t status = dnnl_memory_create(&memory, md, dnn->engine, DNNL_MEMORY_NONE);
+    const int           index = name == DNNL_ARG_BIAS; /* the bias is weights number 1 */
+    const dnnl_status_t status = rf_onednn_memory_create(&memory, pd, what, index, dnn->engine);
     if (status == dnnl_success) op->arg[op->args++] = (dnnl_exec_arg_t){name, memory};
-    return status;
+    return status_of(status);
 }
 
 static rf_status op_create(rf_dnn_op **out, const rf_dnn *dnn, const rf_dnn_spec *spec)
@@ -350,18 +323,12 @@ static rf_status op_create(rf_dnn_op **out, const rf_dnn *dnn, const rf_dnn_spec
     RF_TRY(choose_pd(dnn, spec, &pd, &packed, &wanted));
     RF_TRY(rf_blocked_map_init(&op->packed, &packed));
     RF_TRY(rf_blocked_map_init(&op->wanted, &wanted));
-    op->scratch_bytes = dnnl_memory_desc_get_size(md_of(pd, dnnl_query_scratchpad_md));
-    st = RF_E_DEVICE;
-    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
-        const int bias = wants[i].name == DNNL_ARG_BIAS;
-        if (add_arg(op, dnn, wants[i].name,
-                    dnnl_primitive_desc_query_md(pd, wants[i].query, bias)) != dnnl_success)
-            goto done;
-    }
-    if (dnnl_primitive_create(&op->primitive, pd) != dnnl_success) goto done;
+    op->scratch_bytes = rf_onednn_bytes(pd, dnnl_query_scratchpad_md);
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
+        RF_TRY(add_arg(op, dnn, pd, wants[i].name, wants[i].query));
+    RF_TRY(status_of(dnnl_primitive_create(&op->primitive, pd)));
     *out = op;
     op = NULL;
-    st = RF_OK;
 done:
     if (pd) dnnl_primitive_desc_destroy(pd);
     op_destroy(op);
@@ -374,7 +341,7 @@ rf_status rf_dnn_prepare(rf_dnn *dnn, const rf_dnn_spec *spec, const rf_dnn_op *
     if (*out) return RF_OK;
 
     rf_dnn_op      *op = NULL;
-    const int       old = borrow_threads(dnn);
+    const int       old = borrow_threads(dnn->threads);
     const rf_status st = op_create(&op, dnn, spec);
     return_threads(old);
     if (st != RF_OK) return st;
@@ -419,7 +386,7 @@ rf_status rf_dnn_run(rf_dnn *dnn, const rf_dnn_op *op, const rf_dnn_io *io)
 {
     /* oneDNN takes its inputs as pointers to writable memory; it does not write through these. */
     void *const   handle[] = {(void *)io->x, (void *)io->w, (void *)io->bias, io->y, io->scratch};
-    const int     old = borrow_threads(dnn);
+    const int     old = borrow_threads(dnn->threads);
     dnnl_status_t status = dnnl_success;
 
     for (int i = 0; i < op->args && status == dnnl_success; i++)
@@ -428,11 +395,13 @@ rf_status rf_dnn_run(rf_dnn *dnn, const rf_dnn_op *op, const rf_dnn_io *io)
         status = dnnl_primitive_execute(op->primitive, dnn->stream, op->args, op->arg);
     if (status == dnnl_success) status = dnnl_stream_wait(dnn->stream);
     return_threads(old);
-    return status == dnnl_success ? RF_OK : RF_E_DEVICE;
+    return status_of(status);
 }
 
 int rf_dnn_has_bf16(void)
 {
-    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    return isa == dnnl_cpu_isa_avx512_core_bf16 || isa == dnnl_cpu_isa_avx512_core_amx;
+    /* Instruction sets are bit masks: one holds the bits of those it includes. */
+    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    const unsigned bf16 = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
+    return (isa & bf16) == bf16;
 }

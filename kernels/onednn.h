@@ -1,11 +1,13 @@
 /* oneDNN behind one file: matrix products and convolutions compiled once per shape.
  *
- * Nothing outside onednn.c sees a oneDNN header.  A primitive is found by its shape in a table of
- * the host: preparing compiles and enters it, running only looks it up.
+ * Nothing outside onednn.c and its two dialects (onednn_api.h) sees a oneDNN header.  A primitive
+ * is found by its shape in a table of the host: preparing compiles and enters it, running only
+ * looks it up.
  *
  * Weights have one packed layout per weight shape, the one oneDNN chooses for a canonical number
- * of rows or image size.  A primitive that wants another (small images, other machines) says so:
- * its caller converts into workspace first. */
+ * of rows, image size and threads: on one machine, packed bytes are the same whatever the host.
+ * A primitive that wants another (small images, other machines) says so: its caller converts into
+ * workspace first. */
 #ifndef RF_ONEDNN_H
 #define RF_ONEDNN_H
 

@@ -69,8 +69,9 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
             goto done;
         }
     }
-    snprintf(e->description, sizeof e->description, "cpu: %s, %d thread%s%s", rf_host_cpu_name(),
-             rf_device_threads(&e->device), rf_device_threads(&e->device) == 1 ? "" : "s",
+    snprintf(e->description, sizeof e->description, "cpu: %s, %d thread%s%s",
+             rf_host_cpu_name(e->device.stream), rf_device_threads(&e->device),
+             rf_device_threads(&e->device) == 1 ? "" : "s",
              level == RF_LEVEL_REF ? ", reference kernels" : "");
     *out = e;
     e = NULL;
