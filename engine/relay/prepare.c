@@ -38,12 +38,12 @@ static int report_load(void *user, size_t bytes)
 rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, int stage,
                             void *staging, const rf_callbacks *callbacks, rf_error *err)
 {
-    const double           start = rf_now();
-    load_report            report = {.callbacks = callbacks,
-                                     .progress = {.phase = RF_PHASE_LOAD,
-                                                  .stage = stage,
-                                                  .expert = expert->name,
-                                                  .total = (int64_t)expert->weights[network].file_bytes}};
+    const double start = rf_now();
+    load_report  report = {.callbacks = callbacks};
+    report.progress = (rf_progress){.phase = RF_PHASE_LOAD,
+                                    .stage = stage,
+                                    .expert = expert->name,
+                                    .total = (int64_t)expert->weights[network].file_bytes};
     const rf_load_progress progress = {.report = report_load, .user = &report};
     const rf_status        st = rf_expert_load(expert, network, staging, &progress, err);
     p->timings.load += rf_now() - start;
