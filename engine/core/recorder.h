@@ -54,6 +54,8 @@ rf_status rf_record_place(rf_device *device, rf_weights *w, size_t first_slot,
 /* A buffer of `elems` activations. */
 void *rf_take(rf_recorder *r, size_t elems);
 void  rf_give(rf_recorder *r, const void *buffer);
+/* Element `elem` of a caller's buffer; NULL of NULL, for list and count need no addresses. */
+void *rf_from(const rf_recorder *r, const void *buffer, size_t elem);
 
 /* Scopes nest: names and labels inside are relative.  leave takes what enter returned. */
 size_t rf_enter(rf_recorder *r, const char *format, ...) __attribute__((format(printf, 2, 3)));

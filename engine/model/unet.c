@@ -83,8 +83,7 @@ static map res_block(forward *f, const rf_unet_block *b, map x)
     const map   y = new_map(f, x.h, x.w, b->cout), h = new_map(f, x.h, x.w, b->cout);
     const map   normed = new_map(f, x.h, x.w, c);
     const int   shortcut = c != b->cout || b->skip;
-    const void *temb = (const char *)f->a->temb +
-                       b->temb_offset * (size_t)f->a->temb_rows * rf_dtype_bytes(r->dtype);
+    const void *temb = rf_from(r, f->a->temb, b->temb_offset * (size_t)f->a->temb_rows);
 
     rf_do_groupnorm(r,
                     (rf_groupnorm_args){.y = normed.p,
