@@ -44,20 +44,21 @@ static int most_tokens(const rf_active_stage *a)
     return chunks * RF_TOKENS_PER_CHUNK;
 }
 
-rf_unet_forward_args rf_stage_forward_args(const rf_plan *p, const rf_active_stage *a, int batch)
+rf_unet_forward_args rf_stage_forward_args(const rf_plan *plan, const rf_active_stage *stage,
+                                           int batch)
 {
-    return (rf_unet_forward_args){.list = &a->expert->blocks,
-                                  .arch = &a->expert->arch.unet,
-                                  .x = p->x,
-                                  .y = p->eps,
-                                  .temb = a->temb,
-                                  .temb_rows = a->calls * a->polarities,
-                                  .temb_row = p->temb_row,
-                                  .kv = p->kv_table,
-                                  .kv_tokens = most_tokens(a),
-                                  .n = batch * a->polarities,
-                                  .h = p->h,
-                                  .w = p->w};
+    return (rf_unet_forward_args){.list = &stage->expert->blocks,
+                                  .arch = &stage->expert->arch.unet,
+                                  .x = plan->x,
+                                  .y = plan->eps,
+                                  .temb = stage->temb,
+                                  .temb_rows = stage->calls * stage->polarities,
+                                  .temb_row = plan->temb_row,
+                                  .kv = plan->kv_table,
+                                  .kv_tokens = most_tokens(stage),
+                                  .n = batch * stage->polarities,
+                                  .h = plan->h,
+                                  .w = plan->w};
 }
 
 static rf_status size_unet(rf_plan *p, rf_active_stage *a, rf_error *err)
