@@ -22,6 +22,7 @@ typedef struct stopper {
     rf_progress last;
     int         seen[4]; /* reports of each phase */
     int         steps[2];
+    int64_t     read, to_read; /* bytes of files */
 } stopper;
 
 static int stop(void *user, const rf_progress *progress)
@@ -41,6 +42,12 @@ static int stop(void *user, const rf_progress *progress)
         cr_assert_eq(progress->steps, 3);
         cr_assert_eq(progress->total, 6, "two batches of three steps");
         cr_assert_eq(progress->images, progress->image == 0 ? 2 : 1);
+    }
+    if (progress->phase == RF_PHASE_LOAD) {
+        cr_assert_geq(progress->done, s->read, "reading never goes back");
+        cr_assert(s->to_read == 0 || s->to_read == progress->total);
+        s->read = progress->done;
+        s->to_read = progress->total;
     }
     s->last = *progress;
     if (s->seen[progress->phase]++ % STRIDE && progress->phase == RF_PHASE_LOAD) return 0;
@@ -100,6 +107,7 @@ Test(relay_cancel, at_every_report, .timeout = 240)
     rf_plan     *plan = relays_plan(&r, &job);
     must(run(plan, &s, &want, -1, &err), &err);
     cr_expect_eq(want.count, 3);
+    cr_expect_eq(s.read, s.to_read, "reading ends at 100 %%");
     cr_expect_eq(s.steps[0], 4);
     cr_expect_eq(s.steps[1], 2);
     cr_expect_eq(s.seen[RF_PHASE_DECODE], 3);
