@@ -13,11 +13,7 @@ typedef enum scarce {
     SCARCE_THREADS, /* pthread_create */
 } scarce;
 
-<<<<<<< HEAD
-/* The n-th call of `what` from now on (n = 0: the next) is refused, no other. */
-=======
 /* The n-th call of kind `what` from now on (n = 0: the next) is refused, no other. */
->>>>>>> relaytests
 void scarcity_begin(scarce what, long n);
 /* Ends it; returns 1 if a call was refused. */
 int scarcity_end(void);
