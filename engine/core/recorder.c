@@ -49,7 +49,7 @@ rf_status rf_record_place(rf_device *device, rf_weights *w, size_t first_slot,
     if (r.arena.peak + r.workspace_bytes > slab_bytes)
         return rf_fail(err, RF_E_BUG, "a network needs %zu bytes of slab, %zu were counted",
                        r.arena.peak + r.workspace_bytes, slab_bytes);
-    for (size_t i = 0; i < program->count; i++)
+    for (size_t i = 0; r.workspace_bytes && i < program->count; i++)
         rf_call_set_workspace(&program->call[i], (char *)slab + r.arena.peak);
     return RF_OK;
 }
