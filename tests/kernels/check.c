@@ -14,7 +14,7 @@ enum {
 };
 
 /* A plain reference does about 1 GFLOP/s; a row runs once or twice per fill. */
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef RF_SANITIZE
 #define FLOP_LIMIT 3e6
 #else
 #define FLOP_LIMIT 4e7

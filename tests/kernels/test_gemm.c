@@ -344,6 +344,30 @@ Test(gemm, independent_of_m, .timeout = 120)
         }
 }
 
+#ifndef RF_SANITIZE /* seconds there, for nothing that the smaller calls do not show */
+/* The largest call of the UNet's level 1, and the same rows in smaller ones. */
+Test(gemm, independent_of_m_up_to_4096, .timeout = 120)
+{
+    static const int counts[] = {1, 77, 256, 1000};
+    const row        r = *row_named("unet_4k_1");
+    for (int f32 = 0; f32 < 2; f32++) {
+        real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
+        const size_t bytes = (size_t)cols_of(&r) * rf_dtype_bytes(c.dtype);
+        char        *want = real_run(&c, 2, 0, r.m);
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++)
+            for (int first = 0; first < r.m; first += r.m - counts[j]) { /* at its head and end */
+                void *got = real_run(&c, 2, first, counts[j]);
+                cr_expect(!memcmp(got, want + (size_t)first * bytes, (size_t)counts[j] * bytes),
+                          "%s: %d rows from %d on differ", rf_dtype_name(c.dtype), counts[j],
+                          first);
+                free(got);
+            }
+        free(want);
+        real_free(&c);
+    }
+}
+#endif
+
 /* ---- what is refused --------------------------------------------------------------------------
  */
 
