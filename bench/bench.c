@@ -172,9 +172,9 @@ static void parse(bench *b, int argc, char **argv)
         else if (!strcmp(argv[i], "--row"))
             b->row = value;
         else if (!strcmp(argv[i], "--threads"))
-            b->threads = atoi(value);
+            b->threads = (int)strtol(value, NULL, 10);
         else if (!strcmp(argv[i], "--seconds"))
-            b->seconds = atof(value);
+            b->seconds = strtod(value, NULL);
         else if (!strcmp(argv[i], "--seed"))
             b->seed = strtoull(value, NULL, 10);
         else if (!strcmp(argv[i], "--csv"))

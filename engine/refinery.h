@@ -160,7 +160,7 @@ typedef struct rf_progress {
     rf_phase    phase;
     int         stage;         /* index into the job's stages; the expert at work */
     const char *expert;        /* its name */
-    int64_t     done, total;   /* LOAD: bytes of this part; otherwise calls, or pictures */
+    int64_t     done, total;   /* LOAD: bytes of all files; then calls, or pictures */
     int         image, images; /* first picture of the batch at work, and how many it holds */
     int         step, steps;   /* DENOISE: steps finished and all steps of this batch */
 } rf_progress;

@@ -72,6 +72,11 @@ void rf_give(rf_recorder *r, const void *buffer)
         r->st = rf_fail(r->err, RF_E_BUG, "%s: a buffer was given back twice", r->path);
 }
 
+void *rf_offset(const rf_recorder *r, const void *buffer, size_t elems)
+{
+    return buffer ? (char *)buffer + elems * rf_dtype_bytes(r->dtype) : NULL;
+}
+
 size_t rf_enter(rf_recorder *r, const char *format, ...)
 {
     const size_t mark = r->path_len, room = sizeof r->path - mark;

@@ -55,6 +55,10 @@ rf_status rf_record_place(rf_device *device, rf_weights *w, size_t first_slot,
 void *rf_take(rf_recorder *r, size_t elems);
 void  rf_give(rf_recorder *r, const void *buffer);
 
+/* Element `elems` of a buffer.  NULL of NULL: an error has stuck, or the address is not known yet,
+ * as that of what lies outside the slab is not in list and count mode. */
+void *rf_offset(const rf_recorder *r, const void *buffer, size_t elems);
+
 /* Scopes nest: names and labels inside are relative.  leave takes what enter returned. */
 size_t rf_enter(rf_recorder *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void   rf_leave(rf_recorder *r, size_t mark);

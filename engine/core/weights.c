@@ -76,7 +76,7 @@ static rf_dtype storage_of(const rf_weights *w, const rf_slot *s)
     if (s->kind == RF_SLOT_VECTOR || s->wide) return RF_F32;
     const rf_dtype own = dtype_of(s->part[0]->type);
     for (int i = 1; i < s->parts; i++)
-        if (dtype_of(s->part[i]->type) != own) return w->dtype == RF_F32 ? RF_F32 : w->dtype;
+        if (dtype_of(s->part[i]->type) != own) return w->dtype;
     if (s->kind == RF_SLOT_TABLE) return own;
     return w->dtype == RF_F32 ? own : w->dtype;
 }

@@ -91,7 +91,7 @@ char *rf_number_text(char out[RF_NUMBER_BYTES], double x, int single)
              ++precision < 17);
     for (const char *p = raw; *p && *p != 'e'; p++) /* the decimal point depends on the locale */
         if (*p >= '0' && *p <= '9' && count < 17) digits[count++] = *p;
-    exponent = atoi(strchr(raw, 'e') + 1);
+    exponent = (int)strtol(strchr(raw, 'e') + 1, NULL, 10);
     if (signbit(x)) out[n++] = '-';
     if (exponent < -4 || exponent >= 16) {
         snprintf(out + n, RF_NUMBER_BYTES - n, "%c%s%se%c%02d", digits[0], count > 1 ? "." : "",

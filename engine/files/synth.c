@@ -114,7 +114,8 @@ static void make_table(writer *w, range r)
 {
     const float unit = r.reach * 0x1p-15f; /* exact: a power of two */
     for (int i = 0; i < TABLE_ELEMS; i++) {
-        const float x = r.centre + (float)(i - TABLE_ELEMS / 2) * unit;
+        const int   level = i - TABLE_ELEMS / 2;
+        const float x = r.centre + (float)level * unit;
         if (w->o->type == RF_FILE_F32)
             ((float *)w->table)[i] = x;
         else

@@ -61,17 +61,16 @@ static void layer(rf_recorder *r, const rf_clip_arch *a, const spelling *s, void
                   int chunks, int index)
 {
     const int    c = a->width, seq = RF_TOKENS_PER_CHUNK, m = chunks * seq;
-    const size_t bytes = rf_dtype_bytes(r->dtype);
     const size_t mark = rf_enter(r, "%s.%d", s->layers, index);
 
-    char *qkv = rf_take(r, (size_t)m * 3 * (size_t)c);
+    void *qkv = rf_take(r, (size_t)m * 3 * (size_t)c);
     norm(r, t, x, m, c, s->norm1);
     rf_do_gemm(r, (rf_gemm_args){.y = qkv, .x = t, .m = m, .n = 3 * c, .k = c}, &s->qkv);
     rf_do_attention(r,
                     (rf_attention_args){.o = t,
                                         .q = qkv,
-                                        .k = qkv + (size_t)c * bytes,
-                                        .v = qkv + 2 * (size_t)c * bytes,
+                                        .k = rf_offset(r, qkv, (size_t)c),
+                                        .v = rf_offset(r, qkv, 2 * (size_t)c),
                                         .n = chunks,
                                         .sq = seq,
                                         .skv = seq,

@@ -83,8 +83,7 @@ static map res_block(forward *f, const rf_unet_block *b, map x)
     const map   y = new_map(f, x.h, x.w, b->cout), h = new_map(f, x.h, x.w, b->cout);
     const map   normed = new_map(f, x.h, x.w, c);
     const int   shortcut = c != b->cout || b->skip;
-    const void *temb = (const char *)f->a->temb +
-                       b->temb_offset * (size_t)f->a->temb_rows * rf_dtype_bytes(r->dtype);
+    const void *temb = rf_offset(r, f->a->temb, b->temb_offset * (size_t)f->a->temb_rows);
 
     rf_do_groupnorm(r,
                     (rf_groupnorm_args){.y = normed.p,
@@ -155,9 +154,8 @@ static void attention(forward *f, const rf_unet_block *b, map h, void *normed, i
     rf_recorder *r = f->r;
     const int    c = h.c, n = f->a->n, hw = h.h * h.w, m = n * hw, d = f->a->arch->head;
     const int    stride = cross ? c : 3 * c;
-    const size_t bytes = rf_dtype_bytes(r->dtype);
     const size_t mark = rf_enter(r, cross ? "attn2" : "attn1");
-    char        *q = rf_take(r, (size_t)m * (size_t)stride);
+    void        *q = rf_take(r, (size_t)m * (size_t)stride);
 
     rf_do_gemm(r, (rf_gemm_args){.y = q, .x = normed, .m = m, .n = stride, .k = c},
                cross ? &(rf_gemm_layer){.weight = {"to_q.weight"}}
@@ -177,8 +175,8 @@ static void attention(forward *f, const rf_unet_block *b, map h, void *normed, i
         args.kv_stride = 2 * c;
         args.kv_off = b->kv_offset + 2 * (size_t)c * (size_t)layer;
     } else {
-        args.k = q + (size_t)c * bytes;
-        args.v = q + 2 * (size_t)c * bytes;
+        args.k = rf_offset(r, q, (size_t)c);
+        args.v = rf_offset(r, q, 2 * (size_t)c);
         args.skv = hw;
         args.kv_stride = stride;
     }

@@ -42,8 +42,7 @@ void rf_unet_embed(rf_recorder *r, const void *arg)
         if (b->kind != RF_UNET_RES) continue;
         const size_t mark = rf_enter(r, "%s", b->path);
         rf_do_linear(r,
-                     (rf_gemm_args){.y = (char *)a->table +
-                                         b->temb_offset * (size_t)rows * rf_dtype_bytes(r->dtype),
+                     (rf_gemm_args){.y = rf_offset(r, a->table, b->temb_offset * (size_t)rows),
                                     .x = e,
                                     .m = rows,
                                     .n = b->cout,
@@ -58,7 +57,6 @@ void rf_unet_embed(rf_recorder *r, const void *arg)
 void rf_unet_kv(rf_recorder *r, const void *arg)
 {
     const rf_unet_kv_args *a = arg;
-    const size_t           bytes = rf_dtype_bytes(r->dtype);
     for (int i = 0; i < a->list->count; i++) {
         const rf_unet_block *b = &a->list->block[i];
         if (b->kind != RF_UNET_ATTN) continue;
@@ -66,7 +64,7 @@ void rf_unet_kv(rf_recorder *r, const void *arg)
             const size_t offset = b->kv_offset + 2 * (size_t)b->cout * (size_t)layer;
             const size_t mark = rf_enter(r, "%s.transformer_blocks.%d.attn2", b->path, layer);
             rf_do_gemm(r,
-                       (rf_gemm_args){.y = (char *)a->pool + offset * (size_t)a->tokens * bytes,
+                       (rf_gemm_args){.y = rf_offset(r, a->pool, offset * (size_t)a->tokens),
                                       .x = a->context,
                                       .m = a->tokens,
                                       .n = 2 * b->cout,

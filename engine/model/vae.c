@@ -103,9 +103,9 @@ static void self_attention(decoder *d, map x)
 {
     rf_recorder *r = d->r;
     const int    c = x.c, hw = x.h * x.w, m = d->a->n * hw;
-    const size_t mark = rf_enter(r, "attn_1"), bytes = rf_dtype_bytes(r->dtype);
+    const size_t mark = rf_enter(r, "attn_1");
     const map    t = new_map(d, x.h, x.w, c);
-    char        *qkv = rf_take(r, (size_t)m * 3 * (size_t)c);
+    void        *qkv = rf_take(r, (size_t)m * 3 * (size_t)c);
 
     norm(d, t.p, x, 0, "norm");
     rf_do_gemm(r, (rf_gemm_args){.y = qkv, .x = t.p, .m = m, .n = 3 * c, .k = c},
@@ -114,8 +114,8 @@ static void self_attention(decoder *d, map x)
     rf_do_attention(r,
                     (rf_attention_args){.o = t.p,
                                         .q = qkv,
-                                        .k = qkv + (size_t)c * bytes,
-                                        .v = qkv + 2 * (size_t)c * bytes,
+                                        .k = rf_offset(r, qkv, (size_t)c),
+                                        .v = rf_offset(r, qkv, 2 * (size_t)c),
                                         .n = d->a->n,
                                         .sq = hw,
                                         .skv = hw,

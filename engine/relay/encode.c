@@ -64,7 +64,7 @@ static rf_status encode_expert(rf_plan *p, rf_expert *e, int first, int encoder,
         rf_active_stage *a = &p->active[i];
         if (a->expert != e) continue;
         for (int j = 0; j < a->polarities; j++) {
-            if (a->prompt[j].zero) continue; /* memory comes zeroed */
+            if (a->prompt[j].same || a->prompt[j].zero) continue; /* memory comes zeroed */
             if (!loaded)
                 RF_TRY(rf_load_reporting(p, e, network, a->index, staging, callbacks, err));
             loaded = 1;

@@ -54,6 +54,7 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
                        o.threads);
     e = calloc(1, sizeof *e);
     if (!e) return rf_fail(err, RF_E_NOMEM, "engine: out of memory");
+    pthread_mutex_init(&e->hash_turn, NULL);
     e->warn = o.warn;
     e->user = o.user;
     RF_TRY(pick_dtype(&e->dtype, o.dtype, err));
@@ -84,6 +85,7 @@ void rf_engine_destroy(rf_engine *engine)
     if (!engine) return;
     rf_tokenizer_destroy(engine->tokenizer);
     rf_device_close(&engine->device);
+    pthread_mutex_destroy(&engine->hash_turn);
     free(engine->hash_cache);
     free(engine);
 }

@@ -13,12 +13,13 @@
 #include "engine/text/tokenize.h"
 
 struct rf_engine {
-    rf_device      device;
-    rf_dtype       dtype;
-    char           description[160];
-    char          *hash_cache; /* or NULL */
-    rf_tokenizer  *tokenizer;
-    rf_sigma_table table; /* SDXL's noise levels */
+    rf_device       device;
+    rf_dtype        dtype;
+    char            description[160];
+    char           *hash_cache; /* or NULL */
+    pthread_mutex_t hash_turn;  /* one file is hashed at a time */
+    rf_tokenizer   *tokenizer;
+    rf_sigma_table  table; /* SDXL's noise levels */
     void (*warn)(void *user, const char *message);
     void *user;
 };

@@ -49,6 +49,7 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     }
     e->hash.path = e->path;
     e->hash.cache = engine->hash_cache;
+    e->hash.turn = &engine->hash_turn;
     RF_TRY(rf_safetensors_open(&e->file, path, err));
     RF_TRY(rf_checkpoint_check(&checkpoint, rf_safetensors_list(e->file), err));
     e->arch = checkpoint.arch;

@@ -3,7 +3,9 @@
 
 static void compute(rf_file_hash *h)
 {
+    pthread_mutex_lock(h->turn);
     h->st = rf_file_sha256(h->hex, h->path, h->cache, &h->cancel, &h->error);
+    pthread_mutex_unlock(h->turn);
 }
 
 static void *work(void *arg)

@@ -10,13 +10,15 @@
 
 typedef struct rf_file_hash {
     const char *path, *cache; /* not owned; cache may be NULL */
-    char        hex[RF_SHA256_HEX];
-    rf_status   st;
-    rf_error    error;
-    int         known;   /* hex (or st and error) are final */
-    int         running; /* a thread must be joined */
-    atomic_int  cancel;
-    pthread_t   thread;
+    /* Held while a file is read: two at once would only push each other out of the page cache. */
+    pthread_mutex_t *turn;
+    char             hex[RF_SHA256_HEX];
+    rf_status        st;
+    rf_error         error;
+    int              known;   /* hex (or st and error) are final */
+    int              running; /* a thread must be joined */
+    atomic_int       cancel;
+    pthread_t        thread;
 } rf_file_hash;
 
 /* Starts computing unless it is known or running; without a thread, wait computes it. */

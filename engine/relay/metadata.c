@@ -32,9 +32,10 @@ rf_status rf_plan_infotext(rf_plan *p, int index, char **out, rf_error *err)
 {
     const rf_active_stage *base = &p->active[0];
     const rf_active_stage *refiner = p->active_count > 1 ? &p->active[p->active_count - 1] : NULL;
+    const char *const      negative = base->polarities == 2 ? base->prompt[RF_NEGATIVE].text : "";
     extras                 x = {.count = 0};
     rf_infotext            info = {.prompt = base->prompt[RF_POSITIVE].text,
-                                   .negative = base->polarities == 2 ? base->prompt[RF_NEGATIVE].text : "",
+                                   .negative = negative,
                                    .steps = p->job.steps,
                                    .sampler = p->sampler->id.name,
                                    .schedule = p->schedule->id.name,

@@ -104,6 +104,22 @@ static void inherit(inherited *now, const rf_stage *stage)
     if (!(stage->cfg_scale < 0)) now->cfg = stage->cfg_scale;
 }
 
+/* Computed once per expert and prompt: what an earlier stage has, a later one uses. */
+static const rf_prompt *find_same(const rf_plan *plan, const rf_active_stage *stage, int polarity)
+{
+    const rf_prompt *prompt = &stage->prompt[polarity];
+    for (int i = 0; i < plan->active_count; i++) {
+        const rf_active_stage *a = &plan->active[i];
+        if (a->expert != stage->expert) continue;
+        for (int j = 0; j < a->polarities; j++) {
+            if (&a->prompt[j] == prompt) return NULL;
+            if (a->prompt[j].zero == prompt->zero && strcmp(a->prompt[j].text, prompt->text) == 0)
+                return &a->prompt[j];
+        }
+    }
+    return NULL;
+}
+
 static rf_status add_active(rf_plan *plan, int index, rf_expert *expert, const inherited *now,
                             rf_error *err)
 {
@@ -121,6 +137,8 @@ static rf_status add_active(rf_plan *plan, int index, rf_expert *expert, const i
         /* A1111: an empty negative prompt is zeros, not the encoding of nothing. */
         a->prompt[RF_NEGATIVE].zero = now->negative[0] == '\0';
     }
+    for (int j = 0; st == RF_OK && j < a->polarities; j++)
+        a->prompt[j].same = find_same(plan, a, j);
     return st;
 }
 

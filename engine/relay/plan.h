@@ -14,7 +14,11 @@ enum { RF_WHOLE_BATCH = 0, RF_LAST_BATCH, RF_BATCH_KINDS }; /* the last may be s
 
 /* One text for one expert, on its way to keys and values. */
 typedef struct rf_prompt {
-    char     *text;
+    char *text;
+    /* The first prompt of the plan with this expert and text: it is encoded, and its context,
+     * pooled and kv are this one's too.  NULL if this is it. */
+    const struct rf_prompt *same;
+
     rf_tokens tokens[RF_ENCODERS]; /* equal chunk counts */
     int       zero;                /* an empty negative prompt: all conditioning is zero */
     void     *context;             /* [77 chunks, context] */
@@ -83,6 +87,7 @@ struct rf_plan {
     rf_pixels_stats *stats;                /* [1] */
     rf_program       decode, scratch;      /* scratch: programs that run once */
 
+    int64_t    load_done, load_total; /* bytes of files, in the run at work */
     int        encoded, ready; /* prompts are in `context`; embeddings, K/V and programs stand */
     rf_timings timings;
     double *gaps; /* [2 steps]: seconds between a call's end and the next one's start; then room to
@@ -95,8 +100,7 @@ rf_status rf_plan_allocate(rf_plan *plan, rf_error *err);
 void      rf_plan_release(rf_plan *plan); /* gives the memory back, if it was taken */
 
 /* A stage's forward pass over `batch` pictures: what is counted and what is recorded. */
-rf_unet_forward_args rf_stage_forward_args(const rf_plan *plan, const rf_active_stage *stage,
-                                           int batch);
+rf_unet_forward_args rf_stage_forward_args(const rf_plan *p, const rf_active_stage *a, int batch);
 
 /* encode.c: runs the text encoders over all prompts; fills context and pooled. */
 rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callbacks,

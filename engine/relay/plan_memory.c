@@ -44,20 +44,21 @@ static int most_tokens(const rf_active_stage *a)
     return chunks * RF_TOKENS_PER_CHUNK;
 }
 
-rf_unet_forward_args rf_stage_forward_args(const rf_plan *p, const rf_active_stage *a, int batch)
+rf_unet_forward_args rf_stage_forward_args(const rf_plan *plan, const rf_active_stage *stage,
+                                           int batch)
 {
-    return (rf_unet_forward_args){.list = &a->expert->blocks,
-                                  .arch = &a->expert->arch.unet,
-                                  .x = p->x,
-                                  .y = p->eps,
-                                  .temb = a->temb,
-                                  .temb_rows = a->calls * a->polarities,
-                                  .temb_row = p->temb_row,
-                                  .kv = p->kv_table,
-                                  .kv_tokens = most_tokens(a),
-                                  .n = batch * a->polarities,
-                                  .h = p->h,
-                                  .w = p->w};
+    return (rf_unet_forward_args){.list = &stage->expert->blocks,
+                                  .arch = &stage->expert->arch.unet,
+                                  .x = plan->x,
+                                  .y = plan->eps,
+                                  .temb = stage->temb,
+                                  .temb_rows = stage->calls * stage->polarities,
+                                  .temb_row = plan->temb_row,
+                                  .kv = plan->kv_table,
+                                  .kv_tokens = most_tokens(stage),
+                                  .n = batch * stage->polarities,
+                                  .h = plan->h,
+                                  .w = plan->w};
 }
 
 static rf_status size_unet(rf_plan *p, rf_active_stage *a, rf_error *err)
@@ -108,10 +109,12 @@ static void place_kv(rf_plan *p, placer *at)
         const rf_unet_list *blocks = &a->expert->blocks;
         const size_t        rows = (size_t)a->calls * (size_t)a->polarities;
         a->temb = place(at, blocks->temb_columns * rows, bytes);
-        for (int j = 0; j < a->polarities; j++)
-            a->prompt[j].kv = place(
-                at, blocks->kv_elems * RF_TOKENS_PER_CHUNK * (size_t)a->prompt[j].tokens[0].chunks,
-                bytes);
+        for (int j = 0; j < a->polarities; j++) {
+            rf_prompt   *prompt = &a->prompt[j];
+            const size_t tokens = (size_t)prompt->tokens[0].chunks * RF_TOKENS_PER_CHUNK;
+            prompt->kv =
+                prompt->same ? prompt->same->kv : place(at, blocks->kv_elems * tokens, bytes);
+        }
     }
 }
 
@@ -150,6 +153,11 @@ static void place_stage_state(rf_plan *p, rf_active_stage *a, placer *at)
     for (int j = 0; j < a->polarities; j++) {
         rf_prompt   *prompt = &a->prompt[j];
         const size_t tokens = (size_t)prompt->tokens[0].chunks * RF_TOKENS_PER_CHUNK;
+        if (prompt->same) {
+            prompt->context = prompt->same->context;
+            prompt->pooled = prompt->same->pooled;
+            continue;
+        }
         prompt->context = place(at, tokens * (size_t)a->expert->arch.unet.context, bytes);
         prompt->pooled = place(at, (size_t)a->expert->arch.clip_g.projection, bytes);
     }

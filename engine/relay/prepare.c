@@ -26,26 +26,51 @@ rf_status rf_report(const rf_callbacks *callbacks, const rf_progress *progress, 
 typedef struct load_report {
     const rf_callbacks *callbacks;
     rf_progress         progress;
+    int64_t             before; /* bytes that this run read of other networks */
 } load_report;
 
 static int report_load(void *user, size_t bytes)
 {
     load_report *r = user;
-    r->progress.done = (int64_t)bytes;
+    r->progress.done = r->before + (int64_t)bytes;
     return rf_report(r->callbacks, &r->progress, NULL) != RF_OK;
+}
+
+/* Bytes that loading will read of a network: none if it is in memory already. */
+static int64_t bytes_to_read(const rf_expert *e, rf_network network)
+{
+    return e->weights[network].base ? 0 : (int64_t)e->weights[network].file_bytes;
+}
+
+/* All that a run will read, for a progress that reaches 100 % once. */
+static int64_t total_to_read(const rf_plan *p)
+{
+    int64_t total = bytes_to_read(p->vae, RF_NET_VAE);
+    for (int i = 0; i < p->active_count; i++) {
+        const rf_expert *e = p->active[i].expert;
+        int              seen = 0;
+        for (int j = 0; j < i; j++) seen |= p->active[j].expert == e;
+        if (seen) continue;
+        total += bytes_to_read(e, RF_NET_UNET);
+        if (!p->encoded) total += bytes_to_read(e, RF_NET_CLIP_L) + bytes_to_read(e, RF_NET_CLIP_G);
+    }
+    return total;
 }
 
 rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, int stage,
                             void *staging, const rf_callbacks *callbacks, rf_error *err)
 {
     const double           start = rf_now();
+    const int64_t          bytes = bytes_to_read(expert, network);
     load_report            report = {.callbacks = callbacks,
                                      .progress = {.phase = RF_PHASE_LOAD,
                                                   .stage = stage,
                                                   .expert = expert->name,
-                                                  .total = (int64_t)expert->weights[network].file_bytes}};
+                                                  .total = p->load_total},
+                                     .before = p->load_done};
     const rf_load_progress progress = {.report = report_load, .user = &report};
     const rf_status        st = rf_expert_load(expert, network, staging, &progress, err);
+    p->load_done += bytes;
     p->timings.load += rf_now() - start;
     return st;
 }
@@ -113,6 +138,7 @@ static rf_status prepare_stage(rf_plan *p, rf_active_stage *a, rf_error *err)
                                       .rows = a->calls * a->polarities};
     RF_TRY(run_once(p, e, e->unet.embed, rf_unet_embed, &embed, err));
     for (int j = 0; j < a->polarities; j++) {
+        if (a->prompt[j].same) continue;
         const rf_unet_kv_args kv = {.list = &e->blocks,
                                     .arch = &e->arch.unet,
                                     .context = a->prompt[j].context,
@@ -152,6 +178,8 @@ rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *e
     rf_status  st = RF_OK;
     if (p->ready) return RF_OK;
 
+    p->load_done = 0;
+    p->load_total = total_to_read(p);
     RF_TRY(rf_plan_allocate(p, err));
     RF_TRY(rf_device_alloc(device, &staging, p->staging_bytes, "staging", err));
     if (!p->encoded) {

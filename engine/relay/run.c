@@ -148,22 +148,24 @@ static void summarise_gaps(rf_plan *p)
 
 static rf_status denoise(rf_plan *p, const batch *b, const rf_callbacks *callbacks, rf_error *err)
 {
-    rf_status    st = RF_OK;
-    const double start = rf_now();
-    double       last_end = 0;
+    rf_status     st = RF_OK;
+    const int     steps = p->job.steps;
+    const int64_t batches = ((int64_t)p->job.count + p->batch - 1) / p->batch;
+    const int64_t earlier = b->first / p->batch;
+    const double  start = rf_now();
+    double        last_end = 0;
     RF_TRY(start_batch(p, b, err));
-    for (int step = 0; step < p->job.steps; step++) {
+    for (int step = 0; step < steps; step++) {
         const rf_active_stage *a = &p->active[p->step[step].stage];
         const rf_progress      progress = {.phase = RF_PHASE_DENOISE,
                                            .stage = a->index,
                                            .expert = a->expert->name,
-                                           .done = (int64_t)(b->first / p->batch) * p->job.steps + step,
-                                           .total = (int64_t)((p->job.count + p->batch - 1) / p->batch) *
-                                                    p->job.steps,
+                                           .done = earlier * steps + step,
+                                           .total = batches * steps,
                                            .image = b->first,
                                            .images = b->count,
                                            .step = step,
-                                           .steps = p->job.steps};
+                                           .steps = steps};
         RF_TRY(rf_report(callbacks, &progress, err));
         RF_TRY(fill_input(p, b, a, step, err));
         if (step > 0) p->gaps[step] = rf_now() - last_end;
@@ -232,6 +234,7 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     rf_status st = RF_OK;
     p->timings = (rf_timings){0};
     for (int i = 0; i < p->active_count; i++) rf_file_hash_start(&p->active[i].expert->hash);
+    if (p->vae_is_separate) rf_file_hash_start(&p->vae->hash);
     RF_TRY(rf_plan_prepare(p, callbacks, err));
     for (int first = 0; first < p->job.count; first += p->batch) {
         const int   left = p->job.count - first;

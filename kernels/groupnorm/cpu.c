@@ -31,11 +31,11 @@ typedef struct moments {
 } moments;
 
 typedef struct plan {
-    int      pixels, blocks; /* per block; per image */
-    size_t   workspace_bytes;
-    moments *partial;      /* [n][blocks][groups] */
-    float   *mean, *scale; /* [n][c] */
-    float   *scratch;      /* [threads][4][c]: see measure */
+    int      pixels, blocks;                            /* per block; per image */
+    size_t   partial_bytes, table_bytes, scratch_bytes; /* scratch_bytes: of one thread */
+    moments *partial;                                   /* [n][blocks][groups] */
+    float   *mean, *scale;                              /* [n][c] */
+    float   *scratch;                                   /* [threads][4][c]: see measure */
 } plan;
 
 static size_t round_up(size_t value, size_t to)
@@ -43,23 +43,25 @@ static size_t round_up(size_t value, size_t to)
     return (value + to - 1) / to * to;
 }
 
-static plan plan_of(const rf_groupnorm_args *a, int threads)
+static plan plan_of(const rf_groupnorm_args *a)
 {
     int pixels = BLOCK_ELEMS / a->c;
     pixels = pixels < PIXELS_LEAST ? PIXELS_LEAST : pixels > PIXELS_MOST ? PIXELS_MOST : pixels;
-    plan         p = {.pixels = pixels, .blocks = (int)(((long)a->hw + pixels - 1) / pixels)};
-    const size_t partials = (size_t)a->n * p.blocks * a->groups * sizeof *p.partial;
-    const size_t tables = round_up((size_t)a->n * a->c * sizeof *p.mean, ALIGNMENT);
-    const size_t scratch = round_up((size_t)4 * a->c * sizeof *p.scratch, ALIGNMENT);
-    char        *at = (char *)round_up((uintptr_t)a->workspace, ALIGNMENT);
-    p.partial = (moments *)(void *)at;
-    at += round_up(partials, ALIGNMENT);
-    p.mean = (float *)(void *)at;
-    p.scale = (float *)(void *)(at + tables);
-    p.scratch = (float *)(void *)(at + 2 * tables);
-    p.workspace_bytes =
-        ALIGNMENT + round_up(partials, ALIGNMENT) + 2 * tables + (size_t)threads * scratch;
+    plan p = {.pixels = pixels, .blocks = (int)(((long)a->hw + pixels - 1) / pixels)};
+    p.partial_bytes = round_up((size_t)a->n * p.blocks * a->groups * sizeof *p.partial, ALIGNMENT);
+    p.table_bytes = round_up((size_t)a->n * a->c * sizeof *p.mean, ALIGNMENT);
+    p.scratch_bytes = round_up((size_t)4 * a->c * sizeof *p.scratch, ALIGNMENT);
     return p;
+}
+
+static void place(plan *p, void *workspace)
+{
+    char *at = (char *)round_up((uintptr_t)workspace, ALIGNMENT);
+    p->partial = (moments *)(void *)at;
+    at += p->partial_bytes;
+    p->mean = (float *)(void *)at;
+    p->scale = (float *)(void *)(at + p->table_bytes);
+    p->scratch = (float *)(void *)(at + 2 * p->table_bytes);
 }
 
 rf_status rf_groupnorm_prepare_cpu(void *stream, const rf_groupnorm_args *a,
@@ -67,9 +69,9 @@ rf_status rf_groupnorm_prepare_cpu(void *stream, const rf_groupnorm_args *a,
 {
     *workspace_bytes = 0;
     if (rf_groupnorm_check(a) != RF_OK) return RF_E_SHAPE;
-    rf_groupnorm_args sizes = *a;
-    sizes.workspace = NULL;
-    *workspace_bytes = plan_of(&sizes, rf_host_threads(stream)).workspace_bytes;
+    const plan p = plan_of(a);
+    *workspace_bytes = ALIGNMENT + p.partial_bytes + 2 * p.table_bytes +
+                       (size_t)rf_host_threads(stream) * p.scratch_bytes;
     return RF_OK;
 }
 
@@ -211,9 +213,10 @@ rf_status rf_groupnorm_cpu(void *stream, const rf_groupnorm_args *a)
 {
     if (rf_groupnorm_check(a) != RF_OK) return RF_E_SHAPE;
     const int    threads = rf_host_threads(stream);
-    const plan   p = plan_of(a, threads);
-    const size_t scratch = round_up((size_t)4 * a->c * sizeof(float), ALIGNMENT) / sizeof(float);
+    plan         p = plan_of(a);
+    const size_t scratch = p.scratch_bytes / sizeof *p.scratch;
     const long   items = (long)a->n * p.blocks;
+    place(&p, a->workspace);
 
 #pragma omp parallel num_threads(threads)
     {

@@ -32,12 +32,12 @@ RF_INLINE void row_body(const rf_layernorm_args *a, size_t at, const rf_dtype t)
     const void *x = rf_at(a->x, t, at);
     float       sum[LANES] = {0}, shift[LANES] = {0}, squares[LANES] = {0};
     for (int i = 0; i < whole; i += LANES)
-        for (int l = 0; l < LANES; l++) sum[l] += rf_load(x, t, (size_t)(i + l));
+        for (int l = 0; l < LANES; l++) sum[l] += rf_load(x, t, (size_t)i + l);
     for (int l = 0; l < LANES; l++) sum[l] += lane(x, t, whole + l, c, 0);
     const float centre = (float)(sum_of(sum) / c);
     for (int i = 0; i < whole; i += LANES)
         for (int l = 0; l < LANES; l++) {
-            const float d = rf_load(x, t, (size_t)(i + l)) - centre;
+            const float d = rf_load(x, t, (size_t)i + l) - centre;
             shift[l] += d;
             squares[l] += d * d;
         }
@@ -55,7 +55,7 @@ RF_INLINE void row_body(const rf_layernorm_args *a, size_t at, const rf_dtype t)
     for (int i = 0; i < whole; i += LANES) {
         for (int l = 0; l < LANES; l++)
             out[l] =
-                (rf_load(x, t, (size_t)(i + l)) - mean) * rstd * a->gamma[i + l] + a->beta[i + l];
+                (rf_load(x, t, (size_t)i + l) - mean) * rstd * a->gamma[i + l] + a->beta[i + l];
         rf_narrow_row(rf_at_mut(y, t, (size_t)i), out, t, LANES);
     }
     for (int i = whole; i < c; i++)

@@ -321,11 +321,11 @@ Test(safetensors, s04_size)
     for (size_t h = 0; h < 3; h++)
         for (int kind = 0; kind < 2; kind++) {
             memset(header, open[kind], bytes);
-            memcpy(header, heads[h], strlen(heads[h]));
+            for (size_t i = 0; heads[h][i]; i++) header[i] = heads[h][i];
             expect_header(header, bytes, 0, RF_E_FORMAT);
         }
     memset(header, 'n', bytes); /* a name of a megabyte */
-    memcpy(header, "{\"", 2);
+    header[0] = '{', header[1] = '"';
     memcpy(header + bytes - 64, "\":" GOOD "}    ", sizeof GOOD + 5);
     memset(header + bytes - 64 + sizeof GOOD + 3, ' ', 64 - sizeof GOOD - 3);
     expect_header(header, bytes, 4, RF_E_FORMAT);

@@ -98,14 +98,14 @@ static bool compare(rf_host *host, const row *r, int fill, int type, added mode,
 {
     const rf_dtype dtype = types[type].act;
     const size_t   out = out_elems(r);
-    const size_t   temb_elems = (size_t)(TEMB_ROWS * (r->cout + TEMB_GAP));
+    const size_t   temb_elems = (size_t)TEMB_ROWS * (r->cout + TEMB_GAP);
     check         *k = check_begin("conv", r->name, fill, 18.0 * (double)out * r->cin);
     if (!k) return false;
 
     const void  *residual = mode == NO_RESIDUAL ? NULL : check_input(k, dtype, out);
     rf_conv_args a = {.n = r->n, .h = r->h, .w = r->w, .cin = r->cin, .cout = r->cout};
     a.kind = r->kind, a.dtype = dtype, a.wdtype = types[type].weight;
-    a.x = check_input(k, dtype, (size_t)(r->n * r->h * r->w * r->cin));
+    a.x = check_input(k, dtype, (size_t)r->n * r->h * r->w * r->cin);
     a.wt = check_input(k, a.wdtype, (size_t)r->cout * (size_t)r->cin * 9);
     if (dressed) {
         a.bias = check_input(k, RF_F32, (size_t)r->cout);
@@ -201,9 +201,9 @@ static void *fill_random(rf_dtype dtype, size_t elems, unsigned seed)
 static real real_of(const row *r, rf_dtype dtype)
 {
     real c = {.r = *r, .dtype = dtype};
-    c.x = fill_random(dtype, (size_t)(r->n * r->h * r->w) * (size_t)r->cin, 1);
+    c.x = fill_random(dtype, (size_t)r->n * r->h * r->w * r->cin, 1);
     c.w = fill_random(dtype, (size_t)r->cout * (size_t)r->cin * 9, 2);
-    c.temb = fill_random(dtype, (size_t)(TEMB_ROWS * r->cout), 3);
+    c.temb = fill_random(dtype, (size_t)TEMB_ROWS * r->cout, 3);
     c.residual = fill_random(dtype, out_elems(r), 4);
     c.bias = fill_random(RF_F32, (size_t)r->cout, 5);
     return c;

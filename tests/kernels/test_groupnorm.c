@@ -187,7 +187,8 @@ Test(groupnorm, defects_are_reported)
     for (int defect = 0; defect < 3; defect++) {
         check            *k = check_begin("groupnorm/defect", "edge_ragged", CHECK_NORMAL, 0);
         rf_groupnorm_args a = args_of(k, 3, RF_F32, 1), wrong = a;
-        const double      count = (double)a.hw * (a.c / a.groups);
+        const int         width = a.c / a.groups;
+        const double      count = (double)a.hw * width;
         a.n = wrong.n = 1;
         float *gamma = check_floats(k, (size_t)a.c);
         for (int c = 0; c < a.c; c++) gamma[c] = a.gamma[c] * (float)sqrt((count - 1) / count);

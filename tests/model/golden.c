@@ -111,5 +111,5 @@ const void *call_result(const rf_call *call, size_t *elems)
 
 double parity_bound(rf_dtype dtype)
 {
-    return dtype == RF_F32 ? 1e-4 : 3e-2;
+    return dtype == RF_F32 ? 1e-5 : 3e-2;
 }

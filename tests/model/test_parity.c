@@ -172,7 +172,7 @@ static int compare_blocks(bench *b, const char *size, rf_dtype dtype)
         const int resized = call->kind == RF_OP_RESIZE;
         if (!resized && strcmp(block, next) == 0) continue;
         if (resized) { /* stands at the head of the block that needs it */
-            const int index = atoi(strchr(block, '.') + 1);
+            const int index = (int)strtol(strchr(block, '.') + 1, NULL, 10);
             snprintf(block, sizeof block, "output_blocks.%d.resized", index - 1);
         }
         char   name[80];

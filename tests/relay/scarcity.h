@@ -13,8 +13,8 @@ typedef enum scarce {
     SCARCE_THREADS, /* pthread_create */
 } scarce;
 
-/* The n-th call of `kind` from now on (n = 0: the next) is refused, no other. */
-void scarcity_begin(scarce kind, long n);
+/* The n-th call of kind `what` from now on (n = 0: the next) is refused, no other. */
+void scarcity_begin(scarce what, long n);
 /* Ends it; returns 1 if a call was refused. */
 int scarcity_end(void);
 

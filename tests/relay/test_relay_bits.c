@@ -1,6 +1,7 @@
 /* What must not change a picture does not change a bit of it: repetition, threads, batches, stages
  * that add nothing. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,4 +266,69 @@ Test(relay_bits, guidance_of_one, .timeout = 240)
     cr_expect_not(pictures_equal(&p[0], 0, &p[2], 0));
     for (int i = 0; i < 4; i++) pictures_free(&p[i]);
     relays_close(&r);
+}
+
+/* Plans share what their experts have loaded, and nothing else. */
+Test(relay_bits, plans_side_by_side, .timeout = 240)
+{
+    relays   r;
+    rf_stage stage[2];
+    rf_error err = {0};
+    pictures first, between, again;
+    relays_open(&r, &bf16);
+    recipe(&r, stage);
+    rf_job   small = relays_job(stage, 2, 2), large = small;
+    rf_plan *a = relays_plan(&r, &small);
+    large.width = 128;
+    large.sampler = "Euler a";
+    rf_plan     *b = relays_plan(&r, &large);
+    rf_callbacks callbacks = pictures_into(&first);
+    must(rf_plan_run(a, &callbacks, &err), &err);
+    callbacks = pictures_into(&between);
+    must(rf_plan_run(b, &callbacks, &err), &err);
+    rf_plan_destroy(b);
+    callbacks = pictures_into(&again);
+    must(rf_plan_run(a, &callbacks, &err), &err);
+    pictures_expect_equal(&first, &again, "another plan ran between", 1);
+    rf_plan_destroy(a);
+    pictures_free(&first), pictures_free(&between), pictures_free(&again);
+    relays_close(&r);
+}
+
+/* Two engines may work at once. */
+typedef struct worker {
+    relays   r;
+    pictures out;
+} worker;
+
+static void *work(void *arg)
+{
+    worker  *w = arg;
+    rf_stage stage[2];
+    recipe(&w->r, stage);
+    const rf_job job = relays_job(stage, 2, 2);
+    relays_render(&w->r, &job, &w->out);
+    return NULL;
+}
+
+Test(relay_bits, two_engines_at_once, .timeout = 240)
+{
+    worker    a = {.r = {.path = {make_tiny(7), make_tiny(8)}}}, b;
+    pthread_t thread;
+    pictures  alone;
+    b = a;
+    relays_start(&a.r, &bf16);
+    relays_start(&b.r, &bf16);
+    work(&a);
+    alone = a.out;
+    relays_stop(&a.r);
+    relays_start(&a.r, &bf16);
+    cr_assert_eq(pthread_create(&thread, NULL, work, &b), 0);
+    work(&a);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    pictures_expect_equal(&alone, &a.out, "beside another engine", 1);
+    pictures_expect_equal(&alone, &b.out, "in another thread", 1);
+    pictures_free(&alone), pictures_free(&a.out), pictures_free(&b.out);
+    relays_stop(&b.r);
+    relays_close(&a.r);
 }

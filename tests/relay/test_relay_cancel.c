@@ -22,6 +22,7 @@ typedef struct stopper {
     rf_progress last;
     int         seen[4]; /* reports of each phase */
     int         steps[2];
+    int64_t     read, to_read; /* bytes of files */
 } stopper;
 
 static int stop(void *user, const rf_progress *progress)
@@ -41,6 +42,12 @@ static int stop(void *user, const rf_progress *progress)
         cr_assert_eq(progress->steps, 3);
         cr_assert_eq(progress->total, 6, "two batches of three steps");
         cr_assert_eq(progress->images, progress->image == 0 ? 2 : 1);
+    }
+    if (progress->phase == RF_PHASE_LOAD) {
+        cr_assert_geq(progress->done, s->read, "reading never goes back");
+        cr_assert(s->to_read == 0 || s->to_read == progress->total);
+        s->read = progress->done;
+        s->to_read = progress->total;
     }
     s->last = *progress;
     if (s->seen[progress->phase]++ % STRIDE && progress->phase == RF_PHASE_LOAD) return 0;
@@ -100,6 +107,7 @@ Test(relay_cancel, at_every_report, .timeout = 240)
     rf_plan     *plan = relays_plan(&r, &job);
     must(run(plan, &s, &want, -1, &err), &err);
     cr_expect_eq(want.count, 3);
+    cr_expect_eq(s.read, s.to_read, "reading ends at 100 %%");
     cr_expect_eq(s.steps[0], 4);
     cr_expect_eq(s.steps[1], 2);
     cr_expect_eq(s.seen[RF_PHASE_DECODE], 3);
@@ -129,7 +137,7 @@ Test(relay_cancel, at_every_report, .timeout = 240)
             pictures_free(&got);
         }
     }
-    cr_expect_geq(stopped[RF_PHASE_LOAD], 5);
+    cr_expect_geq(stopped[RF_PHASE_LOAD], 3);
     cr_expect_geq(stopped[RF_PHASE_ENCODE], 4, "two prompts, two encoders");
     cr_expect_geq(stopped[RF_PHASE_DENOISE], 6);
     cr_expect_geq(stopped[RF_PHASE_DECODE], 3);
@@ -190,5 +198,30 @@ Test(relay_cancel, errors_of_the_image_callback_are_passed_on, .timeout = 120)
     cr_expect_eq(rf_plan_run(plan, &callbacks, NULL), RF_E_NO_SPACE);
     cr_expect_eq(rf_plan_run(plan, NULL, &err), RF_OK, "without callbacks");
     rf_plan_destroy(plan);
+    relays_close(&r);
+}
+
+Test(relay_cancel, timings_tell_a_switch_from_a_step, .timeout = 60)
+{
+    relays     r;
+    rf_stage   stage[2];
+    rf_timings t;
+    rf_error   err = {0};
+    relays_open(&r, &bf16);
+    for (int switched = 0; switched < 2; switched++) {
+        rf_job job = relay_job(&r, stage);
+        if (!switched) stage[0].until = 1;
+        job.count = job.batch = 1;
+        rf_plan *plan = relays_plan(&r, &job);
+        must(rf_plan_run(plan, NULL, &err), &err);
+        rf_plan_get_timings(plan, &t);
+        cr_expect(t.load > 0 && t.encode > 0 && t.denoise > 0 && t.decode > 0);
+        cr_expect_gt(t.call_gap_us, 0);
+        cr_expect_eq(t.flip_us > 0, switched);
+        must(rf_plan_run(plan, NULL, &err), &err);
+        rf_plan_get_timings(plan, &t);
+        cr_expect(t.encode == 0 && t.denoise > 0, "the second run has its own times");
+        rf_plan_destroy(plan);
+    }
     relays_close(&r);
 }

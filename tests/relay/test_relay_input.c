@@ -141,6 +141,48 @@ Test(relay_input, options_out_of_range, .timeout = 60)
     }
 }
 
+Test(relay_input, plans_say_what_they_will_do, .timeout = 60)
+{
+    static const struct {
+        double until;
+        int    steps, calls[3];
+    } row[] = {{0.5, 30, {15, 15, 0}}, {0.5, 5, {3, 2, 0}},    {0.3, 10, {3, 7, 0}},
+               {0.01, 10, {1, 9, 0}},  {0.99, 10, {10, 0, 0}}, {0, 10, {0, 10, 0}}};
+    relays r;
+    relays_open(&r, &(rf_options){.dtype = "f32", .threads = 1, .level = "ref"});
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        const rf_stage stage[] = {{.expert = r.expert[0], .until = row[i].until},
+                                  {.expert = r.expert[1], .until = 1},
+                                  {.expert = r.expert[0], .until = 1}};
+        rf_job         job = relays_job(stage, 3, row[i].steps);
+        rf_plan_info   info;
+        rf_stage_info  s;
+        int            first = 0;
+        job.count = 3;
+        job.batch = 8;
+        r.warnings = 0;
+        rf_plan *plan = relays_plan(&r, &job);
+        rf_plan_get_info(plan, &info);
+        cr_expect_eq(info.batch, 3);
+        cr_expect_eq(info.sigmas[row[i].steps], 0.0);
+        for (int j = 0; j < 3; j++) {
+            cr_assert_eq(rf_plan_get_stage(plan, j, &s), RF_OK);
+            cr_expect_eq(s.calls, row[i].calls[j], "row %zu, stage %d: %d calls", i, j, s.calls);
+            cr_expect_eq(s.first_step, first);
+            cr_expect_eq(s.sigma, info.sigmas[first]);
+            cr_expect_str_eq(s.expert, j == 1 ? "tiny8" : "tiny7");
+            cr_expect_eq(s.weights_bytes > 0, s.calls > 0);
+            first += s.calls;
+        }
+        cr_expect_str_eq(info.vae, row[i].calls[1] ? "tiny8" : "tiny7", "of the last with a call");
+        cr_expect_eq(r.warnings, 1 + !row[i].calls[0] + !row[i].calls[1]);
+        cr_expect_eq(rf_plan_get_stage(plan, 3, &s), RF_E_ARG);
+        cr_expect_eq(rf_plan_get_stage(plan, -1, &s), RF_E_ARG);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
 /* The largest job there is: sizes must come out right, not wrapped. */
 Test(relay_input, the_largest_job, .timeout = 120)
 {

@@ -125,7 +125,6 @@ Test(relay_memory, announced_sizes_are_allocated_sizes, .timeout = 120)
         relays_stop(&r);
         relays_start(&r, &bf16); /* nothing loaded, no peak yet */
     }
-    cr_assert_eq(rf_plan_get_stage(NULL, -1, NULL), RF_E_ARG);
     relays_close(&r);
 }
 
@@ -173,6 +172,48 @@ Test(relay_memory, experts_share_one_slab, .timeout = 120)
     rf_expert_close(wider);
     relays_close(&r);
     fixture_cleanup();
+}
+
+/* ---- prompts ------------------------------------------------------------------------------ */
+
+static int count_encodings(void *user, const rf_progress *progress)
+{
+    int *encodings = user;
+    *encodings += progress->phase == RF_PHASE_ENCODE;
+    return 0;
+}
+
+/* A, B, A with `last` as the last stage's prompt: how often is something encoded? */
+static int encodings_of(relays *r, const char *last, size_t *kv_bytes)
+{
+    const rf_stage stage[] = {
+        {.expert = r->expert[0], .until = 0.25, .prompt = "x", .negative = "n", .cfg_scale = 6},
+        {.expert = r->expert[1], .until = 0.5, .cfg_scale = 6},
+        {.expert = r->expert[0], .until = 1, .prompt = last, .cfg_scale = 6}};
+    int          encodings = 0;
+    rf_error     err = {0};
+    rf_plan_info info;
+    const rf_job job = relays_job(stage, 3, 4);
+    rf_plan     *plan = relays_plan(r, &job);
+    must(rf_plan_run(plan, &(rf_callbacks){.progress = count_encodings, .user = &encodings}, &err),
+         &err);
+    rf_plan_get_info(plan, &info);
+    *kv_bytes = info.kv_bytes;
+    rf_plan_destroy(plan);
+    return encodings;
+}
+
+Test(relay_memory, a_prompt_is_encoded_once_per_expert, .timeout = 120)
+{
+    relays r;
+    size_t shared = 0, more = 0;
+    relays_open(&r, &bf16);
+    /* two encoders; A: x, n; B: x, n */
+    cr_expect_eq(encodings_of(&r, NULL, &shared), 2 * (2 + 2));
+    /* the negative prompt is still the same */
+    cr_expect_eq(encodings_of(&r, "y", &more), 2 * (3 + 2));
+    cr_expect_gt(more, shared);
+    relays_close(&r);
 }
 
 /* ---- one program -------------------------------------------------------------------------- */

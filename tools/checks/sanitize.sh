@@ -13,7 +13,9 @@ reports=$here/build-asan/reports
 rm -rf "$reports"
 mkdir -p "$reports"
 # allocator_may_return_null: tests ask for absurd sizes and expect a message, not a death.
+# abort_on_error: an _exit in the middle would pass for the end of a test.
 export ASAN_OPTIONS="log_path=$reports/report:detect_leaks=1:allocator_may_return_null=1"
+ASAN_OPTIONS="$ASAN_OPTIONS:abort_on_error=1"
 export LSAN_OPTIONS="suppressions=$here/tools/checks/leaks.supp:print_suppressions=0"
 export UBSAN_OPTIONS="log_path=$reports/report:print_stacktrace=1"
 export LSAN_OPTIONS="exitcode=0" # judged below, not by the program
