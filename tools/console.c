@@ -61,7 +61,8 @@ static const char *usual_hint(rf_status status)
     case RF_E_EXISTS: return "--overwrite replaces it";
     case RF_E_NOMEM: return "a smaller --size or --batch needs less; --dry-run tells how much";
     case RF_E_NAN:
-        return "--dtype f32 helps against overflow; another --vae against black pictures";
+        return "try another --seed; if it always happens, the file may be damaged or need another "
+               "--vae";
     case RF_E_SHAPE:
     case RF_E_BUG: return "this is a bug in refinery; please report the command and this message";
     default: return "";

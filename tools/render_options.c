@@ -48,7 +48,7 @@ const rf_option rf_render_options[] = {
      .place = RF_PLACE_MORE,
      AT(vae),
      .value = "FILE",
-     .help = "checkpoint whose VAE decodes; else the last expert's",
+     .help = "VAE or checkpoint to decode by; else the last expert's",
      .group = "Experts",
      .aliases = "sd-vae",
      .extension = "safetensors"},

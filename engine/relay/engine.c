@@ -36,6 +36,16 @@ static rf_status pick_level(rf_level *out, const char *name, rf_error *err)
     return RF_OK;
 }
 
+/* bf16 may be asked for where the kernels cannot compute it: find out now, not while loading. */
+static rf_status check_dtype(rf_engine *e, rf_error *err)
+{
+    const rf_gemm_weight_shape shape = {.n = 64, .k = 64, .dtype = e->dtype, .wdtype = e->dtype};
+    size_t                     bytes = 0;
+    if (e->device.ops->gemm_pack_bytes(e->device.stream, &shape, &bytes) == RF_OK) return RF_OK;
+    return rf_fail(err, RF_E_UNSUPPORTED, "this CPU cannot compute in %s; use dtype f32",
+                   rf_dtype_name(e->dtype));
+}
+
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err)
 {
     const rf_options defaults = {0};
@@ -60,6 +70,7 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
     RF_TRY(pick_dtype(&e->dtype, o.dtype, err));
     RF_TRY(pick_level(&level, o.level, err));
     RF_TRY(rf_device_open_host(&e->device, o.threads, level, err));
+    RF_TRY(check_dtype(e, err));
     RF_TRY(rf_tokenizer_create(&e->tokenizer, err));
     rf_sigma_table_init(&e->table);
     if (o.hash_cache) {

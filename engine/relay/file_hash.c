@@ -26,7 +26,9 @@ static void compute(rf_file_hash *h)
 
 static void *work(void *arg)
 {
-    compute(arg);
+    rf_file_hash *h = arg;
+    compute(h);
+    atomic_store(&h->finished, 1);
     return NULL;
 }
 
@@ -34,7 +36,13 @@ void rf_file_hash_start(rf_file_hash *h)
 {
     if (h->known || h->running) return;
     atomic_store(&h->cancel, 0);
+    atomic_store(&h->finished, 0);
     h->running = pthread_create(&h->thread, NULL, work, h) == 0;
+}
+
+int rf_file_hash_pending(rf_file_hash *h)
+{
+    return h->running && !atomic_load(&h->finished);
 }
 
 rf_status rf_file_hash_wait(rf_file_hash *h, rf_error *err)

@@ -15,14 +15,17 @@ typedef struct rf_file_hash {
     char             hex[RF_SHA256_HEX];
     rf_status        st;
     rf_error         error;
-    int              known;   /* hex (or st and error) are final */
-    int              running; /* a thread must be joined */
-    atomic_int       cancel;
+    int              known;            /* hex (or st and error) are final */
+    int              running;          /* a thread must be joined */
+    int              told;             /* the user knows that st is an error */
+    atomic_int       cancel, finished; /* finished: wait will not wait */
     pthread_t        thread;
 } rf_file_hash;
 
 /* Starts computing unless it is known or running; without a thread, wait computes it. */
 void rf_file_hash_start(rf_file_hash *hash);
+/* 1 while a wait would take time. */
+int rf_file_hash_pending(rf_file_hash *hash);
 /* Waits, and returns what came out; hash->hex is valid after RF_OK. */
 rf_status rf_file_hash_wait(rf_file_hash *hash, rf_error *err);
 void      rf_file_hash_stop(rf_file_hash *hash); /* cancels and joins */

@@ -25,7 +25,12 @@ static void add(extras *x, const char *key, const char *value)
 /* The hash of an expert, or NULL if it could not be computed: metadata does without it. */
 static const char *hash_of(rf_expert *e)
 {
-    return rf_file_hash_wait(&e->hash, NULL) == RF_OK ? e->hash.hex : NULL;
+    rf_error err = {0};
+    if (rf_file_hash_wait(&e->hash, &err) == RF_OK) return e->hash.hex;
+    if (!e->hash.told)
+        rf_warn(e->engine, "the metadata will not have the hash of %s: %s", e->name, err.message);
+    e->hash.told = 1;
+    return NULL;
 }
 
 rf_status rf_plan_infotext(rf_plan *p, int index, char **out, rf_error *err)
@@ -55,8 +60,9 @@ rf_status rf_plan_infotext(rf_plan *p, int index, char **out, rf_error *err)
         info.refiner = refiner->expert->name;
         info.refiner_hash = hash_of(refiner->expert);
         info.refiner_switch_at = p->until[refiner->index - 1];
-        snprintf(x.switch_step, sizeof x.switch_step, "%d", refiner->first_step);
-        add(&x, "Refiner first step", x.switch_step);
+        snprintf(x.switch_step, sizeof x.switch_step, "%d",
+                 refiner->first_step + 1); /* counted from 1 */
+        add(&x, "Refiner from step", x.switch_step);
         if (strcmp(refiner->prompt[RF_POSITIVE].text, base->prompt[RF_POSITIVE].text) != 0)
             add(&x, "Refiner prompt", refiner->prompt[RF_POSITIVE].text);
         if (refiner->polarities == 2 && base->polarities == 2 &&

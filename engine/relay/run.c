@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/relay/plan.h"
 
@@ -201,6 +202,23 @@ static rf_status check_picture(const rf_plan *p, int index, rf_error *err)
     return RF_OK;
 }
 
+/* Metadata names the files by their hashes, which a first run may still be computing: whoever wants
+ * to stop is heard meanwhile. */
+static rf_status await_hashes(rf_plan *p, const rf_callbacks *callbacks,
+                              const rf_progress *progress, rf_error *err)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    for (int i = 0; i <= p->active_count; i++) {
+        rf_expert *e = i < p->active_count ? p->active[i].expert : p->vae;
+        while (rf_file_hash_pending(&e->hash)) {
+            const rf_status st = rf_report(callbacks, progress, err);
+            if (st != RF_OK) return st;
+            nanosleep(&pause, NULL);
+        }
+    }
+    return RF_OK;
+}
+
 static rf_status decode(rf_plan *p, const batch *b, int i, const rf_callbacks *callbacks,
                         rf_error *err)
 {
@@ -222,6 +240,7 @@ static rf_status decode(rf_plan *p, const batch *b, int i, const rf_callbacks *c
     p->timings.decode += rf_now() - start;
     RF_TRY(check_picture(p, index, err));
     if (callbacks && callbacks->image) {
+        RF_TRY(await_hashes(p, callbacks, &progress, err));
         RF_TRY(rf_plan_infotext(p, index, &parameters, err));
         const rf_image image = {.index = index,
                                 .seed = p->job.seed + (uint64_t)index,

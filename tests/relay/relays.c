@@ -46,6 +46,13 @@ void relays_open(relays *r, const rf_options *options)
     relays_start(r, options);
 }
 
+void relays_hash(relays *r)
+{
+    rf_error err = {0};
+    char     hex[65];
+    for (int i = 0; i < 2; i++) must(rf_expert_sha256(r->expert[i], hex, &err), &err);
+}
+
 void relays_close(relays *r)
 {
     relays_stop(r);

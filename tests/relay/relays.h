@@ -26,6 +26,9 @@ void relays_close(relays *r);
 void relays_start(relays *r, const rf_options *options);
 void relays_stop(relays *r);
 
+/* Hashes both files now, so that no run reports that it waits for that. */
+void relays_hash(relays *r);
+
 /* Euler, Karras, 64x64, seed 5, one picture, `steps` steps; the stages are the caller's. */
 rf_job relays_job(const rf_stage *stages, int count, int steps);
 

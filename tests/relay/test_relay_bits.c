@@ -214,17 +214,13 @@ Test(relay_bits, dropped_stages_leave_no_trace, .timeout = 240)
 /* Readers keep the first or the last of two equal keys: there must be no choice. */
 Test(relay_bits, metadata_has_each_key_once, .timeout = 240)
 {
-    static const char *const keys[] = {"Refiner: ",
-                                       "Refiner switch at: ",
-                                       "Refiner switch by sampling steps: ",
-                                       "Refiner first step: ",
-                                       "Refiner prompt: ",
-                                       "Refiner CFG scale: ",
-                                       "VAE from: ",
-                                       "Precision: "};
-    relays                   r;
-    rf_stage                 stage[2];
-    pictures                 p;
+    static const char *const keys[] = {
+        "Refiner: ",           "Refiner switch at: ", "Refiner switch by sampling steps: ",
+        "Refiner from step: ", "Refiner prompt: ",    "Refiner CFG scale: ",
+        "VAE from: ",          "Precision: "};
+    relays   r;
+    rf_stage stage[2];
+    pictures p;
     relays_open(&r, &bf16);
     recipe(&r, stage);
     const rf_job job = relays_job(stage, 2, 2);

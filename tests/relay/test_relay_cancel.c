@@ -103,6 +103,7 @@ Test(relay_cancel, at_every_report, .timeout = 240)
     pictures want, got;
     rf_error err = {0};
     relays_open(&r, &bf16);
+    relays_hash(&r);
     const rf_job job = relay_job(&r, stage);
     rf_plan     *plan = relays_plan(&r, &job);
     must(run(plan, &s, &want, -1, &err), &err);
@@ -118,6 +119,7 @@ Test(relay_cancel, at_every_report, .timeout = 240)
     /* A fresh engine: its plan is stopped ever later, and each run goes on with what is loaded;
      * then again, with everything loaded. */
     relays_start(&r, &bf16);
+    relays_hash(&r);
     const rf_job later = relay_job(&r, stage);
     int          stopped[4] = {0};
     plan = relays_plan(&r, &later);

@@ -64,6 +64,7 @@ Test(relay_memory, steps_allocate_nothing, .timeout = 120)
     rf_stage stage[2];
     rf_error err = {0};
     relays_open(&r, &bf16);
+    relays_hash(&r);
     two_stages(&r, stage);
     rf_job job = relays_job(stage, 2, 4);
     job.sampler = "Euler a";

@@ -130,7 +130,7 @@ Test(cli, dry_run_prints_the_documented_object_and_writes_nothing)
     cr_expect_eq(json_array_size(json_object_get(o, "sigmas")), 31u);
     json_decref(o);
     expect(BOTH "--dry-run", 0, "");
-    cr_expect(strstr(r.out, "15 calls per picture"));
+    cr_expect(strstr(r.out, "steps 1 to 15"));
     cr_expect(!rf_spawn_exists("out.png"));
 }
 
