@@ -1,22 +1,24 @@
 /* oneDNN 2.x (Debian 12 has 2.6): descriptors are plain structs that one can read. */
 #include "kernels/onednn_api.h"
 
-static dnnl_status_t matmul_pd(dnnl_primitive_desc_t *out, const dnnl_memory_desc_t md[4],
+enum { X, W, BIAS, Y, TENSORS };
+
+static dnnl_status_t matmul_pd(dnnl_primitive_desc_t *out, const dnnl_memory_desc_t md[TENSORS],
                                const_dnnl_primitive_attr_t attr, dnnl_engine_t engine)
 {
     dnnl_matmul_desc_t  d;
-    const dnnl_status_t status = dnnl_matmul_desc_init(&d, &md[0], &md[1], &md[2], &md[3]);
+    const dnnl_status_t status = dnnl_matmul_desc_init(&d, &md[X], &md[W], &md[BIAS], &md[Y]);
     if (status != dnnl_success) return status;
     return dnnl_primitive_desc_create(out, &d, attr, engine, NULL);
 }
 
 static dnnl_status_t conv_pd(dnnl_primitive_desc_t *out, const rf_onednn_problem *p,
-                             const dnnl_memory_desc_t md[4], const_dnnl_primitive_attr_t attr,
+                             const dnnl_memory_desc_t md[TENSORS], const_dnnl_primitive_attr_t attr,
                              dnnl_engine_t engine)
 {
     dnnl_convolution_desc_t d;
     const dnnl_status_t     status = dnnl_convolution_forward_desc_init(
-            &d, dnnl_forward_inference, dnnl_convolution_direct, &md[0], &md[1], &md[2], &md[3],
+            &d, dnnl_forward_inference, dnnl_convolution_direct, &md[X], &md[W], &md[BIAS], &md[Y],
             p->strides, p->before, p->after);
     if (status != dnnl_success) return status;
     return dnnl_primitive_desc_create(out, &d, attr, engine, NULL);
@@ -28,16 +30,16 @@ dnnl_status_t rf_onednn_pd_create(dnnl_primitive_desc_t *out, const rf_onednn_pr
 {
     const dnnl_format_tag_t plain = p->conv ? dnnl_nhwc : dnnl_ab;
     const dnnl_format_tag_t bias_tag = p->bias_ndims == 1 ? dnnl_a : dnnl_ab;
-    dnnl_memory_desc_t      md[4]; /* x, w, bias, y */
+    dnnl_memory_desc_t      md[TENSORS];
     const dnnl_status_t     st[] = {
-            dnnl_memory_desc_init_by_tag(&md[0], p->ndims, p->x, p->x_type, plain),
-            dnnl_memory_desc_init_by_tag(&md[1], p->ndims, p->w, p->x_type, dnnl_format_tag_any),
-            dnnl_memory_desc_init_by_tag(&md[2], p->bias_ndims, p->bias, dnnl_f32, bias_tag),
-            dnnl_memory_desc_init_by_tag(&md[3], p->ndims, p->y, p->y_type, plain),
+            dnnl_memory_desc_init_by_tag(&md[X], p->ndims, p->x, p->x_type, plain),
+            dnnl_memory_desc_init_by_tag(&md[W], p->ndims, p->w, p->x_type, dnnl_format_tag_any),
+            dnnl_memory_desc_init_by_tag(&md[BIAS], p->bias_ndims, p->bias, dnnl_f32, bias_tag),
+            dnnl_memory_desc_init_by_tag(&md[Y], p->ndims, p->y, p->y_type, plain),
     };
     for (size_t i = 0; i < sizeof st / sizeof *st; i++)
         if (st[i] != dnnl_success) return st[i];
-    if (like) md[1] = *dnnl_primitive_desc_query_md(like, dnnl_query_weights_md, 0);
+    if (like) md[W] = *dnnl_primitive_desc_query_md(like, dnnl_query_weights_md, 0);
     return p->conv ? conv_pd(out, p, md, attr, engine) : matmul_pd(out, md, attr, engine);
 }
 

@@ -21,14 +21,13 @@ dnnl_status_t rf_onednn_pd_create(dnnl_primitive_desc_t *out, const rf_onednn_pr
 {
     const dnnl_format_tag_t plain = p->conv ? dnnl_nhwc : dnnl_ab;
     const dnnl_format_tag_t bias_tag = p->bias_ndims == 1 ? dnnl_a : dnnl_ab;
+    const dnnl_format_tag_t any = dnnl_format_tag_any;
     dnnl_memory_desc_t      md[TENSORS] = {NULL};
     const dnnl_status_t     st[TENSORS] = {
-            [X] = dnnl_memory_desc_create_with_tag(&md[X], p->ndims, p->x, p->x_type, plain),
-            [W] = dnnl_memory_desc_create_with_tag(&md[W], p->ndims, p->w, p->x_type,
-                                                   dnnl_format_tag_any),
-            [BIAS] =
-                dnnl_memory_desc_create_with_tag(&md[BIAS], p->bias_ndims, p->bias, dnnl_f32, bias_tag),
-            [Y] = dnnl_memory_desc_create_with_tag(&md[Y], p->ndims, p->y, p->y_type, plain),
+            dnnl_memory_desc_create_with_tag(&md[X], p->ndims, p->x, p->x_type, plain),
+            dnnl_memory_desc_create_with_tag(&md[W], p->ndims, p->w, p->x_type, any),
+            dnnl_memory_desc_create_with_tag(&md[BIAS], p->bias_ndims, p->bias, dnnl_f32, bias_tag),
+            dnnl_memory_desc_create_with_tag(&md[Y], p->ndims, p->y, p->y_type, plain),
     };
     dnnl_status_t status = dnnl_success;
     for (int i = 0; i < TENSORS && status == dnnl_success; i++) status = st[i];

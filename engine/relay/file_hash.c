@@ -1,9 +1,25 @@
 /* Hashing in the background; see file_hash.h. */
 #include "engine/relay/file_hash.h"
 
+#include <time.h>
+
+/* Another file's turn takes as long as that file: who waits for it must still hear a cancel. */
+static int take_turn(rf_file_hash *h)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    while (pthread_mutex_trylock(h->turn) != 0) {
+        if (atomic_load(&h->cancel)) return 0;
+        nanosleep(&pause, NULL);
+    }
+    return 1;
+}
+
 static void compute(rf_file_hash *h)
 {
-    pthread_mutex_lock(h->turn);
+    if (!take_turn(h)) {
+        h->st = rf_fail(&h->error, RF_E_CANCELLED, "%s: hashing was cancelled", h->path);
+        return;
+    }
     h->st = rf_file_sha256(h->hex, h->path, h->cache, &h->cancel, &h->error);
     pthread_mutex_unlock(h->turn);
 }

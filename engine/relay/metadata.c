@@ -55,9 +55,6 @@ rf_status rf_plan_infotext(rf_plan *p, int index, char **out, rf_error *err)
         info.refiner = refiner->expert->name;
         info.refiner_hash = hash_of(refiner->expert);
         info.refiner_switch_at = p->until[refiner->index - 1];
-        /* A1111 has the key that says how its number is meant; the rule here is the step fraction.
-         */
-        add(&x, "Refiner switch by sampling steps", "True");
         snprintf(x.switch_step, sizeof x.switch_step, "%d", refiner->first_step);
         add(&x, "Refiner first step", x.switch_step);
         if (strcmp(refiner->prompt[RF_POSITIVE].text, base->prompt[RF_POSITIVE].text) != 0)

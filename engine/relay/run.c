@@ -180,16 +180,24 @@ done:
     return st;
 }
 
+/* One colour everywhere; a true picture differs within the first few pixels. */
+static int is_constant(const rf_plan *p)
+{
+    const size_t bytes = (size_t)p->job.width * (size_t)p->job.height * 3;
+    return memcmp(p->pixels, p->pixels + 3, bytes - 3) == 0;
+}
+
 static rf_status check_picture(const rf_plan *p, int index, rf_error *err)
 {
     if (p->stats->non_finite)
         return rf_fail(err, RF_E_NAN,
                        "the VAE of %s gave NaN or infinity in picture %d; nothing was saved%s",
                        p->vae->name, index, advice(p));
-    if (p->stats->least == p->stats->greatest)
-        return rf_fail(err, RF_E_NAN,
-                       "picture %d came out constant (every byte is %d); nothing was saved", index,
-                       p->stats->least);
+    if (is_constant(p))
+        return rf_fail(
+            err, RF_E_NAN,
+            "picture %d came out constant (every pixel is %d, %d, %d); nothing was saved", index,
+            p->pixels[0], p->pixels[1], p->pixels[2]);
     return RF_OK;
 }
 

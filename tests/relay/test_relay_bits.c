@@ -211,6 +211,33 @@ Test(relay_bits, dropped_stages_leave_no_trace, .timeout = 240)
     relays_close(&r);
 }
 
+/* Readers keep the first or the last of two equal keys: there must be no choice. */
+Test(relay_bits, metadata_has_each_key_once, .timeout = 240)
+{
+    static const char *const keys[] = {"Refiner: ",
+                                       "Refiner switch at: ",
+                                       "Refiner switch by sampling steps: ",
+                                       "Refiner first step: ",
+                                       "Refiner prompt: ",
+                                       "Refiner CFG scale: ",
+                                       "VAE from: ",
+                                       "Precision: "};
+    relays                   r;
+    rf_stage                 stage[2];
+    pictures                 p;
+    relays_open(&r, &bf16);
+    recipe(&r, stage);
+    const rf_job job = relays_job(stage, 2, 2);
+    relays_render(&r, &job, &p);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *first = strstr(p.parameters[0], keys[i]);
+        cr_assert_not_null(first, "%s is not in %s", keys[i], p.parameters[0]);
+        cr_expect_null(strstr(first + 1, keys[i]), "%s is twice in %s", keys[i], p.parameters[0]);
+    }
+    pictures_free(&p);
+    relays_close(&r);
+}
+
 Test(relay_bits, stages_of_one_expert, .timeout = 240)
 {
     relays r;

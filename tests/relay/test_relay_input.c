@@ -286,7 +286,13 @@ Test(relay_input, nan_and_constant_pictures, .timeout = 240)
     overwrite(r.path[0], VAE_OUT "weight", 0, UINT64_MAX);
     relays_start(&r, &bf16);
     stage[0].expert = r.expert[0];
-    fails(&r, &job, RF_E_NAN, "picture 0 came out constant (every byte is 127)");
+    fails(&r, &job, RF_E_NAN, "picture 0 came out constant (every pixel is 127, 127, 127)");
+    relays_stop(&r);
+
+    overwrite(r.path[0], VAE_OUT "bias", 1, 1); /* the red of every pixel */
+    relays_start(&r, &bf16);
+    stage[0].expert = r.expert[0];
+    fails(&r, &job, RF_E_NAN, "picture 0 came out constant (every pixel is 255, 127, 127)");
     relays_stop(&r);
     for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
 }

@@ -50,7 +50,7 @@ BEGIN {
         complain("CUDA headers stay in .cu files, kernels/device/, vendor.c and device_cuda.c")
 }
 
-# One file knows oneDNN, so that its 2.x and 3.x differ in one place.
+# One header includes oneDNN (kernels/onednn_api.h), so that 2.x and 3.x differ in one place.
 /^[ \t]*#[ \t]*include[ \t]*<(oneapi\/dnnl\/)?dnnl/ {
     if (FILENAME !~ /^kernels\//) complain("oneDNN is known to kernels/ alone")
     if (dnnl && dnnl != FILENAME) complain("oneDNN is already included by " dnnl)
