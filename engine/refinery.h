@@ -97,16 +97,17 @@ typedef struct rf_stage {
 
 typedef struct rf_job {
     const rf_stage *stages;
-    int             stage_count;   /* 1..64 */
-    const char     *sampler;       /* "Euler a" or "Euler"; case does not matter */
-    const char     *schedule;      /* "automatic", "karras", "normal" ("uniform" is the same) */
-    const char     *rng;           /* "nv": Philox, as A1111's NV source */
-    const char     *vae;           /* checkpoint whose VAE decodes; NULL: the last active stage's */
-    int             steps;         /* 1..10000 */
-    int             width, height; /* pixels, multiples of 8, 64..8192 */
-    uint64_t        seed;          /* picture i uses seed + i */
-    int             count;         /* pictures, 1..1000000 */
-    int             batch;         /* pictures denoised together, 1..64; never changes a picture */
+    int             stage_count; /* 1..64 */
+    const char     *sampler;     /* "Euler a" or "Euler"; case does not matter */
+    const char     *schedule;    /* "automatic", "karras", "normal" ("uniform" is the same) */
+    const char     *rng;         /* "nv": Philox, as A1111's NV source */
+    const char     *vae;         /* checkpoint, or VAE alone, that decodes; NULL: the last
+                                    active stage's */
+    int      steps;              /* 1..10000 */
+    int      width, height;      /* pixels, multiples of 8, 64..8192 */
+    uint64_t seed;               /* picture i uses seed + i */
+    int      count;              /* pictures, 1..1000000 */
+    int      batch;              /* pictures denoised together, 1..64; never changes a picture */
 } rf_job;
 
 /* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet. */

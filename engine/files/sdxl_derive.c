@@ -230,24 +230,25 @@ done:
 
 /* ---- VAE ---------------------------------------------------------------------------------- */
 
-static rf_status derive_vae(const source *s, rf_vae_arch *v)
+static rf_status derive_vae(const source *s, const char *prefix, rf_vae_arch *v)
 {
     rf_status st = RF_OK;
     char      name[NAME_BYTES];
     int       size = 0;
     v->groups = GROUPS;
-    RF_TRY(size_of(s, &v->z, RF_PREFIX_VAE "post_quant_conv.weight", 4, 0, 4, 4));
-    RF_TRY(size_of(s, &v->width, RF_PREFIX_VAE "encoder.conv_in.weight", 4, 0, GROUPS, WIDTH_MAX));
+    snprintf(name, sizeof name, "%spost_quant_conv.weight", prefix);
+    RF_TRY(size_of(s, &v->z, name, 4, 0, 4, 4));
+    snprintf(name, sizeof name, "%sencoder.conv_in.weight", prefix);
+    RF_TRY(size_of(s, &v->width, name, 4, 0, GROUPS, WIDTH_MAX));
     for (;; v->levels++) {
-        snprintf(name, sizeof name, RF_PREFIX_VAE "encoder.down.%d.block.0.conv1.weight",
-                 v->levels);
+        snprintf(name, sizeof name, "%sencoder.down.%d.block.0.conv1.weight", prefix, v->levels);
         if (!rf_tensors_find(s->list, name)) break;
         if (v->levels == RF_LEVELS_MAX) return uneven(s, "VAE", "blocks, and too many of them");
         RF_TRY(size_of(s, &size, name, 4, 0, GROUPS, WIDTH_MAX * MULT_MAX));
         RF_TRY(multiplier(s, &v->mult[v->levels], name, size, v->width));
     }
     while (v->blocks <= RF_BLOCKS_MAX &&
-           find(s, RF_PREFIX_VAE "encoder.down.0.block.%d.conv1.weight", v->blocks))
+           find(s, "%sencoder.down.0.block.%d.conv1.weight", prefix, v->blocks))
         v->blocks++;
     if (v->blocks < 1 || v->blocks > RF_BLOCKS_MAX || v->levels != 4)
         st = rf_fail(s->err, RF_E_MODEL,
@@ -256,6 +257,20 @@ static rf_status derive_vae(const source *s, rf_vae_arch *v)
                      s->list->path, v->levels, v->blocks);
 done:
     return st;
+}
+
+rf_status rf_vae_derive(rf_vae_arch *out, const char **prefix, const rf_tensors *list,
+                        rf_error *err)
+{
+    const source s = {.list = list, .err = err};
+    *out = (rf_vae_arch){0};
+    *prefix = find(&s, RF_PREFIX_VAE "decoder.conv_in.weight") ? RF_PREFIX_VAE : "";
+    if (find(&s, "%sdecoder.up_blocks.0.resnets.0.conv1.weight", *prefix))
+        return rf_fail(err, RF_E_MODEL,
+                       "%s is a VAE in diffusers' names, which a later version reads; take one in "
+                       "the names of the original checkpoints",
+                       list->path);
+    return derive_vae(&s, *prefix, out);
 }
 
 /* 1 if any tensor stands under the VAE's prefix. */
@@ -275,7 +290,7 @@ rf_status rf_sdxl_derive(rf_sdxl_arch *out, const rf_tensors *list, rf_error *er
     RF_TRY(derive_unet(&s, &a.unet));
     RF_TRY(derive_text(&s, &a));
     a.has_vae = has_vae(list);
-    if (a.has_vae) RF_TRY(derive_vae(&s, &a.vae));
+    if (a.has_vae) RF_TRY(derive_vae(&s, RF_PREFIX_VAE, &a.vae));
     if (a.unet.context != a.clip_l.width + a.clip_g.width)
         return rf_fail(err, RF_E_MODEL,
                        "%s: the UNet expects text of width %d, the text encoders give %d and %d",

@@ -6,6 +6,7 @@
 #include "engine/core/device.h"
 #include "engine/files/checkpoint.h"
 #include "engine/files/safetensors.h"
+#include "engine/files/sdxl_derive.h"
 #include "engine/model/unet.h"
 #include "engine/refinery.h"
 #include "engine/relay/file_hash.h"
@@ -42,11 +43,15 @@ struct rf_expert {
     char            *path, *name;
     rf_safetensors  *file;
     rf_sdxl_arch     arch;
+    const char      *vae_prefix; /* of the VAE's names: a VAE alone may have none */
     rf_unet_list     blocks;
     rf_unet_sections unet;             /* where the UNet's three functions' weights begin */
     rf_weights   weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
     rf_file_hash hash;
 };
+
+/* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
+rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);
 
 /* Lists the weights of a network, checking them against the file, unless that was done before. */
 rf_status rf_expert_list(rf_expert *expert, rf_network network, rf_error *err);

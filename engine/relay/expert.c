@@ -6,23 +6,6 @@
 #include "engine/model/vae.h"
 #include "engine/relay/engine.h"
 
-enum { SIZE_NUMBERS = 6 }; /* original h, w; crop top, left; target h, w */
-
-/* What the layout check cannot know: that the networks fit together. */
-static rf_status check_fit(const rf_expert *e, rf_error *err)
-{
-    const rf_sdxl_arch *a = &e->arch;
-    if (a->unet.context != a->clip_l.width + a->clip_g.width)
-        return rf_fail(err, RF_E_MODEL,
-                       "%s: the UNet takes text of width %d, its text encoders give %d + %d",
-                       e->path, a->unet.context, a->clip_l.width, a->clip_g.width);
-    if (a->unet.vector != a->clip_g.projection + SIZE_NUMBERS * 256)
-        return rf_fail(err, RF_E_MODEL,
-                       "%s: the UNet takes a vector of width %d, expected %d + 6 * 256", e->path,
-                       a->unet.vector, a->clip_g.projection);
-    return RF_OK;
-}
-
 static char *stem_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -31,18 +14,17 @@ static char *stem_of(const char *path)
     return strndup(base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
 }
 
-rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
+/* An expert of any file that has tensors; what they are is still to be found out. */
+static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
 {
-    rf_status     st = RF_OK;
-    rf_expert    *e = NULL;
-    rf_checkpoint checkpoint;
-    *out = NULL;
-
-    e = calloc(1, sizeof *e);
+    rf_status  st = RF_OK;
+    rf_expert *e = calloc(1, sizeof *e);
+    *out = e;
     if (!e) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
     e->engine = engine;
     e->path = strdup(path);
     e->name = stem_of(path);
+    e->vae_prefix = RF_PREFIX_VAE;
     if (!e->path || !e->name) {
         st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
         goto done;
@@ -51,17 +33,53 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     e->hash.cache = engine->hash_cache;
     e->hash.turn = &engine->hash_turn;
     RF_TRY(rf_safetensors_open(&e->file, path, err));
-    RF_TRY(rf_checkpoint_check(&checkpoint, rf_safetensors_list(e->file), err));
+done:
+    return st;
+}
+
+static rf_status check_expert(rf_expert *e, rf_error *err)
+{
+    rf_checkpoint   checkpoint;
+    const rf_status st = rf_checkpoint_check(&checkpoint, rf_safetensors_list(e->file), err);
+    if (st != RF_OK) return st;
     e->arch = checkpoint.arch;
-    RF_TRY(check_fit(e, err));
-    if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0) {
-        st = rf_fail(err, RF_E_MODEL, "%s: the UNet has more blocks than refinery supports", path);
-        goto done;
-    }
+    if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0)
+        return rf_fail(err, RF_E_MODEL, "%s: the UNet has more blocks than refinery supports",
+                       e->path);
     if (checkpoint.unknown_count)
-        rf_warn(engine,
+        rf_warn(e->engine,
                 "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
-                path, checkpoint.unknown_count, checkpoint.unknown[0]);
+                e->path, checkpoint.unknown_count, checkpoint.unknown[0]);
+    return RF_OK;
+}
+
+rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
+{
+    rf_status  st = RF_OK;
+    rf_expert *e = NULL;
+    *out = NULL;
+    RF_TRY(open_file(&e, engine, path, err));
+    RF_TRY(check_expert(e, err));
+    *out = e;
+    e = NULL;
+done:
+    rf_expert_close(e);
+    return st;
+}
+
+rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
+{
+    rf_status  st = RF_OK;
+    rf_expert *e = NULL;
+    *out = NULL;
+    RF_TRY(open_file(&e, engine, path, err));
+    const rf_tensors *list = rf_safetensors_list(e->file);
+    if (rf_model_kind_of(list) == RF_MODEL_VAE) {
+        RF_TRY(rf_vae_derive(&e->arch.vae, &e->vae_prefix, list, err));
+        e->arch.has_vae = 1;
+    } else {
+        RF_TRY(check_expert(e, err));
+    }
     *out = e;
     e = NULL;
 done:
@@ -112,11 +130,11 @@ static rf_status list_vae(rf_expert *e, rf_weights *w, rf_error *err)
 
 rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
 {
-    static const char *const prefix[RF_NETWORKS] = {
+    const char *const prefix[RF_NETWORKS] = {
         [RF_NET_CLIP_L] = RF_PREFIX_CLIP_L,
         [RF_NET_CLIP_G] = RF_PREFIX_CLIP_G,
         [RF_NET_UNET] = RF_PREFIX_UNET,
-        [RF_NET_VAE] = RF_PREFIX_VAE,
+        [RF_NET_VAE] = e->vae_prefix,
     };
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;

@@ -171,24 +171,6 @@ done:
     return st;
 }
 
-/* Experts may differ in every size but those of the latent they hand over. */
-static rf_status check_latents(const rf_plan *plan, rf_error *err)
-{
-    for (int i = 0; i < plan->active_count; i++) {
-        const rf_expert *e = plan->active[i].expert;
-        if (e->arch.unet.in_channels != 4 || e->arch.unet.out_channels != 4)
-            return rf_fail(err, RF_E_MODEL, "%s: the UNet has %d latent channels, SDXL has 4",
-                           e->path, e->arch.unet.in_channels);
-    }
-    if (plan->vae->arch.vae.z != 4)
-        return rf_fail(err, RF_E_MODEL, "%s: the VAE has %d latent channels, SDXL has 4",
-                       plan->vae->path, plan->vae->arch.vae.z);
-    if (plan->vae->arch.vae.levels != 4)
-        return rf_fail(err, RF_E_MODEL, "%s: the VAE enlarges by %d, SDXL's by 8", plan->vae->path,
-                       1 << (plan->vae->arch.vae.levels - 1));
-    return RF_OK;
-}
-
 /* ---- steps -------------------------------------------------------------------------------- */
 
 static rf_status plan_steps(rf_plan *plan, rf_error *err)
@@ -225,7 +207,7 @@ static rf_status open_vae(rf_plan *plan, const rf_job *job, rf_error *err)
     if (job->vae) {
         plan->vae = NULL;
         plan->vae_is_separate = 1;
-        const rf_status st = rf_expert_open(&plan->vae, plan->engine, job->vae, err);
+        const rf_status st = rf_expert_open_vae(&plan->vae, plan->engine, job->vae, err);
         if (st != RF_OK) return st;
     }
     if (!plan->vae->arch.has_vae)
@@ -270,7 +252,6 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     RF_TRY(allocate_lists(p, err));
     RF_TRY(resolve_stages(p, job, err));
     RF_TRY(open_vae(p, job, err));
-    RF_TRY(check_latents(p, err));
     RF_TRY(plan_steps(p, err));
     RF_TRY(rf_plan_size(p, err));
     *out = p;
