@@ -100,7 +100,8 @@ rf_status rf_plan_allocate(rf_plan *plan, rf_error *err);
 void      rf_plan_release(rf_plan *plan); /* gives the memory back, if it was taken */
 
 /* A stage's forward pass over `batch` pictures: what is counted and what is recorded. */
-rf_unet_forward_args rf_stage_forward_args(const rf_plan *p, const rf_active_stage *a, int batch);
+rf_unet_forward_args rf_stage_forward_args(const rf_plan *plan, const rf_active_stage *stage,
+                                           int batch);
 
 /* encode.c: runs the text encoders over all prompts; fills context and pooled. */
 rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callbacks,

@@ -59,13 +59,16 @@ rf_status rf_attention_ref(void *stream, const rf_attention_args *a)
 
     const size_t size = rf_dtype_bytes(a->dtype);
     for (int b = 0; b < a->n; b++) {
-        const size_t at = (size_t)b * a->skv * a->kv_stride * size;
-        const char  *k = (const char *)a->k + at, *v = (const char *)a->v + at;
-        int          skv = a->skv;
+        const char *k, *v;
+        int         skv = a->skv;
         if (a->table) {
             skv = a->table[b].skv;
             k = (const char *)a->table[b].base + a->kv_off * (size_t)skv * size;
             v = k + (size_t)a->heads * a->d * size;
+        } else {
+            const size_t at = (size_t)b * a->skv * a->kv_stride * size;
+            k = (const char *)a->k + at;
+            v = (const char *)a->v + at;
         }
         for (int h = 0; h < a->heads; h++)
             for (int row = 0; row < a->sq; row++)
