@@ -27,10 +27,19 @@ rf_status rf_fail(rf_error *err, rf_status status, const char *format, ...)
     va_end(args);
     if (wanted < 0) err->message[0] = '\0';
     if (wanted >= (int)sizeof err->message) trim_partial_utf8(err->message);
-    /* Names come from hostile files: keep terminals and logs safe. */
-    for (char *p = err->message; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7F) *p = '?';
+    rf_make_printable(err->message);
     return status;
+}
+
+void rf_make_printable(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7F) *p = '?';
+        if (*p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0) { /* U+0080 .. U+009F */
+            *p = '?';
+            memmove(p + 1, p + 2, strlen((char *)p + 2) + 1);
+        }
+    }
 }
 
 const char *rf_status_name(rf_status status)

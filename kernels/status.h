@@ -46,6 +46,10 @@ __attribute__((format(printf, 3, 4)))
 rf_status
 rf_fail(rf_error *err, rf_status status, const char *format, ...);
 
+/* Makes text safe to show: names come from hostile files, and control characters (C0, DEL, and C1
+ * as UTF-8) can drive a terminal.  Each becomes '?', in place. */
+void rf_make_printable(char *text);
+
 /* A short constant name such as "RF_E_SHAPE", for logs and JSON; never NULL. */
 const char *rf_status_name(rf_status status);
 

@@ -22,6 +22,9 @@ rf_status rf_device_open_host(rf_device *out, int threads, rf_level level, rf_er
 void      rf_device_close(rf_device *device); /* memory must have been freed; zeroed is fine */
 int       rf_device_threads(const rf_device *device); /* host threads for work beside the ops */
 
+/* Memory of the machine in all, bytes; 0 if it does not say. */
+size_t rf_device_memory_bytes(const rf_device *device);
+
 /* Page-aligned, zeroed memory; `what` names it in the error.  *out is NULL on failure, and for
  * bytes == 0. */
 rf_status rf_device_alloc(rf_device *device, void **out, size_t bytes, const char *what,

@@ -2,6 +2,7 @@
 #include "engine/core/device.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "kernels/host.h"
 
@@ -23,6 +24,13 @@ void rf_device_close(rf_device *device)
 int rf_device_threads(const rf_device *device)
 {
     return rf_host_threads(device->stream);
+}
+
+size_t rf_device_memory_bytes(const rf_device *device)
+{
+    (void)device;
+    const long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && bytes > 0 ? (size_t)pages * (size_t)bytes : 0;
 }
 
 rf_status rf_device_alloc(rf_device *device, void **out, size_t bytes, const char *what,

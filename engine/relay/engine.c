@@ -119,5 +119,6 @@ void rf_warn(const rf_engine *engine, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    rf_make_printable(message);
     engine->warn(engine->user, message);
 }

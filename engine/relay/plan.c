@@ -216,6 +216,18 @@ static rf_status open_vae(rf_plan *plan, const rf_job *job, rf_error *err)
     return RF_OK;
 }
 
+/* The kernel promises memory it does not have and kills who uses it: say so before. */
+static void warn_of_memory(const rf_plan *p)
+{
+    const size_t have = rf_device_memory_bytes(&p->engine->device);
+    if (have && p->peak_bytes > have)
+        rf_warn(
+            p->engine,
+            "this needs %.1f GB of memory at once and the machine has %.1f GB: a smaller size or "
+            "batch needs less",
+            1e-9 * (double)p->peak_bytes, 1e-9 * (double)have);
+}
+
 static rf_status allocate_lists(rf_plan *plan, rf_error *err)
 {
     const size_t stages = (size_t)plan->stage_count, steps = (size_t)plan->job.steps;
@@ -254,6 +266,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     RF_TRY(open_vae(p, job, err));
     RF_TRY(plan_steps(p, err));
     RF_TRY(rf_plan_size(p, err));
+    warn_of_memory(p);
     *out = p;
     p = NULL;
 done:

@@ -33,6 +33,10 @@ Test(status, control_characters_never_reach_the_terminal)
     rf_error err;
     rf_fail(&err, RF_E_FORMAT, "tensor %s", "a\x1b[2J\nb\x7f");
     cr_assert_str_eq(err.message, "tensor a?[2J?b?");
+    rf_fail(&err, RF_E_FORMAT, "%s",
+            "\xC2\x9B"
+            "31m \xC2\xA0\xC3\x9B\xC2");
+    cr_assert_str_eq(err.message, "?31m \xC2\xA0\xC3\x9B\xC2");
 }
 
 Test(half, every_f16_survives_a_round_trip)
