@@ -149,6 +149,14 @@ Test(cli, warnings_are_told)
     cr_expect_str_eq(r.err, "");
 }
 
+Test(cli, the_largest_seed_gives_a_picture_and_no_second_one)
+{
+    expect("render -m pony.safetensors --size 64x64 -q --seed 9223372036854775807", 0, "");
+    expect("render -m pony.safetensors --size 64x64 -q --seed 9223372036854775807 --count 2 "
+           "-o '{seed}.png'",
+           2, "goes beyond");
+}
+
 Test(cli, prompts_come_from_files_too)
 {
     rf_spawn_write("prompt.txt", "\xEF\xBB\xBF!warn\r\nforest\r\n");
