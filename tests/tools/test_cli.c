@@ -406,8 +406,8 @@ Test(cli, a_signal_stops_after_the_call_with_one_line)
                                   "-p",     "!slow", "--steps",          "500",    NULL};
     static const struct {
         int number, code;
-    } SIGNALS[] = {{SIGINT, 130}, {SIGTERM, 143}};
-    for (int i = 0; i < 2; i++) {
+    } SIGNALS[] = {{SIGINT, 130}, {SIGTERM, 143}, {SIGHUP, 129}};
+    for (int i = 0; i < 3; i++) {
         const pid_t pid = rf_spawn_start(WORDS);
         cr_assert(rf_spawn_await("err", "pony 0/500"));
         kill(pid, SIGNALS[i].number);
