@@ -164,6 +164,7 @@ Test(cli, prompts_come_from_files_too)
     expect("render -m pony.safetensors --size 64x64 --prompt-file - -o b.png < prompt.txt", 0,
            "as ordered");
     expect("render -m pony.safetensors --prompt-file none.txt", 66, "none.txt");
+    expect("render -m pony.safetensors --prompt-file \"$(printf 'x%0300d' 0)\"", 66, "too long");
     expect("render -m pony.safetensors --prompt-file prompt.txt -p x", 2, "exclude each other");
     rf_spawn_write("bad.txt", "caf\xE9");
     expect("render -m pony.safetensors --prompt-file bad.txt", 2, "byte 4 (0xE9) is not UTF-8");
