@@ -88,7 +88,7 @@ static rf_status settle_seed(render *r)
         }
         r->v->seed = random;
     }
-    if (r->v->seed > INT64_MAX - r->v->count)
+    if (r->v->seed > INT64_MAX - (r->v->count - 1))
         return rf_fail(&r->in->trouble.error, RF_E_ARG,
                        "--seed %lld: counting up for %d pictures goes beyond %lld",
                        (long long)r->v->seed, r->v->count, (long long)INT64_MAX);

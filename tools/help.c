@@ -83,7 +83,8 @@ void rf_help_overview(FILE *out)
           "Exit codes: 0 fine, 1 no usable picture, 2 wrong command line, 65 wrong or\n"
           "damaged file, 66 no such file, 69 not possible here, 70 a bug, 71 system error,\n"
           "73 output exists or cannot be created, 74 input/output error or disk full,\n"
-          "75 out of memory, 77 no permission, 130 interrupted, 143 terminated.\n",
+          "75 out of memory, 77 no permission, 129 hung up, 130 interrupted,\n"
+          "143 terminated.\n",
           out);
 }
 

@@ -26,11 +26,15 @@ static void on_signal(int number)
 rf_status rf_signals_install(rf_error *err)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, hangup = {.sa_handler = SIG_DFL};
     sigemptyset(&stop.sa_mask);
     sigemptyset(&ignore.sa_mask);
     if (sigaction(SIGINT, &stop, NULL) || sigaction(SIGTERM, &stop, NULL) ||
-        sigaction(SIGPIPE, &ignore, NULL) || sigaction(SIGXFSZ, &ignore, NULL))
+        sigaction(SIGPIPE, &ignore, NULL) || sigaction(SIGXFSZ, &ignore, NULL) ||
+        sigaction(SIGHUP, NULL, &hangup))
+        return rf_fail(err, RF_E_BUG, "cannot handle signals: %s", strerror(errno));
+    /* nohup ignores it on purpose; else a closed terminal must not leave half a file behind. */
+    if (hangup.sa_handler != SIG_IGN && sigaction(SIGHUP, &stop, NULL))
         return rf_fail(err, RF_E_BUG, "cannot handle signals: %s", strerror(errno));
     return RF_OK;
 }

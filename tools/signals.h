@@ -1,5 +1,6 @@
-/* SIGINT and SIGTERM: the first asks the work to stop soon, the second quits at once.  SIGPIPE and
- * SIGXFSZ are ignored, so that a closed reader or a size limit is an ordinary write error. */
+/* SIGINT, SIGTERM and SIGHUP (unless ignored, as under nohup): the first asks the work to stop
+ * soon, the second quits at once.  SIGPIPE and SIGXFSZ are ignored, so that a closed reader or a
+ * size limit is an ordinary write error. */
 #ifndef RF_SIGNALS_H
 #define RF_SIGNALS_H
 
@@ -9,7 +10,7 @@
 
 rf_status rf_signals_install(rf_error *err); /* RF_E_BUG if the system refuses */
 
-/* 0, or the exit code of the signal that arrived: 130 (SIGINT) or 143 (SIGTERM). */
+/* 0, or the exit code of the signal that arrived: 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP). */
 int rf_signals_caught(void);
 
 /* Becomes non-zero when a signal arrives; for work that watches a flag. */

@@ -46,9 +46,10 @@ static rf_status open_prompt(FILE **out, const char *path, rf_trouble *trouble)
 {
     *out = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     if (*out) return RF_OK;
-    const rf_status st = errno == ENOENT || errno == ENOTDIR ? RF_E_NOT_FOUND
-                         : errno == EACCES || errno == EPERM ? RF_E_PERMISSION
-                                                             : RF_E_IO;
+    rf_status st = RF_E_IO;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP)
+        st = RF_E_NOT_FOUND;
+    if (errno == EACCES || errno == EPERM) st = RF_E_PERMISSION;
     return rf_fail(&trouble->error, st, "--prompt-file %s: %s", path, strerror(errno));
 }
 

@@ -63,6 +63,18 @@ static void append_json(text *t, const char *s)
     append(t, "\"", 1);
 }
 
+static const char white[] = " \t\n\v\f\r\x1c\x1d\x1e\x1f"; /* to Python, as far as ASCII goes */
+
+/* A1111 quotes what holds a comma, a line break or a colon.  Its reader also unquotes what merely
+ * begins like a quotation and drops white space at the ends, so those are quoted here too. */
+static int needs_quotes(const char *value)
+{
+    const size_t n = strlen(value);
+    if (n == 0) return 0;
+    return strpbrk(value, ",\n:") || *value == '"' || strchr(white, *value) ||
+           strchr(white, value[n - 1]);
+}
+
 static void pair(text *t, const char *key, const char *value)
 {
     if (!value) return;
@@ -70,7 +82,7 @@ static void pair(text *t, const char *key, const char *value)
     append_string(t, key);
     if (strcmp(key, value) == 0) return; /* A1111: a value equal to its key is not repeated */
     append_string(t, ": ");
-    if (strpbrk(value, ",\n:"))
+    if (needs_quotes(value))
         append_json(t, value);
     else
         append_string(t, value);
@@ -162,9 +174,8 @@ static void all_pairs(text *t, const rf_infotext *info)
 /* Python's str.strip() for the white space that ASCII has. */
 static void strip(char *s)
 {
-    static const char white[] = " \t\n\v\f\r\x1c\x1d\x1e\x1f";
-    const size_t      lead = strspn(s, white);
-    size_t            n = strlen(s);
+    const size_t lead = strspn(s, white);
+    size_t       n = strlen(s);
     while (n > lead && strchr(white, s[n - 1])) n--;
     memmove(s, s + lead, n - lead);
     s[n - lead] = '\0';

@@ -8,7 +8,9 @@ rf_status rf_read_status(int code)
 {
     switch (code) {
     case ENOENT:
-    case ENOTDIR: return RF_E_NOT_FOUND;
+    case ENOTDIR:
+    case ENAMETOOLONG:
+    case ELOOP: return RF_E_NOT_FOUND;
     case EACCES:
     case EPERM: return RF_E_PERMISSION;
     case ENOMEM: return RF_E_NOMEM;

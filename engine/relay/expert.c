@@ -2,9 +2,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utf8proc.h>
+
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/engine.h"
+
+/* File names are any bytes; messages and metadata are UTF-8.  What is not becomes '?'. */
+static void make_utf8(char *name)
+{
+    unsigned char *p = (unsigned char *)name;
+    while (*p) {
+        utf8proc_int32_t       code = 0;
+        const utf8proc_ssize_t n = utf8proc_iterate(p, -1, &code);
+        if (n < 1) *p = '?';
+        p += n < 1 ? 1 : n;
+    }
+}
 
 static char *stem_of(const char *path)
 {
@@ -29,6 +43,7 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
         st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
         goto done;
     }
+    make_utf8(e->name);
     e->hash.path = e->path;
     e->hash.cache = engine->hash_cache;
     e->hash.turn = &engine->hash_turn;

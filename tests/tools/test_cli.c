@@ -149,6 +149,14 @@ Test(cli, warnings_are_told)
     cr_expect_str_eq(r.err, "");
 }
 
+Test(cli, the_largest_seed_gives_a_picture_and_no_second_one)
+{
+    expect("render -m pony.safetensors --size 64x64 -q --seed 9223372036854775807", 0, "");
+    expect("render -m pony.safetensors --size 64x64 -q --seed 9223372036854775807 --count 2 "
+           "-o '{seed}.png'",
+           2, "goes beyond");
+}
+
 Test(cli, prompts_come_from_files_too)
 {
     rf_spawn_write("prompt.txt", "\xEF\xBB\xBF!warn\r\nforest\r\n");
@@ -156,6 +164,7 @@ Test(cli, prompts_come_from_files_too)
     expect("render -m pony.safetensors --size 64x64 --prompt-file - -o b.png < prompt.txt", 0,
            "as ordered");
     expect("render -m pony.safetensors --prompt-file none.txt", 66, "none.txt");
+    expect("render -m pony.safetensors --prompt-file \"$(printf 'x%0300d' 0)\"", 66, "too long");
     expect("render -m pony.safetensors --prompt-file prompt.txt -p x", 2, "exclude each other");
     rf_spawn_write("bad.txt", "caf\xE9");
     expect("render -m pony.safetensors --prompt-file bad.txt", 2, "byte 4 (0xE9) is not UTF-8");
@@ -398,8 +407,8 @@ Test(cli, a_signal_stops_after_the_call_with_one_line)
                                   "-p",     "!slow", "--steps",          "500",    NULL};
     static const struct {
         int number, code;
-    } SIGNALS[] = {{SIGINT, 130}, {SIGTERM, 143}};
-    for (int i = 0; i < 2; i++) {
+    } SIGNALS[] = {{SIGINT, 130}, {SIGTERM, 143}, {SIGHUP, 129}};
+    for (int i = 0; i < 3; i++) {
         const pid_t pid = rf_spawn_start(WORDS);
         cr_assert(rf_spawn_await("err", "pony 0/500"));
         kill(pid, SIGNALS[i].number);
