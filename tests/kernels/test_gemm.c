@@ -264,25 +264,34 @@ static const char *const real_rows[] = {"unet_1k_2",      "unet_1k_1_geglu", "un
                                         "unet_256_2",     "time_embed_all",  "edge_n3"};
 enum { REAL_ROWS = sizeof real_rows / sizeof *real_rows };
 
-Test(gemm, independent_of_threads, .timeout = 120)
+static void check_threads(rf_dtype dtype)
 {
     static const int threads[] = {1, 3, 8};
-    for (int i = 0; i < REAL_ROWS; i++)
-        for (int f32 = 0; f32 < 2; f32++) {
-            row r = *row_named(real_rows[i]);
-            if (r.m > 300) r.m = 300; /* two chunks; k and n are what threads could split */
-            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
-            const size_t bytes = (size_t)r.m * (size_t)cols_of(&r) * rf_dtype_bytes(c.dtype);
-            void        *want = real_run(&c, 2, 0, r.m);
-            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
-                void *got = real_run(&c, threads[t], 0, r.m);
-                cr_expect(!memcmp(got, want, bytes), "%s %s: %d threads differ from 2", r.name,
-                          rf_dtype_name(c.dtype), threads[t]);
-                free(got);
-            }
-            free(want);
-            real_free(&c);
+    for (int i = 0; i < REAL_ROWS; i++) {
+        row r = *row_named(real_rows[i]);
+        if (r.m > 300) r.m = 300; /* two chunks; k and n are what threads could split */
+        real         c = real_of(&r, dtype);
+        const size_t bytes = (size_t)r.m * (size_t)cols_of(&r) * rf_dtype_bytes(dtype);
+        void        *want = real_run(&c, 2, 0, r.m);
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+            void *got = real_run(&c, threads[t], 0, r.m);
+            cr_expect(!memcmp(got, want, bytes), "%s %s: %d threads differ from 2", r.name,
+                      rf_dtype_name(dtype), threads[t]);
+            free(got);
         }
+        free(want);
+        real_free(&c);
+    }
+}
+
+Test(gemm, independent_of_threads_bf16, .timeout = 120)
+{
+    check_threads(RF_BF16);
+}
+
+Test(gemm, independent_of_threads_f32, .timeout = 120)
+{
+    check_threads(RF_F32);
 }
 
 /* The weights as a host of `threads` packs them; free them. */
@@ -321,27 +330,36 @@ Test(gemm, packs_alike_for_any_threads, .timeout = 60)
 }
 
 /* Row i alone, in 77 rows, in 1024: the same bytes. */
-Test(gemm, independent_of_m, .timeout = 120)
+static void check_m(rf_dtype dtype)
 {
     static const int counts[] = {1, 2, 77, 256, 257, 1000};
-    for (int i = 0; i < REAL_ROWS; i++)
-        for (int f32 = 0; f32 < 2; f32++) {
-            row r = *row_named(real_rows[i]);
-            r.m = 1024;
-            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
-            const size_t bytes = (size_t)cols_of(&r) * rf_dtype_bytes(c.dtype);
-            char        *want = real_run(&c, 2, 0, r.m);
-            for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
-                const int first = r.m - counts[j];
-                void     *got = real_run(&c, 2, first, counts[j]);
-                cr_expect(!memcmp(got, want + (size_t)first * bytes, (size_t)counts[j] * bytes),
-                          "%s %s: rows differ when %d are computed", r.name, rf_dtype_name(c.dtype),
-                          counts[j]);
-                free(got);
-            }
-            free(want);
-            real_free(&c);
+    for (int i = 0; i < REAL_ROWS; i++) {
+        row r = *row_named(real_rows[i]);
+        r.m = 1024;
+        real         c = real_of(&r, dtype);
+        const size_t bytes = (size_t)cols_of(&r) * rf_dtype_bytes(dtype);
+        char        *want = real_run(&c, 2, 0, r.m);
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
+            const int first = r.m - counts[j];
+            void     *got = real_run(&c, 2, first, counts[j]);
+            cr_expect(!memcmp(got, want + (size_t)first * bytes, (size_t)counts[j] * bytes),
+                      "%s %s: rows differ when %d are computed", r.name, rf_dtype_name(dtype),
+                      counts[j]);
+            free(got);
         }
+        free(want);
+        real_free(&c);
+    }
+}
+
+Test(gemm, independent_of_m_bf16, .timeout = 120)
+{
+    check_m(RF_BF16);
+}
+
+Test(gemm, independent_of_m_f32, .timeout = 120)
+{
+    check_m(RF_F32);
 }
 
 #ifndef RF_SANITIZE /* seconds there, for nothing that the smaller calls do not show */
