@@ -252,12 +252,13 @@ static const char *pd_name(const_dnnl_primitive_desc_t pd)
 }
 
 /* 1 if this implementation is known to give a result the same bits whatever the threads and, in a
- * product, the number of rows: brgemm ("brg..."), the direct convolutions ("jit:avx2"; a product of
- * that name does not exist) and oneDNN's own references keep one order of summation.  The old
- * matrix product (any name with "gemm:") cuts k and chooses kernels by threads and rows. */
+ * product, the number of rows.  brgemm ("brg:", "brgconv:", "brg_matmul:"), direct convolutions
+ * ("jit:avx2", "jit_bf16:avx512_core") and the plain loops ("ref") keep one order of summation. The
+ * older matrix product ("gemm:jit", in a convolution "x64:gemm:jit") cuts k and chooses its kernels
+ * by threads and rows. */
 static int is_steady(const char *name)
 {
-    return !strncmp(name, "brg", 3) || !strncmp(name, "jit:", 4) || !strncmp(name, "ref", 3);
+    return !strncmp(name, "brg", 3) || !strncmp(name, "jit", 3) || !strncmp(name, "ref", 3);
 }
 
 /* The descriptor for `s`: with the canonical weights layout if that costs no better kernel, else
