@@ -144,13 +144,14 @@ static bool compare(rf_host *host, const row *r, int fill, int type, added mode,
     return true;
 }
 
-Test(gemm, matches_reference, .timeout = 120)
+/* All weight types that go with `dtype`. */
+static void check_reference(rf_dtype dtype)
 {
     rf_host      *host = host_of(2);
     check_verdict v;
     for (int i = 0; i < ROWS; i++)
         for (int type = 0; type < TYPES; type++)
-            for (int fill = 0; fill < CHECK_FILLS; fill++) {
+            for (int fill = 0; fill < CHECK_FILLS && types[type].act == dtype; fill++) {
                 const added mode =
                     rows[i].act == RF_ACT_GEGLU ? NO_RESIDUAL : (added)((fill + i) % RESIDUALS);
                 if (compare(host, &rows[i], fill, type, mode, fill != 3, FAULTLESS, &v))
@@ -159,19 +160,39 @@ Test(gemm, matches_reference, .timeout = 120)
     rf_host_destroy(host);
 }
 
-Test(gemm, residual_in_place_or_not_for_every_activation, .timeout = 60)
+Test(gemm, matches_reference_bf16, .timeout = 120)
+{
+    check_reference(RF_BF16);
+}
+
+Test(gemm, matches_reference_f32, .timeout = 120)
+{
+    check_reference(RF_F32);
+}
+
+/* In place or not, for every activation. */
+static void check_residuals(int type)
 {
     rf_host      *host = host_of(2);
     check_verdict v;
     for (int act = RF_ACT_NONE; act < RF_ACT_GEGLU; act++)
         for (int two = 0; two < 2; two++)
-            for (int mode = 0; mode < RESIDUALS; mode++)
-                for (int type = 0; type < 2; type++) {
-                    const row r = {"residual", 300, 40, 36, two * 12, (rf_act)act};
-                    compare(host, &r, CHECK_NORMAL, type, (added)mode, true, FAULTLESS, &v);
-                    cr_expect(!v.text[0], "act %d two %d: %s", act, two, v.text);
-                }
+            for (int mode = 0; mode < RESIDUALS; mode++) {
+                const row r = {"residual", 300, 40, 36, two * 12, (rf_act)act};
+                compare(host, &r, CHECK_NORMAL, type, (added)mode, true, FAULTLESS, &v);
+                cr_expect(!v.text[0], "act %d two %d: %s", act, two, v.text);
+            }
     rf_host_destroy(host);
+}
+
+Test(gemm, residuals_bf16, .timeout = 60)
+{
+    check_residuals(0);
+}
+
+Test(gemm, residuals_f32, .timeout = 60)
+{
+    check_residuals(1);
 }
 
 Test(gemm, planted_defects_are_reported)
