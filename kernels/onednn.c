@@ -2,7 +2,8 @@
  *
  * The logic is the same for every version of the library; onednn_api.h hides what differs.
  * Threads: oneDNN reads OpenMP's thread count both when it compiles and when it runs, so both
- * happen between borrow_threads and return_threads. */
+ * happen between borrow_threads and return_threads.  What is not known to give the same bits for
+ * any count is compiled for one thread. */
 #include "kernels/onednn.h"
 
 #include <stdlib.h>
@@ -17,25 +18,26 @@ enum {
     CANONICAL_SIZE = 64,
     CANONICAL_THREADS = 8, /* oneDNN's choice of layout depends on it: packed bytes must not */
     BUCKETS = 256,
-    ARGS = 6,
+    ARGS = 5,
 };
 
 struct rf_dnn_op {
     rf_dnn_spec      spec;
     dnnl_primitive_t primitive;
-    dnnl_exec_arg_t  arg[ARGS]; /* x, w, bias, y, scratch */
-    int              args;
+    dnnl_exec_arg_t *arg;   /* [lanes][ARGS]: x, w, bias, y, scratch; lanes run side by side */
+    int              lanes; /* of one thread each, or 1 that has all of the host's */
+    int              alone;
     rf_blocked_map   packed, wanted;
     size_t           scratch_bytes;
     rf_dnn_op       *next; /* in the bucket */
 };
 
 struct rf_dnn {
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    int           threads;
-    size_t        count;
-    rf_dnn_op    *bucket[BUCKETS];
+    dnnl_engine_t  engine;
+    dnnl_stream_t *stream; /* [threads], one for each lane */
+    int            threads;
+    size_t         count;
+    rf_dnn_op     *bucket[BUCKETS];
 };
 
 static rf_status fail(rf_error *err, const char *what, dnnl_status_t status)
@@ -81,10 +83,17 @@ rf_status rf_dnn_create(rf_dnn **out, int threads, rf_error *err)
         st = fail(err, "creating the engine", status);
         goto done;
     }
-    status = dnnl_stream_create(&dnn->stream, dnn->engine, dnnl_stream_default_flags);
-    if (status != dnnl_success) {
-        st = fail(err, "creating the stream", status);
+    dnn->stream = calloc((size_t)threads, sizeof *dnn->stream);
+    if (!dnn->stream) {
+        st = rf_fail(err, RF_E_NOMEM, "oneDNN: %zu bytes", (size_t)threads * sizeof *dnn->stream);
         goto done;
+    }
+    for (int i = 0; i < threads; i++) {
+        status = dnnl_stream_create(&dnn->stream[i], dnn->engine, dnnl_stream_default_flags);
+        if (status != dnnl_success) {
+            st = fail(err, "creating a stream", status);
+            goto done;
+        }
     }
     *out = dnn;
     dnn = NULL;
@@ -96,7 +105,9 @@ done:
 static void op_destroy(rf_dnn_op *op)
 {
     if (!op) return;
-    for (int i = 0; i < op->args; i++) dnnl_memory_destroy(op->arg[i].memory);
+    for (int i = 0; op->arg && i < op->lanes * ARGS; i++)
+        if (op->arg[i].memory) dnnl_memory_destroy(op->arg[i].memory);
+    free(op->arg);
     if (op->primitive) dnnl_primitive_destroy(op->primitive);
     rf_blocked_map_clear(&op->packed);
     rf_blocked_map_clear(&op->wanted);
@@ -112,7 +123,9 @@ void rf_dnn_destroy(rf_dnn *dnn)
             dnn->bucket[b] = op->next;
             op_destroy(op);
         }
-    if (dnn->stream) dnnl_stream_destroy(dnn->stream);
+    for (int i = 0; dnn->stream && i < dnn->threads; i++)
+        if (dnn->stream[i]) dnnl_stream_destroy(dnn->stream[i]);
+    free(dnn->stream);
     if (dnn->engine) dnnl_engine_destroy(dnn->engine);
     free(dnn);
 }
@@ -238,10 +251,21 @@ static const char *pd_name(const_dnnl_primitive_desc_t pd)
     return name;
 }
 
+/* 1 if this implementation is known to give a result the same bits whatever the threads and, in a
+ * product, the number of rows.  brgemm ("brg:", "brgconv:", "brg_matmul:"), direct convolutions
+ * ("jit:avx2", "jit_bf16:avx512_core") and the plain loops ("ref") keep one order of summation. The
+ * older matrix product ("gemm:jit", in a convolution "x64:gemm:jit") cuts k and chooses its kernels
+ * by threads and rows. */
+static int is_steady(const char *name)
+{
+    return !strncmp(name, "brg", 3) || !strncmp(name, "jit", 3) || !strncmp(name, "ref", 3);
+}
+
 /* The descriptor for `s`: with the canonical weights layout if that costs no better kernel, else
- * with the one oneDNN likes best for this size. */
+ * with the one oneDNN likes best for this size.  *steady, for a product, is asked of the canonical
+ * call: calls of all numbers of rows must agree on it. */
 static rf_status choose_pd(const rf_dnn *dnn, const rf_dnn_spec *s, dnnl_primitive_desc_t *out,
-                           rf_blocked *packed, rf_blocked *wanted)
+                           rf_blocked *packed, rf_blocked *wanted, int *steady)
 {
     dnnl_primitive_desc_t model = NULL, free_choice = NULL, forced = NULL;
     rf_status             st = RF_OK;
@@ -250,6 +274,7 @@ static rf_status choose_pd(const rf_dnn *dnn, const rf_dnn_spec *s, dnnl_primiti
     RF_TRY(canonical_pd(&model, dnn, s, packed));
     RF_TRY(pd_create(&free_choice, dnn, s, NULL));
     RF_TRY(weight_layout(s, free_choice, wanted));
+    *steady = is_steady(pd_name(s->conv ? free_choice : model));
 
     if (memcmp(packed, wanted, sizeof *packed) != 0 && pd_create(&forced, dnn, s, model) == RF_OK &&
         strcmp(pd_name(forced), pd_name(free_choice)) == 0) {
@@ -290,42 +315,55 @@ const rf_dnn_op *rf_dnn_find(const rf_dnn *dnn, const rf_dnn_spec *spec)
     return NULL;
 }
 
-static rf_status add_arg(rf_dnn_op *op, const rf_dnn *dnn, const_dnnl_primitive_desc_t pd, int name,
-                         dnnl_query_t what)
-{
-    dnnl_memory_t       memory = NULL;
-    const int           index = name == DNNL_ARG_BIAS; /* the bias is weights number 1 */
-    const dnnl_status_t status = rf_onednn_memory_create(&memory, pd, what, index, dnn->engine);
-    if (status == dnnl_success) op->arg[op->args++] = (dnnl_exec_arg_t){name, memory};
-    return status_of(status);
-}
-
-static rf_status op_create(rf_dnn_op **out, const rf_dnn *dnn, const rf_dnn_spec *spec)
+/* The memory objects of every lane. */
+static rf_status add_args(rf_dnn_op *op, const rf_dnn *dnn, const_dnnl_primitive_desc_t pd)
 {
     static const struct {
         int          name;
         dnnl_query_t query;
-    } wants[] = {
+    } wants[ARGS] = {
         {DNNL_ARG_SRC, dnnl_query_src_md},
         {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
         {DNNL_ARG_BIAS, dnnl_query_weights_md},
         {DNNL_ARG_DST, dnnl_query_dst_md},
         {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md},
     };
+    op->arg = calloc((size_t)op->lanes * ARGS, sizeof *op->arg);
+    if (!op->arg) return RF_E_NOMEM;
+    for (int i = 0; i < op->lanes * ARGS; i++) {
+        const int           name = wants[i % ARGS].name;
+        const int           index = name == DNNL_ARG_BIAS; /* the bias is weights number 1 */
+        const dnnl_status_t status = rf_onednn_memory_create(
+            &op->arg[i].memory, pd, wants[i % ARGS].query, index, dnn->engine);
+        if (status != dnnl_success) return status_of(status);
+        op->arg[i].arg = name;
+    }
+    return RF_OK;
+}
+
+static rf_status op_create(rf_dnn_op **out, const rf_dnn *dnn, const rf_dnn_spec *spec)
+{
     rf_status             st = RF_OK;
     dnnl_primitive_desc_t pd = NULL;
     rf_blocked            packed, wanted;
+    int                   steady = 0;
     rf_dnn_op            *op = calloc(1, sizeof *op);
     *out = NULL;
     if (!op) return RF_E_NOMEM;
 
     op->spec = *spec;
-    RF_TRY(choose_pd(dnn, spec, &pd, &packed, &wanted));
+    RF_TRY(choose_pd(dnn, spec, &pd, &packed, &wanted, &steady));
+    op->alone = !steady;
+    op->lanes = op->alone && !spec->conv ? dnn->threads : 1;
+    if (op->alone && dnn->threads > 1) {
+        dnnl_primitive_desc_destroy(pd);
+        omp_set_num_threads(1); /* rf_dnn_prepare sets it back */
+        RF_TRY(choose_pd(dnn, spec, &pd, &packed, &wanted, &steady));
+    }
     RF_TRY(rf_blocked_map_init(&op->packed, &packed));
     RF_TRY(rf_blocked_map_init(&op->wanted, &wanted));
     op->scratch_bytes = rf_onednn_bytes(pd, dnnl_query_scratchpad_md);
-    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
-        RF_TRY(add_arg(op, dnn, pd, wants[i].name, wants[i].query));
+    RF_TRY(add_args(op, dnn, pd));
     RF_TRY(status_of(dnnl_primitive_create(&op->primitive, pd)));
     *out = op;
     op = NULL;
@@ -376,6 +414,11 @@ size_t rf_dnn_scratch_bytes(const rf_dnn_op *op)
     return op->scratch_bytes;
 }
 
+int rf_dnn_alone(const rf_dnn_op *op)
+{
+    return op->alone;
+}
+
 const char *rf_dnn_name(const rf_dnn_op *op)
 {
     const_dnnl_primitive_desc_t pd = NULL;
@@ -385,15 +428,16 @@ const char *rf_dnn_name(const rf_dnn_op *op)
 rf_status rf_dnn_run(rf_dnn *dnn, const rf_dnn_op *op, const rf_dnn_io *io)
 {
     /* oneDNN takes its inputs as pointers to writable memory; it does not write through these. */
-    void *const   handle[] = {(void *)io->x, (void *)io->w, (void *)io->bias, io->y, io->scratch};
-    const int     old = borrow_threads(dnn->threads);
-    dnnl_status_t status = dnnl_success;
+    void *const handle[] = {(void *)io->x, (void *)io->w, (void *)io->bias, io->y, io->scratch};
+    const int   old = borrow_threads(op->alone ? 1 : dnn->threads);
+    dnnl_exec_arg_t *arg = op->arg + io->lane * ARGS;
+    dnnl_stream_t    stream = dnn->stream[io->lane];
+    dnnl_status_t    status = dnnl_success;
 
-    for (int i = 0; i < op->args && status == dnnl_success; i++)
-        status = dnnl_memory_set_data_handle(op->arg[i].memory, handle[i]);
-    if (status == dnnl_success)
-        status = dnnl_primitive_execute(op->primitive, dnn->stream, op->args, op->arg);
-    if (status == dnnl_success) status = dnnl_stream_wait(dnn->stream);
+    for (int i = 0; i < ARGS && status == dnnl_success; i++)
+        status = dnnl_memory_set_data_handle(arg[i].memory, handle[i]);
+    if (status == dnnl_success) status = dnnl_primitive_execute(op->primitive, stream, ARGS, arg);
+    if (status == dnnl_success) status = dnnl_stream_wait(stream);
     return_threads(old);
     return status_of(status);
 }

@@ -51,6 +51,7 @@ typedef struct rf_dnn_io {
     const void  *x, *w;
     const float *bias;    /* [n], never NULL */
     void        *scratch; /* rf_dnn_scratch_bytes */
+    int          lane;    /* 0, or of a product that is rf_dnn_alone, 0 .. threads-1 */
 } rf_dnn_io;
 
 rf_status rf_dnn_create(rf_dnn **out, int threads, rf_error *err);
@@ -78,6 +79,12 @@ const void *rf_dnn_weights(const rf_dnn *dnn, const rf_dnn_op *op, rf_dtype wdty
 
 size_t rf_dnn_scratch_bytes(const rf_dnn_op *op);
 
+/* 1 if oneDNN might compute other bits with another number of threads: then one thread runs it.
+ * Of a product this depends on n, k and x_type only; its bits may depend on m, and on nothing else
+ * of the call. */
+int rf_dnn_alone(const rf_dnn_op *op);
+
+/* Products that are rf_dnn_alone may run side by side, each in a lane of its own. */
 rf_status rf_dnn_run(rf_dnn *dnn, const rf_dnn_op *op, const rf_dnn_io *io);
 
 /* The name of the implementation oneDNN chose, for tests and logs. */

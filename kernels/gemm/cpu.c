@@ -7,11 +7,13 @@
  *                           above
  *
  * A chunk is small enough that what passes through workspace stays in cache.  Chunks cut rows
- * only, and oneDNN's product treats rows alike, so a row's bytes depend on that row only. */
+ * only, and oneDNN's product treats rows alike, so a row's bytes depend on that row only.  Where
+ * it does not (CPUs without AVX-512), cpu_chunks.c computes the call instead. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/gemm/cpu_act.h"
+#include "kernels/gemm/cpu_chunks.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/onednn.h"
 
@@ -81,13 +83,16 @@ static rf_status prepare(rf_dnn *dnn, rf_dnn_spec spec, int activated, rf_dtype 
 
 rf_status rf_gemm_prepare_cpu(void *stream, const rf_gemm_args *a, size_t *workspace_bytes)
 {
-    rf_status st = RF_OK;
-    rf_dnn   *dnn = rf_host_dnn(stream);
-    plan      p;
-    size_t    used, scratch_bytes = 0;
+    rf_status        st = RF_OK;
+    rf_dnn          *dnn = rf_host_dnn(stream);
+    const rf_dnn_op *op;
+    plan             p;
+    size_t           used, scratch_bytes = 0;
     *workspace_bytes = 0;
 
     RF_TRY(make_plan(&p, a));
+    RF_TRY(rf_dnn_prepare(dnn, &p.whole, &op));
+    if (rf_dnn_alone(op)) return rf_gemm_chunks_prepare(stream, a, workspace_bytes);
     used = p.at_weights;
     RF_TRY(prepare(dnn, p.whole, p.activated, a->wdtype, &used, &scratch_bytes));
     if (p.rest_rows) RF_TRY(prepare(dnn, p.rest, p.activated, a->wdtype, &used, &scratch_bytes));
@@ -177,6 +182,8 @@ rf_status rf_gemm_cpu(void *stream, const rf_gemm_args *a)
     if (p.two != (a->x2 != NULL)) return RF_E_SHAPE;
 
     call c = {.dnn = rf_host_dnn(stream), .threads = rf_host_threads(stream)};
+    c.whole = rf_dnn_find(c.dnn, &p.whole);
+    if (c.whole && rf_dnn_alone(c.whole)) return rf_gemm_chunks(stream, a);
     p.whole.accumulate = p.rest.accumulate = a->residual && !p.activated;
     RF_TRY(bind(&c, a, &p));
 

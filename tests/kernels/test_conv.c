@@ -129,18 +129,29 @@ static bool compare(rf_host *host, const row *r, int fill, int type, added mode,
     return true;
 }
 
-Test(conv, matches_reference, .timeout = 120)
+/* All weight types that go with `dtype`. */
+static void check_reference(rf_dtype dtype)
 {
     rf_host      *host = host_of(2);
     check_verdict v;
     for (int i = 0; i < ROWS; i++)
         for (int type = 0; type < TYPES; type++)
-            for (int fill = 0; fill < CHECK_FILLS; fill++) {
+            for (int fill = 0; fill < CHECK_FILLS && types[type].act == dtype; fill++) {
                 const added mode = (added)((fill + i) % RESIDUALS);
                 if (compare(host, &rows[i], fill, type, mode, fill % 4 != 3, FAULTLESS, &v))
                     cr_expect(!v.text[0], "%s", v.text);
             }
     rf_host_destroy(host);
+}
+
+Test(conv, matches_reference_bf16, .timeout = 120)
+{
+    check_reference(RF_BF16);
+}
+
+Test(conv, matches_reference_f32, .timeout = 120)
+{
+    check_reference(RF_F32);
 }
 
 /* Strips of an enlarged map: the cut between two strips, a short last strip, and what is added. */
@@ -270,25 +281,34 @@ static void *packed_by(int threads, const rf_conv_weight_shape *s, const void *w
     return packed;
 }
 
-Test(conv, independent_of_threads, .timeout = 240)
+static void check_threads(rf_dtype dtype)
 {
     static const int threads[] = {1, 3, 8};
-    for (int i = 0; i < REAL_ROWS; i++)
-        for (int f32 = 0; f32 < 2; f32++) {
-            row r = real_rows[i];
-            r.n = 1;
-            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
-            const size_t bytes = out_elems(&r) * rf_dtype_bytes(c.dtype);
-            void        *want = real_run(&c, 2, 0, 1);
-            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
-                void *got = real_run(&c, threads[t], 0, 1);
-                cr_expect(!memcmp(got, want, bytes), "%s %s: %d threads differ from 2", r.name,
-                          rf_dtype_name(c.dtype), threads[t]);
-                free(got);
-            }
-            free(want);
-            real_free(&c);
+    for (int i = 0; i < REAL_ROWS; i++) {
+        row r = real_rows[i];
+        r.n = 1;
+        real         c = real_of(&r, dtype);
+        const size_t bytes = out_elems(&r) * rf_dtype_bytes(dtype);
+        void        *want = real_run(&c, 2, 0, 1);
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+            void *got = real_run(&c, threads[t], 0, 1);
+            cr_expect(!memcmp(got, want, bytes), "%s %s: %d threads differ from 2", r.name,
+                      rf_dtype_name(dtype), threads[t]);
+            free(got);
         }
+        free(want);
+        real_free(&c);
+    }
+}
+
+Test(conv, independent_of_threads_bf16, .timeout = 240)
+{
+    check_threads(RF_BF16);
+}
+
+Test(conv, independent_of_threads_f32, .timeout = 240)
+{
+    check_threads(RF_F32);
 }
 
 /* Left to itself, oneDNN lays three of these out otherwise for 96 or 128 threads (f32, AVX-512). */
@@ -315,24 +335,33 @@ Test(conv, packs_alike_for_any_threads, .timeout = 60)
         }
 }
 
-Test(conv, independent_of_batch, .timeout = 120)
+static void check_batch(rf_dtype dtype)
 {
-    for (int i = 0; i < REAL_ROWS; i++)
-        for (int f32 = 0; f32 < 2; f32++) {
-            row r = real_rows[i];
-            r.n = 3;
-            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
-            const size_t bytes = out_elems(&r) / 3 * rf_dtype_bytes(c.dtype);
-            char        *want = real_run(&c, 2, 0, 3);
-            for (int b = 0; b < 3; b++) {
-                void *got = real_run(&c, 2, b, 1);
-                cr_expect(!memcmp(got, want + (size_t)b * bytes, bytes),
-                          "%s %s: image %d differs alone", r.name, rf_dtype_name(c.dtype), b);
-                free(got);
-            }
-            free(want);
-            real_free(&c);
+    for (int i = 0; i < REAL_ROWS; i++) {
+        row r = real_rows[i];
+        r.n = 3;
+        real         c = real_of(&r, dtype);
+        const size_t bytes = out_elems(&r) / 3 * rf_dtype_bytes(dtype);
+        char        *want = real_run(&c, 2, 0, 3);
+        for (int b = 0; b < 3; b++) {
+            void *got = real_run(&c, 2, b, 1);
+            cr_expect(!memcmp(got, want + (size_t)b * bytes, bytes),
+                      "%s %s: image %d differs alone", r.name, rf_dtype_name(dtype), b);
+            free(got);
         }
+        free(want);
+        real_free(&c);
+    }
+}
+
+Test(conv, independent_of_batch_bf16, .timeout = 120)
+{
+    check_batch(RF_BF16);
+}
+
+Test(conv, independent_of_batch_f32, .timeout = 120)
+{
+    check_batch(RF_F32);
 }
 
 /* ---- what is refused --------------------------------------------------------------------------

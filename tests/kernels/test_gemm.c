@@ -144,13 +144,14 @@ static bool compare(rf_host *host, const row *r, int fill, int type, added mode,
     return true;
 }
 
-Test(gemm, matches_reference, .timeout = 120)
+/* All weight types that go with `dtype`. */
+static void check_reference(rf_dtype dtype)
 {
     rf_host      *host = host_of(2);
     check_verdict v;
     for (int i = 0; i < ROWS; i++)
         for (int type = 0; type < TYPES; type++)
-            for (int fill = 0; fill < CHECK_FILLS; fill++) {
+            for (int fill = 0; fill < CHECK_FILLS && types[type].act == dtype; fill++) {
                 const added mode =
                     rows[i].act == RF_ACT_GEGLU ? NO_RESIDUAL : (added)((fill + i) % RESIDUALS);
                 if (compare(host, &rows[i], fill, type, mode, fill != 3, FAULTLESS, &v))
@@ -159,19 +160,39 @@ Test(gemm, matches_reference, .timeout = 120)
     rf_host_destroy(host);
 }
 
-Test(gemm, residual_in_place_or_not_for_every_activation, .timeout = 60)
+Test(gemm, matches_reference_bf16, .timeout = 120)
+{
+    check_reference(RF_BF16);
+}
+
+Test(gemm, matches_reference_f32, .timeout = 120)
+{
+    check_reference(RF_F32);
+}
+
+/* In place or not, for every activation. */
+static void check_residuals(int type)
 {
     rf_host      *host = host_of(2);
     check_verdict v;
     for (int act = RF_ACT_NONE; act < RF_ACT_GEGLU; act++)
         for (int two = 0; two < 2; two++)
-            for (int mode = 0; mode < RESIDUALS; mode++)
-                for (int type = 0; type < 2; type++) {
-                    const row r = {"residual", 300, 40, 36, two * 12, (rf_act)act};
-                    compare(host, &r, CHECK_NORMAL, type, (added)mode, true, FAULTLESS, &v);
-                    cr_expect(!v.text[0], "act %d two %d: %s", act, two, v.text);
-                }
+            for (int mode = 0; mode < RESIDUALS; mode++) {
+                const row r = {"residual", 300, 40, 36, two * 12, (rf_act)act};
+                compare(host, &r, CHECK_NORMAL, type, (added)mode, true, FAULTLESS, &v);
+                cr_expect(!v.text[0], "act %d two %d: %s", act, two, v.text);
+            }
     rf_host_destroy(host);
+}
+
+Test(gemm, residuals_bf16, .timeout = 60)
+{
+    check_residuals(0);
+}
+
+Test(gemm, residuals_f32, .timeout = 60)
+{
+    check_residuals(1);
 }
 
 Test(gemm, planted_defects_are_reported)
@@ -264,25 +285,34 @@ static const char *const real_rows[] = {"unet_1k_2",      "unet_1k_1_geglu", "un
                                         "unet_256_2",     "time_embed_all",  "edge_n3"};
 enum { REAL_ROWS = sizeof real_rows / sizeof *real_rows };
 
-Test(gemm, independent_of_threads, .timeout = 120)
+static void check_threads(rf_dtype dtype)
 {
     static const int threads[] = {1, 3, 8};
-    for (int i = 0; i < REAL_ROWS; i++)
-        for (int f32 = 0; f32 < 2; f32++) {
-            row r = *row_named(real_rows[i]);
-            if (r.m > 300) r.m = 300; /* two chunks; k and n are what threads could split */
-            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
-            const size_t bytes = (size_t)r.m * (size_t)cols_of(&r) * rf_dtype_bytes(c.dtype);
-            void        *want = real_run(&c, 2, 0, r.m);
-            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
-                void *got = real_run(&c, threads[t], 0, r.m);
-                cr_expect(!memcmp(got, want, bytes), "%s %s: %d threads differ from 2", r.name,
-                          rf_dtype_name(c.dtype), threads[t]);
-                free(got);
-            }
-            free(want);
-            real_free(&c);
+    for (int i = 0; i < REAL_ROWS; i++) {
+        row r = *row_named(real_rows[i]);
+        if (r.m > 300) r.m = 300; /* two chunks; k and n are what threads could split */
+        real         c = real_of(&r, dtype);
+        const size_t bytes = (size_t)r.m * (size_t)cols_of(&r) * rf_dtype_bytes(dtype);
+        void        *want = real_run(&c, 2, 0, r.m);
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+            void *got = real_run(&c, threads[t], 0, r.m);
+            cr_expect(!memcmp(got, want, bytes), "%s %s: %d threads differ from 2", r.name,
+                      rf_dtype_name(dtype), threads[t]);
+            free(got);
         }
+        free(want);
+        real_free(&c);
+    }
+}
+
+Test(gemm, independent_of_threads_bf16, .timeout = 120)
+{
+    check_threads(RF_BF16);
+}
+
+Test(gemm, independent_of_threads_f32, .timeout = 120)
+{
+    check_threads(RF_F32);
 }
 
 /* The weights as a host of `threads` packs them; free them. */
@@ -321,27 +351,36 @@ Test(gemm, packs_alike_for_any_threads, .timeout = 60)
 }
 
 /* Row i alone, in 77 rows, in 1024: the same bytes. */
-Test(gemm, independent_of_m, .timeout = 120)
+static void check_m(rf_dtype dtype)
 {
     static const int counts[] = {1, 2, 77, 256, 257, 1000};
-    for (int i = 0; i < REAL_ROWS; i++)
-        for (int f32 = 0; f32 < 2; f32++) {
-            row r = *row_named(real_rows[i]);
-            r.m = 1024;
-            real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
-            const size_t bytes = (size_t)cols_of(&r) * rf_dtype_bytes(c.dtype);
-            char        *want = real_run(&c, 2, 0, r.m);
-            for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
-                const int first = r.m - counts[j];
-                void     *got = real_run(&c, 2, first, counts[j]);
-                cr_expect(!memcmp(got, want + (size_t)first * bytes, (size_t)counts[j] * bytes),
-                          "%s %s: rows differ when %d are computed", r.name, rf_dtype_name(c.dtype),
-                          counts[j]);
-                free(got);
-            }
-            free(want);
-            real_free(&c);
+    for (int i = 0; i < REAL_ROWS; i++) {
+        row r = *row_named(real_rows[i]);
+        r.m = 1024;
+        real         c = real_of(&r, dtype);
+        const size_t bytes = (size_t)cols_of(&r) * rf_dtype_bytes(dtype);
+        char        *want = real_run(&c, 2, 0, r.m);
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
+            const int first = r.m - counts[j];
+            void     *got = real_run(&c, 2, first, counts[j]);
+            cr_expect(!memcmp(got, want + (size_t)first * bytes, (size_t)counts[j] * bytes),
+                      "%s %s: rows differ when %d are computed", r.name, rf_dtype_name(dtype),
+                      counts[j]);
+            free(got);
         }
+        free(want);
+        real_free(&c);
+    }
+}
+
+Test(gemm, independent_of_m_bf16, .timeout = 120)
+{
+    check_m(RF_BF16);
+}
+
+Test(gemm, independent_of_m_f32, .timeout = 120)
+{
+    check_m(RF_F32);
 }
 
 #ifndef RF_SANITIZE /* seconds there, for nothing that the smaller calls do not show */

@@ -30,14 +30,6 @@ static void recipe(const relays *r, rf_stage stage[2])
 static const rf_options f32 = {.dtype = "f32", .threads = 1};
 static const rf_options bf16 = {.dtype = "bf16", .threads = 1};
 
-/* Sanitizers make each render dear; the second type runs the same code of the relay. */
-#ifdef RF_SANITIZE
-enum { TYPES = 1 };
-#else
-enum { TYPES = 2 };
-#endif
-static const rf_options *const types[] = {&bf16, &f32};
-
 Test(relay_bits, repetition, .timeout = 240)
 {
     relays   r;
@@ -67,33 +59,44 @@ Test(relay_bits, repetition, .timeout = 240)
     relays_close(&r);
 }
 
-Test(relay_bits, threads, .timeout = 240)
+static void check_threads(const rf_options *with)
 {
     relays   r = {.path = {make_tiny(7), make_tiny(8)}};
     rf_stage stage[2];
-    for (int type = 0; type < TYPES; type++) {
-        pictures one = {0};
-        for (int threads = 1; threads <= 3; threads++) {
-            rf_options options = *types[type];
-            pictures   now;
-            options.threads = threads;
-            relays_start(&r, &options);
-            recipe(&r, stage);
-            rf_job job = relays_job(stage, 2, 2);
-            job.sampler = "Euler a";
-            relays_render(&r, &job, &now);
-            if (threads == 1) {
-                one = now;
-            } else {
-                pictures_expect_equal(&one, &now, options.dtype, 1);
-                pictures_free(&now);
-            }
-            relays_stop(&r);
+    pictures one = {0};
+    for (int threads = 1; threads <= 3; threads++) {
+        rf_options options = *with;
+        pictures   now;
+        options.threads = threads;
+        relays_start(&r, &options);
+        recipe(&r, stage);
+        rf_job job = relays_job(stage, 2, 2);
+        job.sampler = "Euler a";
+        relays_render(&r, &job, &now);
+        if (threads == 1) {
+            one = now;
+        } else {
+            pictures_expect_equal(&one, &now, options.dtype, 1);
+            pictures_free(&now);
         }
-        pictures_free(&one);
+        relays_stop(&r);
     }
+    pictures_free(&one);
     for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
 }
+
+Test(relay_bits, threads_bf16, .timeout = 240)
+{
+    check_threads(&bf16);
+}
+
+#ifndef RF_SANITIZE /* each render is dear there; the other type runs the same code of the relay   \
+                     */
+Test(relay_bits, threads_f32, .timeout = 240)
+{
+    check_threads(&f32);
+}
+#endif
 
 /* Four pictures at once, in batches of three and one, and one by one. */
 static void check_batches(relays *r, rf_job job, const char *what)
