@@ -39,8 +39,8 @@ typedef struct rf_dnn_spec {
 } rf_dnn_spec;
 
 /* Activation and weight types the cpu level can combine: products in bf16 need bf16 weights, f32
- * takes any.  AVX-512 without bf16 emulates it: correct, and slow; with less than AVX-512 oneDNN
- * refuses bf16 (RF_E_DEVICE when packing or preparing). */
+ * takes any.  Where the CPU has AVX-512 without bf16, oneDNN emulates it: correct, and slow.  With
+ * less than AVX-512 it refuses bf16 (RF_E_DEVICE). */
 static inline int rf_dnn_types_ok(rf_dtype dtype, rf_dtype wdtype)
 {
     return dtype == RF_BF16 ? wdtype == RF_BF16 : dtype == RF_F32 && (unsigned)wdtype < RF_DTYPES;

@@ -101,6 +101,7 @@ typedef rf_status rf_conv_pack_fn(void *stream, const rf_conv_weight_shape *s, v
     X(edge_exact, 2, 8, 16, 32, 64, RF_CONV_SAME, "one block exactly")                             \
     X(edge_above, 3, 9, 17, 33, 65, RF_CONV_SAME, "block + 1 in every axis")                       \
     X(edge_small_map, 1, 8, 8, 320, 64, RF_CONV_SAME, "other weights layout on cpu")               \
+    X(edge_deep, 1, 4, 4, 256, 128, RF_CONV_SAME, "oneDNN would cut its inputs by the threads")    \
     X(edge_down, 2, 8, 10, 16, 20, RF_CONV_DOWN, "even size, stride 2")                            \
     X(edge_down_odd, 1, 9, 7, 16, 20, RF_CONV_DOWN, "odd size, stride 2")                          \
     X(edge_down_one, 1, 1, 1, 8, 8, RF_CONV_DOWN, "one pixel stays one")                           \

@@ -256,6 +256,8 @@ static void *real_run(const real *c, int threads, int first, int n)
 }
 
 static const row real_rows[] = {
+    {"tiny_deep", 1, 4, 4, 256, 128, RF_CONV_SAME}, /* cut along its inputs, in f32 */
+    {"unet_4_640", 1, 4, 4, 640, 640, RF_CONV_DOWN},
     {"unet_16_1280", 1, 16, 16, 1280, 1280, RF_CONV_SAME},
     {"unet_32_320", 2, 32, 32, 320, 320, RF_CONV_SAME}, /* another weights layout than packed */
     {"unet_24_640", 2, 24, 40, 640, 640, RF_CONV_SAME},
