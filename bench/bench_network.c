@@ -276,7 +276,7 @@ int main(int argc, char **argv)
     bench_vae(rf_safetensors_list(file), &checkpoint.arch, &device, &s, peak);
     getrusage(RUSAGE_SELF, &usage);
     printf("GEMM rate at the end: %.0f GFLOP/s; peak resident memory %.2f GB\n",
-           gemm_rate(&device, s.dtype), 1e-6 * (double)usage.ru_maxrss);
+           gemm_rate(&device, s.dtype), 1.024e-6 * (double)usage.ru_maxrss);
     rf_safetensors_close(file);
     return 0;
 }
