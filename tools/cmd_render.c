@@ -214,8 +214,11 @@ static rf_status on_image(void *user, const rf_image *image, rf_error *err)
     const rf_render_values *v = r->v;
     const char             *path = r->outputs.paths[image->index];
     const double            begun = rf_meter_clock();
-    RF_TRY(rf_png_write(path, image->rgb, image->width, image->height,
-                        v->no_metadata ? NULL : image->parameters, v->overwrite, err));
+    rf_signals_hold();
+    st = rf_png_write(path, image->rgb, image->width, image->height,
+                      v->no_metadata ? NULL : image->parameters, v->overwrite, err);
+    rf_signals_release();
+    if (st != RF_OK) goto done;
     r->report.write_s += rf_meter_clock() - begun;
     rf_console_clear_line(&r->in->console);
     RF_TRY(rf_report_picture(&r->report, v->common.json, path, image, err));

@@ -10,6 +10,11 @@
 
 rf_status rf_signals_install(rf_error *err); /* RF_E_BUG if the system refuses */
 
+/* Between the two, a second signal waits: a picture is written in a moment, and quitting in the
+ * middle would leave its temporary file behind. */
+void rf_signals_hold(void);
+void rf_signals_release(void); /* quits now if one came */
+
 /* 0, or the exit code of the signal that arrived: 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP). */
 int rf_signals_caught(void);
 

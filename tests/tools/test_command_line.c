@@ -1,11 +1,13 @@
 /* The parts of the command that are functions: values, suggestions, patterns, the progress line. */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/exit_codes.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
+#include "tools/signals.h"
 #include "tools/suggest.h"
 #include "tools/text_input.h"
 #include "tools/verbs.h"
@@ -266,4 +268,16 @@ Test(command_line, names_cannot_harm_the_terminal)
     feed(&m, RF_PHASE_DENOISE, 0, 1, 0);
     rf_meter_line(&m, line, sizeof line, 200);
     cr_expect_null(strchr(line, '\033'));
+}
+
+/* A second signal quits at once, but not while a file is being written. */
+Test(signals, the_second_waits_for_a_file, .exit_code = 130)
+{
+    rf_error err = {0};
+    cr_assert_eq(rf_signals_install(&err), RF_OK, "%s", err.message);
+    rf_signals_hold();
+    raise(SIGINT);
+    raise(SIGINT);
+    rf_signals_release();
+    cr_assert_fail("it did not quit");
 }
