@@ -7,45 +7,33 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* f16 -> bf16, 16 at a time: widen by vcvtph2ps, then round to nearest even in integers.  A NaN
- * stays a NaN: f16 NaN mantissas are left-aligned by the widening and rounding cannot clear them,
- * unless it carries out of the mantissa, which the blend prevents. */
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq"))) static size_t
-bf16_from_f16_avx512(uint16_t *dst, const uint16_t *src, size_t n)
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+
+/* 16 f32 rounded to nearest even in integers.  Rounding could carry a NaN's mantissa out of it: NaN
+ * is made quiet instead. */
+AVX512 static inline void store_bf16(uint16_t *dst, __m512 x)
 {
-    const __m512i bias = _mm512_set1_epi32(0x7FFF), one = _mm512_set1_epi32(1);
-    size_t        i = 0;
-    for (; i + 16 <= n; i += 16) {
-        const __m512    x = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(src + i)));
-        const __m512i   u = _mm512_castps_si512(x);
-        const __m512i   lsb = _mm512_and_si512(_mm512_srli_epi32(u, 16), one);
-        const __m512i   rounded = _mm512_add_epi32(u, _mm512_add_epi32(bias, lsb));
-        const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        const __m512i   quiet = _mm512_or_si512(u, _mm512_set1_epi32(0x400000));
-        const __m512i   chosen = _mm512_mask_mov_epi32(rounded, nan, quiet);
-        _mm256_storeu_si256((__m256i *)(dst + i),
-                            _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
-    }
+    const __m512i   u = _mm512_castps_si512(x);
+    const __m512i   odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    const __m512i   bias = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const __m512i   quiet = _mm512_or_si512(u, _mm512_set1_epi32(0x400000));
+    const __m512i   chosen = _mm512_mask_mov_epi32(_mm512_add_epi32(u, bias), nan, quiet);
+    _mm256_storeu_si256((__m256i *)dst, _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+}
+
+AVX512 static size_t bf16_from_f16_avx512(uint16_t *dst, const uint16_t *src, size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        store_bf16(dst + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(src + i))));
     return i;
 }
 
-/* f32 -> bf16, likewise. */
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq"))) static size_t
-bf16_from_f32_avx512(uint16_t *dst, const float *src, size_t n)
+AVX512 static size_t bf16_from_f32_avx512(uint16_t *dst, const float *src, size_t n)
 {
-    const __m512i bias = _mm512_set1_epi32(0x7FFF), one = _mm512_set1_epi32(1);
-    size_t        i = 0;
-    for (; i + 16 <= n; i += 16) {
-        const __m512    x = _mm512_loadu_ps(src + i);
-        const __m512i   u = _mm512_castps_si512(x);
-        const __m512i   lsb = _mm512_and_si512(_mm512_srli_epi32(u, 16), one);
-        const __m512i   rounded = _mm512_add_epi32(u, _mm512_add_epi32(bias, lsb));
-        const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        const __m512i   quiet = _mm512_or_si512(u, _mm512_set1_epi32(0x400000));
-        const __m512i   chosen = _mm512_mask_mov_epi32(rounded, nan, quiet);
-        _mm256_storeu_si256((__m256i *)(dst + i),
-                            _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
-    }
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) store_bf16(dst + i, _mm512_loadu_ps(src + i));
     return i;
 }
 
