@@ -84,9 +84,9 @@ rf_status rf_dnn_create(rf_dnn **out, int threads, rf_error *err)
         st = fail(err, "creating the engine", status);
         goto done;
     }
-    dnn->stream = calloc((size_t)threads, sizeof *dnn->stream);
+    dnn->stream = calloc((size_t)threads, sizeof(dnnl_stream_t));
     if (!dnn->stream) {
-        st = rf_fail(err, RF_E_NOMEM, "oneDNN: %zu bytes", (size_t)threads * sizeof *dnn->stream);
+        st = rf_fail(err, RF_E_NOMEM, "oneDNN: %zu bytes", (size_t)threads * sizeof(dnnl_stream_t));
         goto done;
     }
     for (int i = 0; i < threads; i++) {
