@@ -430,6 +430,22 @@ const char *rf_dnn_name(const rf_dnn_op *op)
     return dnnl_primitive_get_primitive_desc(op->primitive, &pd) == dnnl_success ? pd_name(pd) : "";
 }
 
+rf_status rf_dnn_prepare_call(rf_dnn *dnn, rf_dnn_spec spec, int accumulates, rf_dtype wdtype,
+                              size_t *used, size_t *scratch_bytes)
+{
+    size_t weight_bytes = 0;
+    for (spec.accumulate = 0; spec.accumulate <= accumulates; spec.accumulate++) {
+        const rf_dnn_op *op;
+        const rf_status  st = rf_dnn_prepare(dnn, &spec, &op);
+        if (st != RF_OK) return st;
+        const size_t weights = rf_dnn_weight_bytes(op, wdtype), scratch = rf_dnn_scratch_bytes(op);
+        if (weights > weight_bytes) weight_bytes = weights;
+        if (scratch > *scratch_bytes) *scratch_bytes = scratch;
+    }
+    rf_dnn_take(used, weight_bytes);
+    return RF_OK;
+}
+
 /* oneDNN starts as many threads as it compiled for; where the host has fewer, so many share the
  * work, in the same cuts. */
 static dnnl_status_t execute_with(int threads, const rf_dnn_op *op, dnnl_stream_t stream,

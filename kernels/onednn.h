@@ -87,6 +87,20 @@ int rf_dnn_alone(const rf_dnn_op *op);
 /* Products that are rf_dnn_alone may run side by side, each in a lane of its own. */
 rf_status rf_dnn_run(rf_dnn *dnn, const rf_dnn_op *op, const rf_dnn_io *io);
 
+/* Workspace of one call, cut into parts: `bytes` more, on a cache line; returns where they begin.
+ */
+static inline size_t rf_dnn_take(size_t *used, size_t bytes)
+{
+    const size_t at = *used;
+    *used += (bytes + 63) / 64 * 64;
+    return at;
+}
+
+/* Prepares `spec` without accumulation and, if `accumulates`, with it too: a call may want either.
+ * Takes the workspace of its weights, and raises the scratch that all parts of a call share. */
+rf_status rf_dnn_prepare_call(rf_dnn *dnn, rf_dnn_spec spec, int accumulates, rf_dtype wdtype,
+                              size_t *used, size_t *scratch_bytes);
+
 /* The name of the implementation oneDNN chose, for tests and logs. */
 const char *rf_dnn_name(const rf_dnn_op *op);
 

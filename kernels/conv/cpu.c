@@ -13,7 +13,6 @@
 #include "kernels/onednn.h"
 
 enum {
-    ALIGN = 64,
     STRIP_BYTES = 2 << 20, /* the L2 of two cores; enlarging then costs 2 % */
 };
 
@@ -24,18 +23,6 @@ typedef struct plan {
     int         rows, strips, rest_rows;
     size_t      at_bias, at_strip, at_weights; /* offsets into workspace */
 } plan;
-
-static size_t take(size_t *used, size_t bytes)
-{
-    const size_t at = *used;
-    *used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    return at;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static size_t enlarged_row_bytes(const rf_conv_args *a)
 {
@@ -82,26 +69,9 @@ static rf_status make_plan(plan *p, const rf_conv_args *a)
     p->rest.ho = p->rest_rows;
 
     size_t used = 0;
-    p->at_bias = take(&used, (size_t)a->cout * sizeof(float));
-    p->at_strip = take(&used, up2 ? (size_t)p->whole.h * enlarged_row_bytes(a) : 0);
+    p->at_bias = rf_dnn_take(&used, (size_t)a->cout * sizeof(float));
+    p->at_strip = rf_dnn_take(&used, up2 ? (size_t)p->whole.h * enlarged_row_bytes(a) : 0);
     p->at_weights = used; /* from here on the primitives say how much: weights, scratch */
-    return RF_OK;
-}
-
-/* Compiles one convolution, with and without accumulation: the call may want either.  Adds the
- * workspace of its weights, and raises the scratch all share. */
-static rf_status prepare(rf_dnn *dnn, rf_dnn_spec spec, rf_dtype wdtype, size_t *used,
-                         size_t *scratch_bytes)
-{
-    size_t weight_bytes = 0;
-    for (spec.accumulate = 0; spec.accumulate < 2; spec.accumulate++) {
-        const rf_dnn_op *op;
-        const rf_status  st = rf_dnn_prepare(dnn, &spec, &op);
-        if (st != RF_OK) return st;
-        weight_bytes = larger(weight_bytes, rf_dnn_weight_bytes(op, wdtype));
-        *scratch_bytes = larger(*scratch_bytes, rf_dnn_scratch_bytes(op));
-    }
-    take(used, weight_bytes);
     return RF_OK;
 }
 
@@ -115,8 +85,8 @@ rf_status rf_conv_prepare_cpu(void *stream, const rf_conv_args *a, size_t *works
 
     RF_TRY(make_plan(&p, a));
     used = p.at_weights;
-    RF_TRY(prepare(dnn, p.whole, a->wdtype, &used, &scratch_bytes));
-    if (p.rest_rows) RF_TRY(prepare(dnn, p.rest, a->wdtype, &used, &scratch_bytes));
+    RF_TRY(rf_dnn_prepare_call(dnn, p.whole, 1, a->wdtype, &used, &scratch_bytes));
+    if (p.rest_rows) RF_TRY(rf_dnn_prepare_call(dnn, p.rest, 1, a->wdtype, &used, &scratch_bytes));
     *workspace_bytes = used + scratch_bytes;
 done:
     return st;
@@ -185,10 +155,10 @@ static rf_status bind(call *c, const rf_conv_args *a, const plan *p)
     c->bias = (float *)(void *)(space + p->at_bias);
     c->strip = space + p->at_strip;
 
-    char *to = space + take(&used, rf_dnn_weight_bytes(c->whole, a->wdtype));
+    char *to = space + rf_dnn_take(&used, rf_dnn_weight_bytes(c->whole, a->wdtype));
     c->whole_w = c->rest_w = rf_dnn_weights(c->dnn, c->whole, a->wdtype, a->wt, to);
     if (p->rest_rows) {
-        to = space + take(&used, rf_dnn_weight_bytes(c->rest, a->wdtype));
+        to = space + rf_dnn_take(&used, rf_dnn_weight_bytes(c->rest, a->wdtype));
         c->rest_w = rf_dnn_weights(c->dnn, c->rest, a->wdtype, a->wt, to);
     }
     c->scratch = space + used;

@@ -19,7 +19,6 @@
 
 enum {
     CHUNK_ROWS = 256, /* best of 64 .. 1024 for both GEGLUs of the UNet (Zen 4, 2026-11) */
-    ALIGN = 64,
 };
 
 typedef struct plan {
@@ -28,13 +27,6 @@ typedef struct plan {
     int         two, activated;
     size_t      at_bias, at_joined, at_product, at_weights; /* offsets into workspace */
 } plan;
-
-static size_t take(size_t *used, size_t bytes)
-{
-    const size_t at = *used;
-    *used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    return at;
-}
 
 static rf_status make_plan(plan *p, const rf_gemm_args *a)
 {
@@ -52,32 +44,10 @@ static rf_status make_plan(plan *p, const rf_gemm_args *a)
 
     const size_t rows = (size_t)p->rows, n = (size_t)a->n, k = (size_t)a->k;
     size_t       used = 0;
-    p->at_bias = take(&used, n * sizeof(float));
-    p->at_joined = take(&used, p->two ? rows * k * rf_dtype_bytes(a->dtype) : 0);
-    p->at_product = take(&used, p->activated ? rows * n * sizeof(float) : 0);
+    p->at_bias = rf_dnn_take(&used, n * sizeof(float));
+    p->at_joined = rf_dnn_take(&used, p->two ? rows * k * rf_dtype_bytes(a->dtype) : 0);
+    p->at_product = rf_dnn_take(&used, p->activated ? rows * n * sizeof(float) : 0);
     p->at_weights = used; /* from here on the primitives say how much: weights, scratch */
-    return RF_OK;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Compiles one product, with and without accumulation: the call may want either.  Adds the
- * workspace of its weights, and raises the scratch all share. */
-static rf_status prepare(rf_dnn *dnn, rf_dnn_spec spec, int activated, rf_dtype wdtype,
-                         size_t *used, size_t *scratch_bytes)
-{
-    size_t weight_bytes = 0;
-    for (spec.accumulate = 0; spec.accumulate <= !activated; spec.accumulate++) {
-        const rf_dnn_op *op;
-        const rf_status  st = rf_dnn_prepare(dnn, &spec, &op);
-        if (st != RF_OK) return st;
-        weight_bytes = larger(weight_bytes, rf_dnn_weight_bytes(op, wdtype));
-        *scratch_bytes = larger(*scratch_bytes, rf_dnn_scratch_bytes(op));
-    }
-    take(used, weight_bytes);
     return RF_OK;
 }
 
@@ -94,8 +64,9 @@ rf_status rf_gemm_prepare_cpu(void *stream, const rf_gemm_args *a, size_t *works
     RF_TRY(rf_dnn_prepare(dnn, &p.whole, &op));
     if (rf_dnn_alone(op)) return rf_gemm_chunks_prepare(stream, a, workspace_bytes);
     used = p.at_weights;
-    RF_TRY(prepare(dnn, p.whole, p.activated, a->wdtype, &used, &scratch_bytes));
-    if (p.rest_rows) RF_TRY(prepare(dnn, p.rest, p.activated, a->wdtype, &used, &scratch_bytes));
+    RF_TRY(rf_dnn_prepare_call(dnn, p.whole, !p.activated, a->wdtype, &used, &scratch_bytes));
+    if (p.rest_rows)
+        RF_TRY(rf_dnn_prepare_call(dnn, p.rest, !p.activated, a->wdtype, &used, &scratch_bytes));
     *workspace_bytes = used + scratch_bytes;
 done:
     return st;
@@ -147,10 +118,10 @@ static rf_status bind(call *c, const rf_gemm_args *a, const plan *p)
     c->bias = a->bias;
     if (!a->bias) c->bias = memset(space + p->at_bias, 0, (size_t)a->n * sizeof(float));
 
-    char *to = space + take(&used, rf_dnn_weight_bytes(c->whole, a->wdtype));
+    char *to = space + rf_dnn_take(&used, rf_dnn_weight_bytes(c->whole, a->wdtype));
     c->whole_w = rf_dnn_weights(c->dnn, c->whole, a->wdtype, a->w, to);
     if (p->rest_rows) {
-        to = space + take(&used, rf_dnn_weight_bytes(c->rest, a->wdtype));
+        to = space + rf_dnn_take(&used, rf_dnn_weight_bytes(c->rest, a->wdtype));
         c->rest_w = rf_dnn_weights(c->dnn, c->rest, a->wdtype, a->w, to);
     }
     c->scratch = space + used;

@@ -17,9 +17,8 @@
 enum {
     /* A multiple of what the kernels take at once (4, 6, 8 or 16 rows), so that a row's place in
      * its chunk does not matter either.  Padding costs little (time_embed_1: 0.4 ms); a chunk reads
-     * all weights, which costs about 10 % against oneDNN's own cut (AVX2 on Zen, 2026-11). */
+     * all weights, which costs 5 to 20 % against oneDNN's own cut (AVX2 on Zen, 2026-11). */
     CHUNK_ROWS = 48,
-    ALIGN = 64,
 };
 
 /* One call: the product, and where its parts lie in workspace. */
@@ -33,13 +32,6 @@ typedef struct call {
     size_t              at_weights, at_lanes, bytes; /* offsets into workspace, and its size */
     size_t              at_y, at_scratch, lane_bytes;
 } call;
-
-static size_t take(size_t *used, size_t bytes)
-{
-    const size_t at = *used;
-    *used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    return at;
-}
 
 static rf_dnn_spec spec_of(const rf_gemm_args *a, int accumulate)
 {
@@ -58,13 +50,13 @@ static call call_of(const rf_gemm_args *a, rf_dnn *dnn, const rf_dnn_op *op, int
     call         c = {.a = a, .dnn = dnn, .op = op, .two = a->k1 != 0 && a->k1 != a->k};
     c.activated = a->act != RF_ACT_NONE;
 
-    take(&c.lane_bytes, CHUNK_ROWS * k * rf_dtype_bytes(a->dtype));
-    c.at_y = take(&c.lane_bytes, CHUNK_ROWS * n * sizeof(float));
-    c.at_scratch = take(&c.lane_bytes, rf_dnn_scratch_bytes(op));
+    rf_dnn_take(&c.lane_bytes, CHUNK_ROWS * k * rf_dtype_bytes(a->dtype));
+    c.at_y = rf_dnn_take(&c.lane_bytes, CHUNK_ROWS * n * sizeof(float));
+    c.at_scratch = rf_dnn_take(&c.lane_bytes, rf_dnn_scratch_bytes(op));
 
-    take(&c.bytes, n * sizeof(float)); /* the bias */
-    c.at_weights = take(&c.bytes, rf_dnn_weight_bytes(op, a->wdtype));
-    c.at_lanes = take(&c.bytes, (size_t)threads * c.lane_bytes);
+    rf_dnn_take(&c.bytes, n * sizeof(float)); /* the bias */
+    c.at_weights = rf_dnn_take(&c.bytes, rf_dnn_weight_bytes(op, a->wdtype));
+    c.at_lanes = rf_dnn_take(&c.bytes, (size_t)threads * c.lane_bytes);
     return c;
 }
 
