@@ -13,6 +13,7 @@ enum {
 typedef struct rf_tokens {
     int      chunks; /* >= 1 */
     int32_t *id;     /* [chunks, 77]; owned, free() */
+    float   *weight; /* [chunks, 77]: emphasis, 1 for start, end and padding; owned, free() */
     int      length; /* prompt tokens in all, without start, end and padding */
 } rf_tokens;
 

@@ -1,8 +1,8 @@
 /* Noise: standard normal tensors as a pure function of (source, seed, draw index, shape).
  *
- * No generator object exists: a value depends on nothing but these numbers, so the same prefix of
- * two runs sees the same noise whatever was computed or batched beside it.  Draw 0 is the initial
- * noise; a sampler's draws are 1, 2, ... (sampler.h).
+ * A value depends on nothing but these numbers, so the same prefix of two runs sees the same noise
+ * whatever was computed or batched beside it.  Draw 0 is the initial noise; a sampler's draws are
+ * 1, 2, ... (sampler.h).  SDE samplers draw from a Brownian path instead (brownian.h).
  *
  * NV is Philox-4x32-10 (Salmon et al. 2011), one counter block per element, and half of a
  * Box-Muller pair, as AUTOMATIC1111's source "NV" imitates CUDA's generator:
@@ -10,7 +10,12 @@
  *   u = g0 2^-32 + 2^-33,  v = g1 a + a/2,  a = 2 pi 2^-32 rounded to f32
  *   value = sqrt(-2 ln u) sin v,  in f64, rounded to f32 once
  *
- * What is guaranteed: the integers always.  The value is bit for bit the same wherever log and sin
+ * CPU is torch.randn with a CPU generator: MT19937 seeded with the low 32 bits, blocks of sixteen
+ * uniforms to sixteen normals in f32 (ATen, normal_fill); fewer than sixteen values go another way
+ * there, and so here.  It has no random access: a generator (rf_noise_memo) remembers where the
+ * last draw ended, which changes the time of a draw and never its values.
+ *
+ * What is guaranteed: the integers always.  NV's value is bit for bit the same wherever log and sin
  * of the C library return the same double (sqrt and the products are IEEE 754).  Two libraries, or
  * one that picks other code for another CPU, may differ by one unit in the 53rd bit, which changes
  * the f32 only next to a rounding boundary: about one value in 10^8, by one unit in its last
@@ -26,26 +31,49 @@
 /* One block of Philox-4x32-10: counter[4] is replaced by four random words. */
 void rf_philox4x32(uint32_t counter[4], uint32_t key0, uint32_t key1);
 
-/* out[e] = element e of the draw, e = 0 .. count-1. */
-void rf_noise_nv(uint64_t seed, uint32_t draw, uint32_t count, float *out);
-
 /* A latent: [channels, h, w] in the source's element order, stored channels last.
  *   out[(y * w + x) * channels + c] = element (c * h + y) * w + x
- * The three sizes are positive and their product is below 2^32. */
+ * The three sizes are positive and their product is below 2^31. */
 typedef struct rf_noise_shape {
     int channels, h, w;
 } rf_noise_shape;
 
-typedef void rf_noise_latent_fn(uint64_t seed, uint32_t draw, rf_noise_shape shape, float *out);
+typedef struct rf_noise_source rf_noise_source;
 
-rf_noise_latent_fn rf_noise_nv_latent;
+/* The source of that name ("NV", "CPU"), case ignored.  RF_E_ARG with a suggestion and the names.
+ */
+rf_status   rf_noise_source_find(const rf_noise_source **out, const char *name, rf_error *err);
+const char *rf_noise_source_name(const rf_noise_source *source);
 
-typedef struct rf_noise_source {
-    rf_name             id; /* "NV" */
-    rf_noise_latent_fn *latent;
-} rf_noise_source;
+/* Speeds up draws in ascending order from one seed; zeroed: remembers nothing.  Flat, copyable. */
+typedef struct rf_noise_memo {
+    uint64_t seed;
+    uint32_t draw, elements; /* where the next draw of that size would begin */
+    int      used, left;
+    uint32_t state[624];
+} rf_noise_memo;
 
-/* The source of that name, case ignored.  RF_E_ARG with a suggestion and the list of names. */
-rf_status rf_noise_source_find(const rf_noise_source **out, const char *name, rf_error *err);
+/* out = draw number `draw` of a fresh generator seeded `seed`, every draw of this shape.  `memo` may
+ * be NULL. */
+void rf_noise_draw(const rf_noise_source *source, uint64_t seed, uint32_t draw,
+                   rf_noise_shape shape, rf_noise_memo *memo, float *out);
+
+/* A picture's noise, as a job asks for it. */
+typedef struct rf_noise_spec {
+    const rf_noise_source *source;
+    uint64_t               seed, variation_seed;
+    double                 variation;       /* strength 0..1; 0: none */
+    int64_t                ensd;            /* eta noise seed delta: draws 1, 2, ... come from draw
+                                               0, 1, ... of a generator seeded seed + ensd; 0: off */
+    int                    resize_h, resize_w; /* latent size the seed is from; 0: none */
+    /* A1111 to the letter: its slerp swaps the weights where the two noises are almost equal. */
+    int exact_a1111;
+} rf_noise_spec;
+
+/* Draw 0: initial noise, with variation (slerp along the height, A1111 4.3) and seed resize (4.4);
+ * draws 1, 2, ...: what samplers add.  `scratch` has room for two tensors of the largest of the two
+ * shapes; NULL is fine where neither variation nor resize is asked for. */
+void rf_noise_tensor(const rf_noise_spec *spec, uint32_t draw, rf_noise_shape shape,
+                     rf_noise_memo *memo, float *scratch, float *out);
 
 #endif

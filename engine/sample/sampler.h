@@ -1,73 +1,145 @@
-/* Samplers: what happens to the latent after a UNet call, as the coefficients of one linear
- * combination (kernels/lincomb).
+/* Samplers: what happens to the latent around every UNet call, as coefficients of linear
+ * combinations (kernels/lincomb).
  *
- * A sampler is host code only: per step it turns noise levels and settings into a few f32, computed
- * in f64 and rounded once.  The executor stays ignorant of samplers, and samples at different steps
- * or with different samplers can share a batch, one row of coefficients each.
+ * A sampler is host code only: it turns noise levels and settings into the list of a run's calls,
+ * each a few f32 computed in f64 and rounded once.  The executor stays ignorant of samplers, and
+ * samples at different calls can share a batch, one row of coefficients each.  The one exception is
+ * DPM adaptive, whose steps depend on the picture (adaptive.h).
  *
- * Per run, with sigma[0 .. steps] from schedule.h:
+ * State of a run, every slot [h, w, 4] f32 in sigma space (x = x0 + sigma * noise), zero at first:
  *
- *   x = (float)sigma[0] * noise(draw 0)                      [h, w, 4] f32, sigma space
- *   next_draw = 1
- *   for each step i:
- *     eps_cond, eps_uncond = UNet(input_scale * x, rf_timestep_for_sigma(sigma[i]), prompts)
- *     x = coef[X] x + coef[COND] eps_cond + coef[UNCOND] eps_uncond + coef[NOISE] noise(draw)
- *     next_draw += draws
+ *   X          what the model sees
+ *   ANCHOR     where the step began, for samplers that make several calls a step
+ *   H1 H2 H3   what earlier calls left to remember, the latest first
  *
- * The UNet predicts eps: x0 = x - sigma eps.  Guidance (Ho & Salimans 2022) combines the two x0 as
- * D = D_u + cfg (D_c - D_u).  A source whose coefficient is 0 need not exist: with cfg 1 the
- * negative prompt is not evaluated. */
+ * Per run, with call k from 0:
+ *
+ *   x = start * noise(draw 0)
+ *   for each call:
+ *     if before != 0:  x += before * noise(before_noise)           (churn, restarts)
+ *     eps_j = UNet(x / sqrt(sigma^2 + 1), timestep, prompt j)       j: AND parts, negative
+ *     D     = the guided x0 prediction, U = the negative prompt's alone
+ *     new x, new anchor, memory = sums over (X ANCHOR D U H1 H2 H3 NOISE), all from the old values
+ *     if keeps_anchor: anchor = new anchor
+ *     if remembers: (H1, H2, H3) = (memory, H1, H2)
+ *
+ * Formulas are k-diffusion 0.0.16's and, for the timestep samplers, their papers', as A1111 v1.10.1
+ * runs them. */
 #ifndef RF_SAMPLER_H
 #define RF_SAMPLER_H
 
+#include <stdint.h>
+
 #include "engine/sample/names.h"
+#include "engine/sample/schedule.h"
 #include "kernels/status.h"
 
-/* What a step may combine; also the order of the terms of the sum.  A sampler that remembers
- * earlier x0 gets its sources here, within RF_LINCOMB_TERMS. */
 typedef enum rf_source {
     RF_SOURCE_X = 0,
-    RF_SOURCE_COND,   /* eps of the positive prompt */
-    RF_SOURCE_UNCOND, /* eps of the negative prompt */
-    RF_SOURCE_NOISE,  /* a standard normal tensor, noise.h */
+    RF_SOURCE_ANCHOR,
+    RF_SOURCE_D, /* guided x0 of this call */
+    RF_SOURCE_U, /* x0 of the negative prompt alone; only samplers flagged RF_SAMPLER_UNCOND */
+    RF_SOURCE_H1,
+    RF_SOURCE_H2,
+    RF_SOURCE_H3,
+    RF_SOURCE_NOISE, /* the call's noise */
     RF_SOURCES,
 } rf_source;
 
-/* One step, as asked for. */
-typedef struct rf_step_request {
-    double sigma, sigma_next; /* sigma > sigma_next >= 0 */
-    double cfg;               /* guidance scale; 1: the positive prompt alone */
-    double eta;               /* ancestral samplers: share of fresh noise, >= 0; A1111's 1 */
-    double s_noise;           /* factor of the fresh noise; A1111's 1 */
-    int    next_draw;         /* noise draws made so far, the initial noise included; >= 1 */
-} rf_step_request;
+typedef enum rf_noise_kind {
+    RF_NOISE_NONE = 0,
+    RF_NOISE_DRAW,     /* a picture's draw number `draw` (noise.h) */
+    RF_NOISE_BROWNIAN, /* its path between two noise levels (brownian.h) */
+} rf_noise_kind;
 
-/* One step, as planned. */
-typedef struct rf_sampler_step {
-    float coef[RF_SOURCES];
-    float input_scale; /* 1 / sqrt(sigma^2 + 1): from sigma space to the UNet's input */
-    int   draw;        /* index of the noise tensor to add; -1 if coef[RF_SOURCE_NOISE] is 0 */
-    int   draws; /* by how many A1111's generator advances in this step, used tensors or not */
-} rf_sampler_step;
+typedef struct rf_noise_request {
+    rf_noise_kind kind;
+    uint32_t      draw;
+    double        from, to;
+} rf_noise_request;
 
-typedef void rf_sampler_fn(const rf_step_request *request, rf_sampler_step *step);
+/* One evaluation of the model and what follows from it. */
+typedef struct rf_call {
+    int              step;     /* of the run, 0-based; several calls may share one */
+    int              last;     /* the last call of its step */
+    double           sigma;    /* noise level the model is given */
+    double           timestep; /* the table index it is given; NaN: rf_timestep_for_sigma(sigma) */
+    float            before;   /* 0: nothing is added ahead of the call */
+    rf_noise_request before_noise;
+    float            next[RF_SOURCES];   /* the new x */
+    float            anchor[RF_SOURCES]; /* the new anchor, if keeps_anchor */
+    float            memory[RF_SOURCES]; /* what to remember, if remembers */
+    int              keeps_anchor, remembers;
+    rf_noise_request noise; /* kind NONE where no NOISE coefficient is non-zero */
+} rf_call;
 
-enum { RF_SAMPLER_ANCESTRAL = 1 }; /* flags: eta means something, and noise is added */
+enum { /* flags of a sampler */
+    RF_SAMPLER_SECOND_ORDER = 1 << 0, /* A1111's flag: prompts and switch count twice the steps */
+    RF_SAMPLER_BROWNIAN = 1 << 1,
+    RF_SAMPLER_ENSD = 1 << 2,           /* eta noise seed delta applies */
+    RF_SAMPLER_DISCARD = 1 << 3,        /* its schedule drops the next to last value */
+    RF_SAMPLER_TIMESTEPS = 1 << 4,      /* walks table indices, not a schedule: DDIM, ... */
+    RF_SAMPLER_OWN_GRID = 1 << 5,       /* uses only the schedule's ends, or rebuilds it */
+    RF_SAMPLER_ADAPTIVE = 1 << 6,       /* steps depend on the picture: adaptive.h */
+    RF_SAMPLER_MULTISTEP_X0 = 1 << 7,   /* remembers x0: history may pass to another such sampler */
+    RF_SAMPLER_ANCESTRAL = 1 << 8,      /* eta means something */
+    RF_SAMPLER_CHURN = 1 << 9,          /* s_churn, s_tmin, s_tmax mean something */
+    RF_SAMPLER_UNCOND = 1 << 10,        /* reads RF_SOURCE_U */
+    RF_SAMPLER_LCM = 1 << 11,           /* 50-entry table */
+};
 
 typedef struct rf_sampler {
-    rf_name        id;        /* "Euler a" */
-    const char    *automatic; /* name of the schedule that "Automatic" means */
-    unsigned       flags;
-    rf_sampler_fn *plan; /* fills coef, draw and draws; the request has been checked */
+    rf_name     id;        /* "Euler a", and A1111's aliases */
+    const char *automatic; /* name of the schedule that "Automatic" means */
+    unsigned    flags;
+    double      eta;         /* default: 1, DDIM 0 */
+    double      cfg_divisor; /* the guidance scale is divided by this: 12.5 for DDIM CFG++, else 1 */
+    const struct rf_sampler_rule *rule; /* sampler_rule.h */
 } rf_sampler;
 
-/* The sampler of that name or A1111 alias ("k_euler_a"), case ignored.  RF_E_ARG with a suggestion
- * and the list of names. */
-rf_status rf_sampler_find(const rf_sampler **out, const char *name, rf_error *err);
+/* The sampler of that name or A1111 alias ("k_euler_a"), case ignored; an old combined name ("DPM++
+ * 2M Karras") is split, and *schedule then is the schedule's name (else NULL; `schedule` may be
+ * NULL: combined names are unknown then).  RF_E_ARG with a suggestion and the names. */
+rf_status rf_sampler_find(const rf_sampler **out, const char **schedule, const char *name,
+                          rf_error *err);
 
-/* Plans one step.  RF_E_ARG if a number of the request is out of range or not finite (step
- * untouched). */
-rf_status rf_sampler_plan(const rf_sampler *sampler, const rf_step_request *request,
-                          rf_sampler_step *step, rf_error *err);
+typedef struct rf_sampler_settings {
+    double eta;                    /* NaN: the sampler's */
+    double s_churn, s_tmin, s_tmax; /* s_tmax 0: no upper end */
+    double s_noise;                /* A1111's 1 */
+} rf_sampler_settings;
+
+rf_sampler_settings rf_sampler_settings_default(void); /* eta NaN, 0, 0, 0, s_noise 1 */
+
+/* A stretch of a run: steps first .. end-1 of `sigmas`.  A stage with another sampler is a stretch
+ * of its own. */
+typedef struct rf_sampler_request {
+    const rf_sampler          *sampler;
+    rf_sampler_settings        settings;
+    const rf_sigma_table      *table;
+    const rf_sigmas           *sigmas; /* of the whole run; timestep samplers read only `steps`
+                                          and own-grid samplers only its ends and `steps` */
+    int      nominal_steps;            /* as the user asked */
+    int      first, end;               /* whole run: 0, sigmas->steps.  Samplers with a grid of
+                                          their own plan whole runs only (RF_E_ARG) */
+    uint32_t next_draw;                /* draws made so far; >= 1 */
+    /* Noise levels of what H1 H2 H3 hold, for multistep samplers in x0; history 0: nothing. */
+    double history[3];
+    int    history_count;
+} rf_sampler_request;
+
+/* The calls of a stretch; free with rf_calls_free. */
+typedef struct rf_calls {
+    rf_call *call;
+    int      count;
+    int      steps;     /* that it walks: calls' step is first .. first + steps - 1 */
+    double   start;     /* x = start * noise(draw 0), where the stretch begins a run */
+    uint32_t next_draw; /* after the stretch */
+    double   history[3];
+    int      history_count;
+} rf_calls;
+
+rf_status rf_sampler_plan(const rf_sampler_request *request, rf_calls *out, rf_error *err);
+void      rf_calls_free(rf_calls *calls); /* {0} is fine */
 
 #endif

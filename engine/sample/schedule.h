@@ -26,28 +26,47 @@ void rf_sigma_table_init(rf_sigma_table *table);
 double rf_t_from_sigma(const rf_sigma_table *table, double sigma);
 double rf_sigma_from_t(const rf_sigma_table *table, double t);
 
+/* The nearest entry of the table, by distance in sigma and not in its logarithm: what A1111's
+ * refiner and diffusers' denoising_end go by.  sigma >= 0; the lower index wins a tie. */
+int rf_nearest_entry(const rf_sigma_table *table, double sigma);
+
 /* The value a UNet is given for `sigma`: t rounded to f16, because A1111 casts it so before the
  * sinusoidal embedding (700.26 becomes 700.5; units of 0.5 from 512 on, 0.25 from 256 on, ...).
  * Where t lies halfway between two f16, rounding errors choose, here and there. */
 float rf_timestep_for_sigma(const rf_sigma_table *table, double sigma);
 
-/* A schedule: writes sigma[0 .. steps-1], descending, in f64. */
-typedef void rf_schedule_fn(const rf_sigma_table *table, int steps, double *sigma);
+/* What is asked of a schedule beside its name.  Zeroed: the defaults. */
+typedef struct rf_schedule_options {
+    double sigma_min, sigma_max; /* ends, for the schedules that take them; 0: the table's */
+    double rho;                  /* Karras, Polyexponential; 0: 7 and 1 */
+    int    discard_penultimate;  /* one value more, and the one before the final 0 left out */
+    int    lcm_table;            /* the 50-entry table of the sampler LCM, for Uniform */
+    /* A1111 to the letter: KL Optimal without its final 0, Beta spread over sigma instead of t. */
+    int exact_a1111;
+} rf_schedule_options;
 
-typedef struct rf_schedule {
-    rf_name         id;   /* "Karras", "Uniform", "Normal" */
-    rf_schedule_fn *fill; /* NULL only in the row "Automatic", which rf_schedule_find resolves */
-} rf_schedule;
+typedef struct rf_schedule rf_schedule;
 
-/* The schedule of that name, case ignored; "Automatic" is the schedule named `automatic` (a
- * sampler's own, sampler.h).  RF_E_ARG with a suggestion and the list of names. */
-rf_status rf_schedule_find(const rf_schedule **out, const char *name, const char *automatic,
-                           rf_error *err);
+/* The schedule of that name (or A1111 label or alias), case ignored; "Automatic" is the schedule
+ * named `automatic` (a sampler's own, sampler.h).  RF_E_ARG with a suggestion and the names. */
+rf_status   rf_schedule_find(const rf_schedule **out, const char *name, const char *automatic,
+                             rf_error *err);
+const char *rf_schedule_name(const rf_schedule *schedule); /* A1111's label: "SGM Uniform" */
 
-/* sigma[0 .. steps]: strictly descending f32 values, the last one 0.  steps 1 gives the largest
- * sigma, then 0, for every schedule (A1111's ramps of one value are their first value).
- * RF_E_ARG unless steps is 1 .. RF_STEPS_MAX. */
+/* Noise levels of a run; free() sigma. */
+typedef struct rf_sigmas {
+    double *sigma; /* [steps + 1], strictly descending f32 values; the last is 0 (but see
+                      exact_a1111) */
+    int     steps; /* of the run: the schedule DDIM may give one more than was asked for */
+} rf_sigmas;
+
+/* steps 1 gives the largest sigma, then 0, for every schedule (A1111's ramps of one value are their
+ * first value).  RF_E_ARG unless steps is 1 .. RF_STEPS_MAX and the options make sense. */
 rf_status rf_schedule_sigmas(const rf_schedule *schedule, const rf_sigma_table *table, int steps,
-                             double *sigma, rf_error *err);
+                             const rf_schedule_options *options, rf_sigmas *out, rf_error *err);
+
+/* An explicit list, "14.6, 8 3.1 0.5": commas or spaces between, strictly descending, positive; a
+ * final 0 is added unless it is there.  RF_E_ARG names the entry that is wrong. */
+rf_status rf_sigmas_parse(rf_sigmas *out, const char *text, rf_error *err);
 
 #endif

@@ -1,24 +1,58 @@
-/* The step-fraction switch rule: which steps of a run belong to which stage.
+/* Switch rules: which calls of a run belong to which stage.
  *
- * A stage says until which fraction of the steps it lasts; the next stage's first step is
- *   ceil(until * steps - 1e-6), always before the first call of that step.
- * The small number forgives fractions such as 0.3 * 10 = 3.0000000000000004; it moves a switch only
- * if that lies within 1e-6 steps after a step's beginning. */
+ * Every stage but the last says `until` where it lasts, in the unit of the rule:
+ *
+ *   steps      fraction of the steps: the next stage begins with step ceil(until * steps - 1e-6).
+ *              The small number forgives fractions such as 0.3 * 10 = 3.0000000000000004
+ *   noise      fraction of the noise, as A1111 since 1.9: at the first call with (999 - t) / 1000 >=
+ *              until, t the table entry nearest to the call's sigma
+ *   step       number of steps (an integer)
+ *   sigma      noise level: at the first call with sigma <= until
+ *   timesteps  diffusers' denoising_end: the stage makes the calls with t >= round(1000 - 1000
+ *              until), t the nearest table entry
+ *
+ * A switch comes before the first call of a step.  `exact_a1111` follows A1111 instead: steps counts
+ * calls (k / total >= until, total = nominal steps, twice that for second-order samplers), and both
+ * steps and noise may switch between the calls of a step. */
 #ifndef RF_SWITCH_H
 #define RF_SWITCH_H
 
+#include "engine/sample/sampler.h"
 #include "kernels/status.h"
 
-typedef struct rf_stage_steps {
-    int first_step; /* 0-based; equals the next stage's (or `steps`) if the stage has no step */
-    int steps;      /* 0: the stage gets no call */
-} rf_stage_steps;
+typedef enum rf_switch_rule {
+    RF_SWITCH_STEPS = 0,
+    RF_SWITCH_NOISE,
+    RF_SWITCH_STEP,
+    RF_SWITCH_SIGMA,
+    RF_SWITCH_TIMESTEPS,
+} rf_switch_rule;
 
-/* out[i] for stages 0 .. count-1, whose steps add up to `steps`.  until[i] is in 0 .. 1, never
- * smaller than the one before, and 1 for the last stage.  With two stages: until[0] = 1 is the
- * first alone, 0 the second alone.  RF_E_ARG names the stage that breaks a rule, counted from 1
- * (out untouched).  count and steps are at least 1. */
-rf_status rf_switch_by_steps(const double *until, int count, int steps, rf_stage_steps *out,
-                             rf_error *err);
+/* By name, case ignored.  RF_E_ARG with a suggestion and the names. */
+rf_status   rf_switch_rule_find(rf_switch_rule *out, const char *name, rf_error *err);
+const char *rf_switch_rule_name(rf_switch_rule rule);
+
+typedef struct rf_switch_request {
+    rf_switch_rule        rule;
+    const double         *until; /* [stages]; the last one is not read.  Each lasts at least as long
+                                    as the one before: ascending, for sigma descending */
+    int                   stages;
+    const rf_sigma_table *table;
+    int                   steps;       /* that the run makes */
+    int                   total_calls; /* nominal: steps asked for, twice that if second order */
+    int                   exact_a1111;
+} rf_switch_request;
+
+/* RF_E_ARG names the stage, from 1, whose `until` is out of the rule's range or order. */
+rf_status rf_switch_check(const rf_switch_request *request, rf_error *err);
+
+/* The stage of call number `k`, given its step, its noise level (A1111's churned one) and the stage
+ * of the call before (0 for the first): never goes back.  `first_of_step`: the call may switch in
+ * the default mode.  For exact_a1111's timestep samplers `sigma` is that of their table index. */
+int rf_switch_stage(const rf_switch_request *request, int k, int step, int first_of_step,
+                    double sigma, int previous);
+
+/* (999 - t) / 1000 of a noise level: A1111's ratio, f32 as there. */
+float rf_switch_ratio(const rf_sigma_table *table, double sigma);
 
 #endif

@@ -4,8 +4,7 @@
  * after a comma ends at that comma, and what follows the comma opens the next one.  Short chunks
  * are padded with the end token; CLIP-G instead has zeros after the first end token.
  *
- * The pieces of a prompt are added one by one, each tokenized alone: today a prompt is one piece,
- * attention will make many. */
+ * The pieces of a prompt are added one by one, each tokenized alone, each with its weight. */
 #ifndef RF_CHUNKS_H
 #define RF_CHUNKS_H
 
@@ -13,6 +12,9 @@
 #include "kernels/status.h"
 
 #include <stddef.h>
+
+/* Some 19,000 tokens: more than any prompt, and little enough for their keys and values. */
+enum { RF_CHUNKS_MAX = 256 };
 
 typedef enum rf_tokenizer_flavour {
     RF_TOKENIZER_CLIP_L, /* Hugging Face's slow CLIPTokenizer with ftfy */
@@ -30,8 +32,12 @@ typedef struct rf_chunker {
 rf_status rf_chunker_start(rf_chunker *chunker, rf_error *err);
 void      rf_chunker_free(rf_chunker *chunker);
 
-/* The next `count` prompt tokens. */
-rf_status rf_chunker_add(rf_chunker *chunker, const int32_t *id, size_t count, rf_error *err);
+/* The next `count` prompt tokens, all of one weight.  RF_E_ARG beyond RF_CHUNKS_MAX chunks. */
+rf_status rf_chunker_add(rf_chunker *chunker, const int32_t *id, size_t count, float weight,
+                         rf_error *err);
+
+/* BREAK: closes the open chunk, even if it is empty. */
+rf_status rf_chunker_break(rf_chunker *chunker, rf_error *err);
 
 /* Closes the last chunk (a text without tokens is one empty chunk) and hands the tokens over; the
  * chunker is empty then. */

@@ -11,9 +11,8 @@
 #include "engine/core/tokens.h"
 #include "engine/text/bpe.h"
 #include "engine/text/chunks.h"
+#include "engine/text/prompt.h"
 #include "kernels/status.h"
-
-enum { RF_PROMPT_MAX_BYTES = 1 << 24 }; /* keeps every size far from overflow */
 
 typedef struct rf_tokenizer rf_tokenizer; /* read-only once made: threads may share it */
 
@@ -26,8 +25,11 @@ void      rf_tokenizer_destroy(rf_tokenizer *tokenizer); /* NULL is fine */
 rf_status rf_tokenizer_encode(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
                               const char *text, rf_ids *ids, rf_error *err);
 
-/* Tokens of a whole prompt in chunks; out->id is the caller's to free().  Errors as above. */
-rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour, const char *text,
-                      rf_tokens *out, rf_error *err);
+/* Tokens of a prompt's pieces in chunks: each piece is tokenized alone (BPE never crosses a
+ * bracket), its tokens carry its weight, a BREAK closes the chunk.  `out` is freed with
+ * rf_tokens_free.  RF_E_ARG also for more than RF_CHUNKS_MAX chunks. */
+rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
+                      const rf_piece *piece, int pieces, rf_tokens *out, rf_error *err);
+void      rf_tokens_free(rf_tokens *tokens); /* {0} is fine */
 
 #endif

@@ -1,0 +1,28 @@
+/* Noise of the SDE samplers: increments of one Brownian path per picture, by bisection
+ * (torchsde's BrownianInterval as k-diffusion's BrownianTreeNoiseSampler uses it; Kidger et al.
+ * 2021, "Efficient and Accurate Gradients for Neural SDEs", section 4).
+ *
+ * A pure function of (source, seed, interval, time pair): asked again, or in another order, it
+ * gives the same values.  Times are noise levels rounded to six decimals. */
+#ifndef RF_BROWNIAN_H
+#define RF_BROWNIAN_H
+
+#include "engine/sample/noise.h"
+
+/* The path of one picture: over [t0, t1] = smallest positive and largest sigma of the schedule. */
+typedef struct rf_brownian {
+    const rf_noise_source *source;
+    uint64_t               seed;
+    double                 t0, t1;
+} rf_brownian;
+
+/* out = -(W(from) - W(to)) / sqrt(from - to), standard normal; from > to >= 0.  Times outside the
+ * interval are clamped to it.  `scratch` has room for three tensors. */
+void rf_brownian_noise(const rf_brownian *path, double from, double to, rf_noise_shape shape,
+                       float *scratch, float *out);
+
+/* First `count` words of numpy's SeedSequence(entropy, spawn_key, pool_size 24).generate_state. */
+void rf_seed_sequence(uint64_t entropy, const uint64_t *spawn_key, int keys, uint32_t *out,
+                      int count);
+
+#endif
