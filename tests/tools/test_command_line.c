@@ -19,22 +19,24 @@ static rf_trouble trouble;
 Test(command_line, tables_are_consistent)
 {
     for (int v = 0; rf_verbs[v]; v++) {
-        const rf_option *rows = rf_verbs[v]->options, *o = rows;
-        for (; o->name; o++) {
+        const rf_verb   *verb = rf_verbs[v];
+        const rf_option *o = NULL, *p = NULL;
+        int              count = 0;
+        for (; (o = rf_option_at(verb, count)); count++) {
             const char *who = o->name;
             cr_expect(o->help && o->group, "%s has no help", who);
             cr_expect(o->kind == RF_OPTION_FLAG || o->value, "%s: its value has no name", who);
             cr_expect(o->kind != RF_OPTION_CHOICE || o->choices, "%s has no choices", who);
             cr_expect_leq(strlen(o->help), 56u, "%s: the help is too long for a line", who);
-            for (const rf_option *p = rows; p < o; p++) {
+            for (int i = 0; i < count && (p = rf_option_at(verb, i)); i++) {
                 cr_expect_str_neq(p->name, o->name);
                 cr_expect(!o->letter || p->letter != o->letter, "-%c twice", o->letter);
                 cr_expect(!rf_option_has_alias(p->aliases, o->name), "%s is an alias too", who);
                 cr_expect(!rf_option_has_alias(o->aliases, p->name), "%s is an alias too", p->name);
             }
         }
-        cr_expect_leq(o - rows, RF_OPTIONS_MAX);
-        cr_expect(rf_verbs[v]->summary && rf_verbs[v]->examples && rf_verbs[v]->usage);
+        cr_expect_leq(count, RF_OPTIONS_MAX);
+        cr_expect(verb->summary && verb->examples && verb->usage);
     }
 }
 
@@ -101,7 +103,8 @@ static const rf_option ROWS[] = {
      .group = "g"},
     RF_COMMON_OPTIONS(both, RF_PLACE_HELP),
 };
-static const rf_verb VERB = {.name = "try", .usage = "", .options = ROWS, .operands_max = 3};
+static const rf_option *const TABLES[] = {ROWS, NULL};
+static const rf_verb VERB = {.name = "try", .usage = "", .options = TABLES, .operands_max = 3};
 
 static rf_status parse(both *values, rf_args *args, const char *line)
 {
