@@ -29,6 +29,12 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            ROWS,
                                            NULL};
 
+/* What the command line itself gets wrong; the engine's warnings are in the explanation. */
+static void warn(void *user, const char *message)
+{
+    rf_console_warning(&((rf_invocation *)user)->console, message);
+}
+
 /* ---- other rules -------------------------------------------------------------------------- */
 
 /* The switch point as a fraction, which is what `steps`, `noise` and `timesteps` take; negative:
@@ -67,10 +73,10 @@ static rf_status run_explain(rf_invocation *in)
 {
     rf_status             st = RF_OK;
     rf_request           *q = in->values;
-    rf_rendering          r = {.in = in, .silent = 1}; /* warnings are in the explanation */
+    rf_rendering          r = {.in = in, .silent = 1};
     const rf_explanation *x = NULL;
     q->files_optional = 1;
-    RF_TRY(rf_request_settle(in, q, rf_rendering_warn, &r));
+    RF_TRY(rf_request_settle(in, q, warn, in));
     rf_rendering_begin(&r, in, q, &q->job);
     const char *const paths[RF_REQUEST_STAGES] = {q->base, q->refiner};
     RF_TRY(rf_rendering_open(&r, paths, NULL));

@@ -71,6 +71,28 @@ static void print_section(const char *name, const char *text)
     rf_text_wrap(stdout, text, 6, 0);
 }
 
+static void print_field(const char *key, int key_bytes, const char *value)
+{
+    printf("  %-24.*s ", key_bytes, key);
+    rf_text_wrap(stdout, value, 27, 27);
+}
+
+/* One pair, or the two that were made of a size; how many. */
+static size_t print_pair(const rf_infotext_parts *parts, size_t i)
+{
+    const rf_infotext_pair *a = &parts->pair[i], *b = a + 1;
+    const size_t            len = strlen(a->key);
+    char                    size[60];
+    if (i + 1 < parts->count && len > 2 && strcmp(a->key + len - 2, "-1") == 0 &&
+        strncmp(a->key, b->key, len - 1) == 0 && strcmp(b->key + len - 1, "2") == 0) {
+        snprintf(size, sizeof size, "%.20sx%.20s", a->value, b->value);
+        print_field(a->key, (int)len - 2, size);
+        return 2;
+    }
+    print_field(a->key, (int)len, a->value);
+    return 1;
+}
+
 static void print_text(const picture *p)
 {
     puts(p->path);
@@ -78,10 +100,7 @@ static void print_text(const picture *p)
         print_section("prompt", p->parts.prompt);
         print_section("negative", p->parts.negative);
     }
-    for (size_t i = 0; i < p->parts.count; i++) {
-        printf("  %-24s ", p->parts.pair[i].key);
-        rf_text_wrap(stdout, p->parts.pair[i].value, 27, 27);
-    }
+    for (size_t i = 0; i < p->parts.count;) i += print_pair(&p->parts, i);
     if (!p->job) return;
     if (!p->verbose) {
         puts("  and the whole job, for refinery replay; -v shows it");

@@ -441,7 +441,8 @@ Test(cli, a_second_signal_quits_at_once)
 
 /* ---- help --------------------------------------------------------------------------------- */
 
-static const char *const VERBS[] = {"",        "render",     "inspect", "synth",
+static const char *const VERBS[] = {"",        "render",     "explain", "replay",  "meta",
+                                    "recipes", "tokens",     "noise",   "inspect", "synth",
                                     "devices", "completion", "version", "help"};
 
 Test(cli, help_teaches_within_a_page)
@@ -468,6 +469,8 @@ Test(cli, help_teaches_within_a_page)
     expect("help render all", 0, "");
     cr_expect(strstr(r.out, "--refiner-cfg-scale X"));
     cr_expect_null(strstr(r.out, "--width"));
+    for (char *line = strtok(r.out, "\n"); line; line = strtok(NULL, "\n"))
+        cr_expect_leq(strlen(line), 80u, "%s", line);
 }
 
 Test(cli, completion_scripts_are_valid_and_complete)
