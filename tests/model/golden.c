@@ -85,7 +85,7 @@ double relative_error(const void *got, rf_dtype dtype, const float *want, size_t
     return sqrt(difference / size); /* NaN, and so no pass, if anything is */
 }
 
-const void *call_result(const rf_call *call, size_t *elems)
+const void *call_result(const rf_op_call *call, size_t *elems)
 {
     *elems = 0;
     switch (call->kind) {

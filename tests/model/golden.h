@@ -21,7 +21,7 @@ int      golden_has(const char *name);
 double relative_error(const void *got, rf_dtype dtype, const float *want, size_t elems);
 
 /* Result of a call: address and number of elements. */
-const void *call_result(const rf_call *call, size_t *elems);
+const void *call_result(const rf_op_call *call, size_t *elems);
 
 /* Parity bounds.  f32: PyTorch's own f32 is within 1.2e-6 of the recorded f64, and 1e-4 would let a
  * prompt through that was encoded by the wrong expert; bf16: 3e-2, PyTorch's own being 1.5e-2. */

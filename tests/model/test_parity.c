@@ -164,8 +164,8 @@ static int compare_blocks(bench *b, const char *size, rf_dtype dtype)
 {
     int compared = 0;
     for (size_t i = 0; i < b->program.count; i++) {
-        const rf_call *call = &b->program.call[i];
-        char           block[48], next[48] = "";
+        const rf_op_call *call = &b->program.call[i];
+        char              block[48], next[48] = "";
         must(rf_program_run_range(&b->program, i, i + 1, &b->device, &err));
         block_of(call->label, block);
         if (i + 1 < b->program.count) block_of(b->program.call[i + 1].label, next);
@@ -286,8 +286,8 @@ static void check_vae(rf_level level, rf_dtype dtype, const char *size, int h, i
 
     int compared = 0;
     for (size_t i = 0; i < b.program.count; i++) {
-        const rf_call *call = &b.program.call[i];
-        const char    *next = i + 1 < b.program.count ? b.program.call[i + 1].label : "";
+        const rf_op_call *call = &b.program.call[i];
+        const char       *next = i + 1 < b.program.count ? b.program.call[i + 1].label : "";
         must(rf_program_run_range(&b.program, i, i + 1, &b.device, &err));
         const char *label = call->label;
         const char *part = NULL;

@@ -220,7 +220,7 @@ Test(relay_memory, a_prompt_is_encoded_once_per_expert, .timeout = 120)
 /* ---- one program -------------------------------------------------------------------------- */
 
 /* Addresses of a call that lie in the slab or in tables: all but weights and embedding tables. */
-static void addresses_of(const rf_call *call, const void *out[6])
+static void addresses_of(const rf_op_call *call, const void *out[6])
 {
     switch (call->kind) {
     case RF_OP_GEMM: {
@@ -250,7 +250,7 @@ static void addresses_of(const rf_call *call, const void *out[6])
     }
 }
 
-static const void *weight_of(const rf_call *call)
+static const void *weight_of(const rf_op_call *call)
 {
     return call->kind == RF_OP_GEMM   ? call->args.gemm.w
            : call->kind == RF_OP_CONV ? call->args.conv.wt
