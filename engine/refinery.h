@@ -256,7 +256,8 @@ typedef struct rf_plan_info {
     size_t        peak_bytes;    /* most that is held at once */
     const char   *vae;           /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */
-    const double *sigmas;             /* [steps + 1] */
+    int           steps, calls; /* that each picture makes; calls 0: DPM adaptive, not known yet */
+    const double *sigmas;       /* [steps + 1] */
 } rf_plan_info;
 
 void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);

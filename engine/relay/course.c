@@ -53,9 +53,9 @@ static rf_status find_sigmas(rf_course *c, const rf_sigma_table *table, const rf
         .lcm_table = (sampler->flags & RF_SAMPLER_LCM) != 0,
         .exact_a1111 = c->exact_a1111,
     };
-    const char *name = combined && strcasecmp(job->schedule, "automatic") == 0 ? combined
-                                                                              : job->schedule;
-    rf_status   st = RF_OK;
+    const char *name =
+        combined && strcasecmp(job->schedule, "automatic") == 0 ? combined : job->schedule;
+    rf_status st = RF_OK;
     RF_TRY(rf_schedule_find(&c->schedule, name, sampler->automatic, err));
     if (job->sigmas)
         RF_TRY(rf_sigmas_parse(&c->sigmas, job->sigmas, err));
@@ -128,7 +128,7 @@ static rf_status walk(rf_course *c, const rf_sigma_table *table, rf_sampler_requ
     for (int i = 0; i < calls.count && cut < 0; i++) {
         const rf_call *call = &calls.call[i];
         const int      first_of_step = i == 0 || calls.call[i - 1].step != call->step;
-        const int next =
+        const int      next =
             rf_switch_stage(&rule, c->calls, call->step, first_of_step, call->sigma, now);
         if (c->stage[next].sampler != sampler) {
             cut = call->step;
@@ -167,8 +167,8 @@ done:
 /* Flags of a sampler that plans whole runs only. */
 static int whole_runs_only(const rf_sampler *sampler)
 {
-    return (sampler->flags &
-            (RF_SAMPLER_TIMESTEPS | RF_SAMPLER_OWN_GRID | RF_SAMPLER_ADAPTIVE)) != 0;
+    return (sampler->flags & (RF_SAMPLER_TIMESTEPS | RF_SAMPLER_OWN_GRID | RF_SAMPLER_ADAPTIVE)) !=
+           0;
 }
 
 static rf_status check_samplers(const rf_course *c, rf_error *err)
@@ -215,8 +215,8 @@ static rf_status plan_calls(rf_course *c, const rf_sigma_table *table, const rf_
     for (int k = 0; k < c->calls; k++) {
         rf_course_call *call = &c->call[k];
         const rf_call  *s = &call->sampler;
-        call->timestep = isnan(s->timestep) ? (double)rf_timestep_for_sigma(table, s->sigma)
-                                            : s->timestep;
+        call->timestep =
+            isnan(s->timestep) ? (double)rf_timestep_for_sigma(table, s->sigma) : s->timestep;
         call->skips_negative = rf_course_skips_negative(job, c->nominal, k, s->sigma);
     }
 done:
@@ -229,7 +229,8 @@ static rf_status note_walked_sigmas(rf_course *c, rf_error *err)
     if (c->adaptive || !whole_runs_only(c->stage[0].sampler)) return RF_OK;
     double *sigma = calloc((size_t)c->steps + 1, sizeof *sigma);
     if (!sigma) return no_memory(err);
-    for (int k = c->calls - 1; k >= 0; k--) sigma[c->call[k].sampler.step] = c->call[k].sampler.sigma;
+    for (int k = c->calls - 1; k >= 0; k--)
+        sigma[c->call[k].sampler.step] = c->call[k].sampler.sigma;
     free(c->sigmas.sigma);
     c->sigmas = (rf_sigmas){.sigma = sigma, .steps = c->steps};
     return RF_OK;
@@ -331,10 +332,13 @@ done:
 
 static rf_status place_entries(rf_course *c, rf_error *err)
 {
-    size_t room = 0;
+    size_t room = 1;
+    for (int i = 0; i < c->sets; i++) /* DPM adaptive looks entries up on the way */
+        if (room < (size_t)c->set[i].prompt[RF_POSITIVE]->parts)
+            room = (size_t)c->set[i].prompt[RF_POSITIVE]->parts;
     for (int k = 0; k < c->calls; k++)
         room += (size_t)c->set[c->stage[c->call[k].stage].set].prompt[RF_POSITIVE]->parts;
-    c->entries = calloc(room + 1, sizeof *c->entries);
+    c->entries = calloc(room, sizeof *c->entries);
     if (!c->entries) return no_memory(err);
     int *at = c->entries;
     for (int k = 0; k < c->calls; k++) {

@@ -48,11 +48,11 @@ typedef struct rf_course {
     int                steps;
     int                nominal, calls_per_step; /* A1111's total of calls; 2 if second order */
     const rf_schedule *schedule;
-    rf_sigmas          sigmas;         /* as walked */
-    double             start;          /* x = start * noise(draw 0) */
+    rf_sigmas          sigmas;               /* as walked */
+    double             start;                /* x = start * noise(draw 0) */
     double             sigma_min, sigma_max; /* smallest positive, and largest, of the schedule */
     rf_switch_rule     rule;
-    double            *until; /* [stages] */
+    double            *until;    /* [stages] */
     int               *handover; /* [stages]: call of each hand-over, or -1 */
     double            *aligned;  /* [stages]: see rf_prompt_clock */
     int                exact_a1111, adaptive;

@@ -244,9 +244,8 @@ rf_status rf_tokens_of(int32_t **ids, int *count, rf_engine *engine, const char 
     *count = 0;
     if (!l && strcmp(encoder, "g") != 0)
         return rf_fail(err, RF_E_ARG, "encoder is \"%s\"; it can be l or g", encoder);
-    const rf_status st =
-        rf_tokenizer_encode(engine->tokenizer, l ? RF_TOKENIZER_CLIP_L : RF_TOKENIZER_CLIP_G, text,
-                            &found, err);
+    const rf_status st = rf_tokenizer_encode(
+        engine->tokenizer, l ? RF_TOKENIZER_CLIP_L : RF_TOKENIZER_CLIP_G, text, &found, err);
     if (st != RF_OK) {
         free(found.at);
         return st;
