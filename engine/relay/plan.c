@@ -1,5 +1,6 @@
 /* From a job to a plan: validation, the course, stages and their experts; see refinery.h. */
 #include "engine/relay/plan.h"
+#include "engine/relay/job_copy.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -148,7 +149,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     p = calloc(1, sizeof *p);
     if (!p) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
     p->engine = engine;
-    p->job = *job;
+    RF_TRY(rf_job_copy(&p->job, &p->job_block, job, err));
     p->h = job->height / 8;
     p->w = job->width / 8;
     RF_TRY(rf_noise_source_find(&p->noise, job->rng, err));
@@ -187,6 +188,7 @@ void rf_plan_destroy(rf_plan *p)
     free(p->stage_expert);
     free(p->expert);
     free(p->gaps);
+    free(p->job_block);
     free(p);
 }
 

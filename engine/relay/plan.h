@@ -76,8 +76,9 @@ struct rf_plan {
     rf_engine *engine;
 
     /* the job, copied */
-    rf_job                 job;  /* pointers in it are not used */
-    rf_stage_info         *info; /* [course.stages] */
+    rf_job                 job;
+    void                  *job_block; /* its strings and stages */
+    rf_stage_info         *info;      /* [course.stages] */
     rf_course              course;
     int                   *active; /* [active_count]: stages that make calls */
     int                    active_count;
