@@ -268,7 +268,8 @@ Test(relay_memory, experts_share_one_program, .timeout = 120)
     const rf_job job = relays_job(stage, 2, 3); /* two calls, then one */
     rf_plan     *plan = relays_plan(&r, &job);
     must(rf_plan_run(plan, NULL, &err), &err);
-    const rf_program *a = &plan->active[0].forward[0], *b = &plan->active[1].forward[0];
+    const rf_program *a = &plan->expert[0].program[0].forward[0];
+    const rf_program *b = &plan->expert[1].program[0].forward[0];
     cr_assert_eq(a->count, b->count);
     cr_expect_gt(a->count, 100u);
     const ptrdiff_t apart =
