@@ -1,7 +1,8 @@
-"""Writes tests/golden/trajectories.txt: every sampler on a model that is a formula.
+r"""Writes tests/golden/trajectories.txt: every sampler on a model that is a formula.
 
 Usage: pip download --no-deps --no-binary :all: k-diffusion==0.0.16, unpack it, then
-    python3 tools/golden/make_trajectories.py k_diffusion/sampling.py > tests/golden/trajectories.txt
+    python3 tools/golden/make_trajectories.py k_diffusion/sampling.py \
+        > tests/golden/trajectories.txt
 
 Fourteen samplers are k-diffusion 0.0.16's own (MIT, Katherine Crowson), run in torch f32 and, for
 the column f64, in f64; the others are trajectory_samplers.py (numpy f64).  Needs torch, numpy,
