@@ -4,9 +4,9 @@ r"""Writes tests/golden/conditioning.safetensors, and what is in it at the end o
     python tools/golden/make_conditioning.py tiny7.safetensors tests/golden
 
 Whole conditioning of prompts by the tiny expert, as A1111 v1.10.1 makes it: text, attention,
-chunks, both encoders, emphasis; in f64 on the CPU, stored as f32.  Run it after make_networks.py, which
-writes networks.md anew.  The prompts are plain ASCII without HTML references, for which both of
-SDXL's tokenizers give the same ids: open_clip's serves for both.
+chunks, both encoders, emphasis; in f64 on the CPU, stored as f32.  Run it after
+make_networks.py, which writes networks.md anew.  The prompts are plain ASCII without HTML
+references, for which both of SDXL's tokenizers give the same ids: open_clip's serves for both.
 """
 import argparse
 import datetime
@@ -86,12 +86,11 @@ def emphasise(z, weights, mode):
     scaled = z * weights[:, :, None]
     if mode == "No norm":
         return scaled
-    print(f"  means {float(z.mean()):.4g} {float(scaled.mean()):.4g}, deviation {float(z.std()):.3g}")
     return scaled * (z.mean() / scaled.mean())
 
 
 def condition(clips, tokenizer, texts, mode, skip):
-    """(context [n, 77 chunks, c], pooled [n, p]) of the variants of one prompt, encoded together."""
+    """(context [n, 77 chunks, c], pooled [n, p]) of a prompt's variants, encoded together."""
     laid = [chunks(language.attention(text), tokenizer) for text in texts]
     out, pooled = [], None
     for column in zip(*laid, strict=True):
