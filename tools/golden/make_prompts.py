@@ -18,6 +18,7 @@ import json
 import platform
 import random
 import re
+import sys
 
 import prompt_language as language
 
@@ -63,11 +64,12 @@ a BREAK b¦BREAK¦BREAK a¦a BREAK¦aBREAK b¦a BREAKb¦a, BREAK, b¦a   BREAK  
 (猫:1.2), 犬¦(é:1.3)¦😀 (😃:1.2)¦{a:1.2}¦((((a))))¦[[[[a]]]]¦(a:1.1) BREAK (b:0.9)¦,¦(a:1.2 b)
 a|b¦(a|b:1.2)¦a (b)c [d] e¦(a:-0.5)¦a AND b¦(a:1.2)AND(b)¦<lora:x:1> (a)¦[[a](b)]¦((a)[b](c):0.5)"""
 
-PLAIN = ["", " ", "\n", "\t a \n", "a\nb", "a, b, c", "1girl, solo, long hair", "\u3000", "a\u00a0b",
-         "[a:b:3\n]", "[a:b:\u30003]", "[a\nb:c:2]", "(a\n:1.2)", "(a:\n1.2\n)", "a\nBREAK\nb", "\\",
+PLAIN = ["", " ", "\n", "\t a \n", "a\nb", "a, b, c", "1girl, solo, long hair", "\u3000", "\\",
+         "[a:b:3\n]", "[a:b:\u30003]", "[a\nb:c:2]", "(a\n:1.2)", "(a:\n1.2\n)", "a\nBREAK\nb",
          "a\\", "[a:b:3] \\\n c", "a \\\n (b)", "a\nAND\nb:2\n", "[a:\nb\n:\n3\n]", "\u00e9" * 40,
          "(" * 30 + "a" + ")" * 30, "[" * 20 + "a" + "]" * 20, "[" * 12 + "a" + ":b:3]" * 12,
-         "<lora:a\nb:1> c", "[a|b]:1.5", "a" * 300, "(a:1.2)" * 30, "\u0661:\u0662", "a BREAK\tb"]
+         "<lora:a\nb:1> c", "[a|b]:1.5", "a" * 300, "(a:1.2)" * 30, "\u0661:\u0662", "a BREAK\tb",
+         "a\u00a0b"]
 
 WORDS = ["cat", "dog", "a", "b", "1girl", "score_9", "long hair", "猫", "é", "😀", ", ", " ", "5",
          "x-y"]
@@ -98,7 +100,8 @@ def well_formed(rng, depth=0):
         elif kind == 3:
             out += f"({well_formed(rng, depth + 1)})"
         elif kind == 4:
-            out += f"({well_formed(rng, depth + 1)}:{rng.choice(['1.2', '0.8', '1.35', '-1', '2'])})"
+            weight = rng.choice(["1.2", "0.8", "1.35", "-1", "2"])
+            out += f"({well_formed(rng, depth + 1)}:{weight})"
         elif kind == 5:
             out += f"[{well_formed(rng, depth + 1)}]"
         elif kind == 6:
@@ -173,6 +176,7 @@ def answer(case):
 
 
 def main():
+    sys.stdout.reconfigure(encoding="utf-8")
     print(json.dumps({"made_by": "tools/golden/make_prompts.py",
                       "python": platform.python_version(),
                       "reference": "A1111 v1.10.1, restated in tools/golden/prompt_language.py"}))

@@ -20,14 +20,15 @@ ENDS = ("Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal",
 
 HEAD = f"""\
 # Schedules of A1111 v1.10.1 as it computes them (torch f32), for SDXL's table; made by
-# tools/golden/make_sigmas.py with torch {torch.__version__.split("+")[0]}, numpy {np.__version__}, scipy {scipy.__version__}.
+# tools/golden/make_sigmas.py with torch {torch.__version__.split("+")[0]}, numpy {np.__version__},
+# scipy {scipy.__version__}.
 # label <tab> steps asked for <tab> values.  The final 0 is written; KL Optimal has none in A1111
 # (it ends with the smallest sigma), Beta is spread over sigma: both as A1111 has them.
 # One step, as A1111 computes it: Align Your Steps is its smallest value, DDIM table entry 1.
 # "-discard": one step more asked for, the value before the last left out.  "-rho5": rho = 5.
 # "-ends": sigma_min 0.1 and sigma_max 10.  LCM: over the 50-entry table (entries 19, 39, ...).
 # "timesteps": of every model call, in order; DDIM CFG++ is as DDIM; UniPC's are f64 of its own
-# uniform grid from 999 to 0, one interval per entry of DDIM's list, the last point not evaluated."""
+# uniform grid from 999 to 0, one interval per entry of DDIM's list, the last point not given."""
 
 
 def line(label, steps, values):

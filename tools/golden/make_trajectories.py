@@ -1,7 +1,8 @@
-"""Writes tests/golden/trajectories.txt: every sampler on a model that is a formula.
+r"""Writes tests/golden/trajectories.txt: every sampler on a model that is a formula.
 
 Usage: pip download --no-deps --no-binary :all: k-diffusion==0.0.16, unpack it, then
-    python3 tools/golden/make_trajectories.py k_diffusion/sampling.py > tests/golden/trajectories.txt
+    python3 tools/golden/make_trajectories.py k_diffusion/sampling.py \
+        > tests/golden/trajectories.txt
 
 Fourteen samplers are k-diffusion 0.0.16's own (MIT, Katherine Crowson), run in torch f32 and, for
 the column f64, in f64; the others are trajectory_samplers.py (numpy f64).  Needs torch, numpy,
@@ -24,7 +25,7 @@ CENTERS = np.round(np.random.default_rng(5).standard_normal((3, SIZE))
 WEIGHTS, UNCOND = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.3, 0.6])
 DRAW0 = noise_draws.draw(SEED, 0, SIZE)
 VP = ("DDIM", "DDIM CFG++", "PLMS", "UniPC")
-KARRAS_BY_FLAG = ("DPM2", "DPM2 a", "DPM++ 3M SDE")  # these drop the penultimate value
+DISCARD = ("DPM2", "DPM2 a", "DPM++ 3M SDE")  # these drop the penultimate value
 CHURN = dict(s_churn=10.0, s_tmin=0.1, s_tmax=10.0, s_noise=1.003)
 
 HEAD = """\
@@ -228,7 +229,7 @@ def levels_of(name, schedule, steps):
         return np.array([10, 0.1, 0], np.float32)
     if schedule == "-":
         return np.array([table.high, table.low, 0], np.float32)
-    return levels.schedule(schedule, table, steps, discard=name in KARRAS_BY_FLAG)
+    return levels.schedule(schedule, table, steps, discard=name in DISCARD)
 
 
 def write(index, sampling, name, schedule, steps, settings):

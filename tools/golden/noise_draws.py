@@ -57,7 +57,8 @@ class Brownian:
             if t >= b:
                 return before + w
             m = round((a + b) / 2, 6)
-            left = (m - a) / (b - a) * w + np.sqrt((m - a) * (b - m) / (b - a)) * self.half(key, depth)
+            spread = np.sqrt((m - a) * (b - m) / (b - a))
+            left = (m - a) / (b - a) * w + spread * self.half(key, depth)
             if t <= m:
                 w, b, key = left, m, 2 * key
             else:

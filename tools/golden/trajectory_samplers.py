@@ -3,10 +3,11 @@ make_trajectories.py.  Not from the C code.
 
 LCM: Luo et al. 2023; Restart: Xu et al. 2023 (Heun, the segment A1111 chooses); DDIM: Song et al.
 2020; DDIM CFG++: Chung et al. 2024; PLMS: Liu et al. 2022; UniPC (B(h) = h, order 3): Zhao et al.
-2023.  The last four walk in VP space: x_vp = x / sqrt(1 + sigma^2) = sqrt(a) x0 + sqrt(1 - a) noise.
+2023.  The last four walk in VP space: x_vp = x / sqrt(1 + sigma^2) = sqrt(a) x0 + sqrt(1 - a)
+noise, with a of alphas_cumprod.
 
-`run` gives each what it needs: run.x0(x, sigma, timestep) asks the model in sigma space (guided x0),
-run.uncond is the negative prompt's x0 of that call, run.draw() is the next draw.
+`run` gives each what it needs: run.x0(x, sigma, timestep) asks the model in sigma space (guided
+x0), run.uncond is the negative prompt's x0 of that call, run.draw() is the next draw.
 """
 import numpy as np
 
