@@ -21,7 +21,7 @@ static rf_noise_shape latent_shape(const rf_plan *p)
 /* ---- noise -------------------------------------------------------------------------------- */
 
 /* With variation all pictures share the seed and differ in the variation's (A1111). */
-rf_noise_spec rf_plan_noise(const rf_plan *p, int picture)
+rf_noise_spec rf_picture_noise(const rf_plan *p, int picture)
 {
     const rf_job     *job = &p->job;
     const rf_sampler *sampler = p->course.stage[0].sampler;
@@ -39,7 +39,7 @@ rf_noise_spec rf_plan_noise(const rf_plan *p, int picture)
 static void draw(rf_plan *p, const rf_batch *b, const rf_noise_request *request)
 {
     for (int i = 0; i < b->count; i++) {
-        const rf_noise_spec spec = rf_plan_noise(p, b->first + i);
+        const rf_noise_spec spec = rf_picture_noise(p, b->first + i);
         float              *out = p->slot[RF_SOURCE_NOISE] + (size_t)i * latent_elems(p);
         if (request->kind == RF_NOISE_BROWNIAN) {
             const rf_brownian path = {.source = spec.source,
@@ -110,7 +110,7 @@ static rf_status add_before(rf_plan *p, const rf_batch *b, const rf_call *call, 
 /* ---- the model ---------------------------------------------------------------------------- */
 
 /* The UNet's input: x scaled, once per row; tables of every sample. */
-static rf_status fill_input(rf_plan *p, const rf_batch *b, const rf_plan_call *call, rf_error *err)
+static rf_status fill_input(rf_plan *p, const rf_batch *b, const rf_relay_call *call, rf_error *err)
 {
     const rf_plan_expert *x = &p->expert[call->expert];
     const double          sigma = call->sampler.sigma;
@@ -136,7 +136,7 @@ static rf_status fill_input(rf_plan *p, const rf_batch *b, const rf_plan_call *c
 
 /* From eps to x0: y = x - sigma * sum of weight_j eps_j over `rows` rows, as many terms at a time
  * as the op takes. */
-static rf_status denoised(rf_plan *p, const rf_batch *b, double sigma, const rf_plan_row *row,
+static rf_status denoised(rf_plan *p, const rf_batch *b, double sigma, const rf_relay_row *row,
                           int first, int rows, float *y, rf_error *err)
 {
     const float *sum = p->slot[RF_SOURCE_X];
@@ -158,11 +158,11 @@ static rf_status denoised(rf_plan *p, const rf_batch *b, double sigma, const rf_
     return RF_OK;
 }
 
-static rf_status predict_x0(rf_plan *p, const rf_batch *b, const rf_plan_call *call, rf_error *err)
+static rf_status predict_x0(rf_plan *p, const rf_batch *b, const rf_relay_call *call, rf_error *err)
 {
-    const double      sigma = call->sampler.sigma;
-    const rf_plan_row alone = {.weight = 1};
-    rf_status         st = RF_OK;
+    const double       sigma = call->sampler.sigma;
+    const rf_relay_row alone = {.weight = 1};
+    rf_status          st = RF_OK;
     if (p->slot[RF_SOURCE_U]) /* the negative prompt is the last row */
         RF_TRY(denoised(p, b, sigma, &alone, call->rows - 1, 1, p->slot[RF_SOURCE_U], err));
     RF_TRY(denoised(p, b, sigma, call->row, 0, call->rows, p->slot[RF_SOURCE_D], err));
@@ -170,7 +170,8 @@ done:
     return st;
 }
 
-rf_status rf_denoise_predict(rf_plan *p, const rf_batch *b, const rf_plan_call *call, rf_error *err)
+rf_status rf_denoise_predict(rf_plan *p, const rf_batch *b, const rf_relay_call *call,
+                             rf_error *err)
 {
     const rf_plan_expert *x = &p->expert[call->expert];
     rf_status             st = RF_OK;
@@ -209,7 +210,7 @@ done:
     return st;
 }
 
-rf_status rf_denoise_check(const rf_plan *p, const rf_batch *b, const rf_plan_call *call,
+rf_status rf_denoise_check(const rf_plan *p, const rf_batch *b, const rf_relay_call *call,
                            rf_error *err)
 {
     for (int i = 0; i < b->count; i++) {
@@ -256,9 +257,9 @@ static void summarise_gaps(rf_plan *p)
 
 static rf_progress progress_at(const rf_plan *p, const rf_batch *b, int k)
 {
-    const int64_t       calls = p->course.calls;
-    const int64_t       batches = ((int64_t)p->job.count + p->batch - 1) / p->batch;
-    const rf_plan_call *call = &p->call[k];
+    const int64_t        calls = p->course.calls;
+    const int64_t        batches = ((int64_t)p->job.count + p->batch - 1) / p->batch;
+    const rf_relay_call *call = &p->call[k];
     return (rf_progress){.phase = RF_PHASE_DENOISE,
                          .stage = call->stage,
                          .expert = p->stage_expert[call->stage]->name,
@@ -276,7 +277,7 @@ static rf_status walk_calls(rf_plan *p, const rf_batch *b, const rf_callbacks *c
     rf_status st = RF_OK;
     double    last_end = 0;
     for (int k = 0; k < p->course.calls; k++) {
-        const rf_plan_call   *call = &p->call[k];
+        const rf_relay_call  *call = &p->call[k];
         const rf_plan_expert *x = &p->expert[call->expert];
         const rf_progress     progress = progress_at(p, b, k);
         RF_TRY(rf_report(callbacks, &progress, err));

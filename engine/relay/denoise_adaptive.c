@@ -46,13 +46,13 @@ static rf_status embed(rf_plan *p, const rf_plan_expert *x, float timestep, rf_e
     return rf_program_run(&x->embed, &p->engine->device, err);
 }
 
-static rf_plan_call describe(adaptive_run *r, double sigma, int k)
+static rf_relay_call describe(adaptive_run *r, double sigma, int k)
 {
     const rf_plan       *p = r->plan;
     const rf_course_set *set = &p->course.set[p->course.stage[r->stage].set];
     const rf_prompt     *prompt = set->prompt[RF_POSITIVE];
     const int            exact = p->course.exact_a1111;
-    rf_plan_call         call = {.sampler = {.sigma = sigma, .timestep = NAN},
+    rf_relay_call        call = {.sampler = {.sigma = sigma, .timestep = NAN},
                                  .timestep = (double)rf_timestep_for_sigma(&p->engine->table, sigma),
                                  .stage = r->stage,
                                  .row = p->row};
@@ -76,7 +76,7 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     rf_status     st = RF_OK;
     r->stage = rf_course_stage_at(&p->course, &p->engine->table, k, sigma, r->stage);
     RF_TRY(report(r, sigma, err));
-    const rf_plan_call call = describe(r, sigma, k);
+    const rf_relay_call call = describe(r, sigma, k);
     RF_TRY(embed(p, &p->expert[call.expert], (float)call.timestep, err));
     if (x != p->slot[RF_SOURCE_X]) memcpy(p->slot[RF_SOURCE_X], x, bytes);
     RF_TRY(rf_denoise_predict(p, r->batch, &call, err));
@@ -90,7 +90,7 @@ static void draw(void *user, uint32_t index, float *out)
 {
     const adaptive_run  *r = user;
     rf_plan             *p = r->plan;
-    const rf_noise_spec  spec = rf_plan_noise(p, r->batch->first);
+    const rf_noise_spec  spec = rf_picture_noise(p, r->batch->first);
     const rf_noise_shape shape = {.channels = 4, .h = p->h, .w = p->w};
     rf_noise_tensor(&spec, index, shape, p->memo, p->scratch, out);
 }

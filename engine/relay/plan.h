@@ -56,21 +56,21 @@ typedef struct rf_plan_expert {
 } rf_plan_expert;
 
 /* One row of a call: a conditioning, and its part in the guided x0. */
-typedef struct rf_plan_row {
+typedef struct rf_relay_row {
     int    cond;
     double weight; /* all weights of a call add up to 1 */
-} rf_plan_row;
+} rf_relay_row;
 
-typedef struct rf_plan_call {
-    rf_call            sampler;
-    double             timestep;
-    int                stage;  /* of the job */
-    int                expert; /* of the plan */
-    const rf_plan_row *row;    /* [rows]; the negative prompt, if it is there, is the last */
-    int                rows;
-    int                table_row; /* its first, in the expert's embedding table */
-    int                program;
-} rf_plan_call;
+typedef struct rf_relay_call {
+    rf_call             sampler;
+    double              timestep;
+    int                 stage;  /* of the job */
+    int                 expert; /* of the plan */
+    const rf_relay_row *row;    /* [rows]; the negative prompt, if it is there, is the last */
+    int                 rows;
+    int                 table_row; /* its first, in the expert's embedding table */
+    int                 program;
+} rf_relay_call;
 
 struct rf_plan {
     rf_engine *engine;
@@ -85,8 +85,8 @@ struct rf_plan {
     rf_expert            **stage_expert; /* [course.stages] */
     rf_plan_expert        *expert;       /* [expert_count] */
     int                    expert_count;
-    rf_plan_call          *call; /* [course.calls] */
-    rf_plan_row           *row;  /* what the calls point into */
+    rf_relay_call         *call; /* [course.calls] */
+    rf_relay_row          *row;  /* what the calls point into */
     int                    rows; /* most of any call */
     rf_expert             *vae;
     int                    vae_is_separate;
@@ -133,7 +133,7 @@ void      rf_plan_forget_prompts(rf_plan *plan);
 /* Rows of one call at `stage`: its conditionings and weights, at most *rows... see plan_prompts.c.
  * `k` and `sigma` decide for DPM adaptive what the course decided for the others. */
 int rf_plan_rows(const rf_plan *plan, int stage, const int *positive, int negative,
-                 int skips_negative, rf_plan_row *out);
+                 int skips_negative, rf_relay_row *out);
 
 /* plan_memory.c: sizes everything (the memory pointers stay NULL), then takes and places it. */
 rf_status rf_plan_size(rf_plan *plan, rf_error *err);
@@ -166,12 +166,12 @@ typedef struct rf_batch {
 rf_status rf_denoise(rf_plan *plan, const rf_batch *batch, const rf_callbacks *callbacks,
                      rf_error *err);
 /* The pieces that DPM adaptive (denoise_adaptive.c) shares with it. */
-rf_status     rf_denoise_start(rf_plan *plan, const rf_batch *batch, rf_error *err);
-rf_status     rf_denoise_predict(rf_plan *plan, const rf_batch *batch, const rf_plan_call *call,
-                                 rf_error *err); /* slots D, and U where it is read */
-rf_status     rf_denoise_check(const rf_plan *plan, const rf_batch *batch, const rf_plan_call *call,
-                               rf_error *err);
-rf_noise_spec rf_plan_noise(const rf_plan *plan, int picture);
+rf_status rf_denoise_start(rf_plan *plan, const rf_batch *batch, rf_error *err);
+rf_status rf_denoise_predict(rf_plan *plan, const rf_batch *batch, const rf_relay_call *call,
+                             rf_error *err); /* slots D, and U where it is read */
+rf_status rf_denoise_check(const rf_plan *plan, const rf_batch *batch, const rf_relay_call *call,
+                           rf_error *err);
+rf_noise_spec rf_picture_noise(const rf_plan *plan, int picture);
 rf_status rf_denoise_adaptive(rf_plan *plan, const rf_batch *batch, const rf_callbacks *callbacks,
                               rf_error *err);
 

@@ -117,7 +117,7 @@ static rf_plan_expert *expert_of(const rf_plan *p, int stage)
  *   D = U + sum_j w_j cfg (C_j - U)
  * Without the negative prompt its place is taken by the first positive one, and cfg by 1. */
 int rf_plan_rows(const rf_plan *p, int stage, const int *positive, int negative, int skips_negative,
-                 rf_plan_row *out)
+                 rf_relay_row *out)
 {
     const rf_course_stage *s = &p->course.stage[stage];
     const rf_course_set   *set = &p->course.set[s->set];
@@ -130,12 +130,12 @@ int rf_plan_rows(const rf_plan *p, int stage, const int *positive, int negative,
         const double weight = cfg * prompt->part[i].weight;
         sum += weight;
         out[rows++] =
-            (rf_plan_row){.cond = find(p, x, &prompt->part[i], positive[i], 0), .weight = weight};
+            (rf_relay_row){.cond = find(p, x, &prompt->part[i], positive[i], 0), .weight = weight};
     }
     if (skips_negative)
         out[0].weight += 1 - sum;
     else if (sum != 1 || s->sampler->flags & RF_SAMPLER_UNCOND)
-        out[rows++] = (rf_plan_row){
+        out[rows++] = (rf_relay_row){
             .cond = find(p, x, &set->prompt[RF_NEGATIVE]->part[0], negative, 1), .weight = 1 - sum};
     return rows;
 }
@@ -233,20 +233,20 @@ static rf_status list_rows(rf_plan *p, rf_error *err)
     if (!p->row || !p->call) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
     for (size_t k = 0; k < calls; k++) {
         const rf_course_call *c = &p->course.call[k];
-        rf_plan_row          *row = p->row + k * (size_t)p->rows;
+        rf_relay_row         *row = p->row + k * (size_t)p->rows;
         rf_plan_expert       *x = expert_of(p, c->stage);
         const int             rows =
             rf_plan_rows(p, c->stage, c->positive, c->negative, c->skips_negative, row);
         const int program = program_for(x, rows);
         if (program < 0) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-        p->call[k] = (rf_plan_call){.sampler = c->sampler,
-                                    .timestep = c->timestep,
-                                    .stage = c->stage,
-                                    .expert = (int)(x - p->expert),
-                                    .row = row,
-                                    .rows = rows,
-                                    .table_row = x->table_rows,
-                                    .program = program};
+        p->call[k] = (rf_relay_call){.sampler = c->sampler,
+                                     .timestep = c->timestep,
+                                     .stage = c->stage,
+                                     .expert = (int)(x - p->expert),
+                                     .row = row,
+                                     .rows = rows,
+                                     .table_row = x->table_rows,
+                                     .program = program};
         x->table_rows += rows;
     }
     return RF_OK;

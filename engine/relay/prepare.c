@@ -125,7 +125,7 @@ static rf_status fill_vectors(rf_plan *p, rf_plan_expert *x)
 static void fill_timesteps(rf_plan *p)
 {
     for (int k = 0; k < p->course.calls; k++) {
-        const rf_plan_call *call = &p->call[k];
+        const rf_relay_call *call = &p->call[k];
         for (int i = 0; i < call->rows; i++)
             p->expert[call->expert].timestep[call->table_row + i] = (float)call->timestep;
     }

@@ -74,7 +74,7 @@ static rf_status decode(rf_plan *p, const rf_batch *b, int i, const rf_callbacks
         RF_TRY(rf_plan_infotext(p, index, &parameters, err));
         RF_TRY(rf_plan_job_json(p, index, &job, err));
         const rf_image image = {.index = index,
-                                .seed = rf_plan_noise(p, index).seed,
+                                .seed = rf_picture_noise(p, index).seed,
                                 .width = p->job.width,
                                 .height = p->job.height,
                                 .rgb = p->pixels,
