@@ -82,10 +82,22 @@ static rf_switch_request switch_request(const rf_course *c, const rf_sigma_table
                                .exact_a1111 = c->exact_a1111};
 }
 
+/* DPM adaptive has no steps to count: a fraction of them is one of the way that ln sigma goes, as
+ * even steps of an exponential schedule would have it. */
+static int stage_by_way(const rf_course *c, double sigma, int previous)
+{
+    const double part = log(c->sigma_max / sigma) / log(c->sigma_max / c->sigma_min);
+    int          stage = previous;
+    while (stage + 1 < c->stages && c->until[stage] < 1 && part >= c->until[stage]) stage++;
+    return stage;
+}
+
 int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int k, double sigma,
                        int previous)
 {
     const rf_switch_request request = switch_request(course, table);
+    if (course->rule == RF_SWITCH_STEPS && !course->exact_a1111)
+        return stage_by_way(course, sigma, previous);
     return rf_switch_stage(&request, k, k, 1, sigma, previous);
 }
 
@@ -202,6 +214,10 @@ static rf_status plan_calls(rf_course *c, const rf_sigma_table *table, const rf_
     RF_TRY(rf_switch_check(&rule, err));
     RF_TRY(check_samplers(c, err));
     if (c->adaptive) {
+        if (c->rule == RF_SWITCH_STEP)
+            return rf_fail(err, RF_E_ARG,
+                           "%s has no numbered steps: switch by steps, noise or sigma",
+                           c->stage[0].sampler->id.name);
         c->start = c->sigma_max;
         goto done;
     }

@@ -12,22 +12,24 @@ typedef struct adaptive_run {
     const rf_callbacks *callbacks;
     int                 stage;
     double              sigma_max, sigma_min;
+    int                 reached; /* thousandths */
 } adaptive_run;
 
 /* How far the noise has come down, in thousandths on a logarithmic scale: the only measure of
- * progress there is. */
-static rf_status report(const adaptive_run *r, double sigma, rf_error *err)
+ * progress there is.  A rejected step goes back, the report does not. */
+static rf_status report(adaptive_run *r, double sigma, rf_error *err)
 {
-    const rf_plan    *p = r->plan;
-    const double      part = log(r->sigma_max / sigma) / log(r->sigma_max / r->sigma_min);
+    const rf_plan *p = r->plan;
+    const int part = (int)(1000 * log(r->sigma_max / sigma) / log(r->sigma_max / r->sigma_min));
+    if (part > r->reached) r->reached = part;
     const rf_progress progress = {.phase = RF_PHASE_DENOISE,
                                   .stage = r->stage,
                                   .expert = p->stage_expert[r->stage]->name,
-                                  .done = (int64_t)r->batch->first * 1000 + (int64_t)(1000 * part),
+                                  .done = (int64_t)r->batch->first * 1000 + r->reached,
                                   .total = (int64_t)p->job.count * 1000,
                                   .image = r->batch->first,
                                   .images = 1,
-                                  .step = (int)(1000 * part),
+                                  .step = r->reached,
                                   .steps = 1000};
     return rf_report(r->callbacks, &progress, err);
 }
