@@ -146,8 +146,7 @@ static int read_label(char *label, char **name, rf_schedule_options *options)
 }
 
 /* tools/golden/make_sigmas.py computes in f32 like A1111, where tan near pi/2 and sums of
- * logarithms lose a few units; ours are rounded once.  Two entries more of DDIM than of steps are
- * the most. */
+ * logarithms lose a few units; ours are rounded once. */
 static void expect_a1111(const char *name, int steps, int made, const char *values)
 {
     char *at = NULL;

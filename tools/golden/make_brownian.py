@@ -60,8 +60,8 @@ def paths(source, randn):
         for t1, t0, first, second in cases:
             tree = torchsde.BrownianTree(t0, torch.zeros(SHAPE), t1, entropy=seed)
             low, high = max(second, t0), min(first, t1)
-            w = -tree(torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64))
-            values = (w / math.sqrt(first - second)).flatten().tolist()
+            times = torch.tensor([low, high], dtype=torch.float64)
+            values = (-tree(*times) / math.sqrt(first - second)).flatten().tolist()
             print("path", source, seed, t0, t1, first, second, *("%.9g" % v for v in values))
 
 
