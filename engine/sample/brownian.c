@@ -21,13 +21,11 @@ typedef struct brownian_walk {
     float             *noise; /* room for a draw */
 } brownian_walk;
 
-/* Python's round(x, 6), x >= 0: the decimal nearest to the exact value of x, ties to even, then the
- * double nearest to that.  (scaled, rest) is x * 10^6 without rounding. */
-static double round6(double x)
+double rf_round6(double x)
 {
     const double scaled = x * 1e6;
     if (scaled >= 0x1p52) return x; /* doubles are further apart than 10^-6 */
-    const double rest = fma(x, 1e6, -scaled);
+    const double rest = fma(x, 1e6, -scaled); /* scaled + rest = 10^6 x, without rounding */
     double       whole = floor(scaled);
     const double half = scaled - whole - 0.5; /* exact, and 0 or larger than rest */
     const int    odd = fmod(whole, 2) != 0;
@@ -37,7 +35,7 @@ static double round6(double x)
 
 static double middle(const interval *at)
 {
-    return round6((at->a + at->b) / 2);
+    return rf_round6((at->a + at->b) / 2);
 }
 
 /* The whole interval; its increment is the draw of the sequence's own first word. */
@@ -48,7 +46,7 @@ static void root(const brownian_walk *walk, float *w, interval *at)
     rf_seed_sequence(walk->path->seed, NULL, 0, &seed, 1);
     rf_noise_draw(walk->path->source, seed, 0, walk->shape, NULL, w);
     for (size_t i = 0; i < walk->count; i++) w[i] = (float)(scale * w[i]);
-    *at = (interval){.a = round6(walk->path->t0), .b = round6(walk->path->t1), .w = w};
+    *at = (interval){.a = rf_round6(walk->path->t0), .b = rf_round6(walk->path->t1), .w = w};
 }
 
 /* One level down: *at becomes its left or right half, at->w that half's increment.  The other
@@ -114,7 +112,7 @@ static void add_increment(const brownian_walk *walk, double low, double high, fl
 
 static double inside(const rf_brownian *path, double t)
 {
-    return fmin(fmax(round6(t), round6(path->t0)), round6(path->t1));
+    return fmin(fmax(rf_round6(t), rf_round6(path->t0)), rf_round6(path->t1));
 }
 
 void rf_brownian_noise(const rf_brownian *path, double from, double to, rf_noise_shape shape,

@@ -9,6 +9,10 @@
 
 #include "engine/sample/noise.h"
 
+/* Python's round(x, 6): the six decimals nearest to the exact value of x, ties to even, and the
+ * double nearest to those.  x >= 0. */
+double rf_round6(double x);
+
 /* The path of one picture: over [t0, t1] = smallest positive and largest sigma of the schedule. */
 typedef struct rf_brownian {
     const rf_noise_source *source;

@@ -61,9 +61,9 @@ static void draw_block(rf_mt19937 *mt, rf_noise_shape shape, uint32_t first, flo
     for (int i = 0; i < BLOCK; i++)
         uniform[i] = (float)(rf_mt19937_next(mt) & 0xFFFFFFu) * 0x1p-24f;
     for (uint32_t i = 0; i < BLOCK / 2; i++) {
-        const float log_u = (float)log(1.0f - uniform[i]); /* in (0, 1]: finite */
-        const float radius = sqrtf(-2.0f * log_u);
-        const float angle = 0x1.921fb6p+2f * uniform[i + BLOCK / 2]; /* 2 pi as f32 */
+        const double u = 1 - (double)uniform[i]; /* exact, in (0, 1]: the logarithm is finite */
+        const float  radius = sqrtf(-2.0f * (float)log(u));
+        const double angle = 0x1.921fb6p+2f * uniform[i + BLOCK / 2]; /* 2 pi and product in f32 */
         out[place(shape, first + i)] = radius * (float)cos(angle);
         out[place(shape, first + i + BLOCK / 2)] = radius * (float)sin(angle);
     }

@@ -202,7 +202,7 @@ static rf_status finish(const rf_schedule *schedule, int count, int discard, rf_
                         rf_error *err)
 {
     double *sigma = sigmas->sigma;
-    if (discard && count > 2) {
+    if (discard) { /* at least two values and the last */
         sigma[count - 2] = sigma[count - 1];
         count--;
     }
