@@ -16,7 +16,7 @@
 enum {
     FILE_MAX = 1 << 28, /* bytes; a PNG of 8192x8192 noisy pixels is 201 MB */
     TEXT_MAX = 1 << 24, /* bytes of one chunk, and of all of them inflated */
-    CHUNKS_MAX = 1000,
+    CHUNKS_MAX = 1000,  /* spng's own limit */
 };
 
 typedef struct text_item {
@@ -127,7 +127,8 @@ static rf_status read_png(rf_picture_texts *texts, const unsigned char *data, si
     if (!ctx) return rf_fail(err, RF_E_NOMEM, "%s: no memory for the PNG decoder", name);
     int code = spng_set_png_buffer(ctx, data, bytes);
     if (!code) code = spng_set_chunk_limits(ctx, TEXT_MAX, TEXT_MAX);
-    if (!code) code = spng_set_option(ctx, SPNG_CHUNK_COUNT_LIMIT, CHUNKS_MAX);
+    /* a text with a wrong checksum is damage, not absence */
+    if (!code) code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
     st = code ? png_failed(code, name, err) : png_texts(texts, ctx, name, err);
     spng_ctx_free(ctx);
     return st;
