@@ -69,7 +69,7 @@ static rf_status run_tokens(rf_invocation *in)
     }
     if (strcmp(v->prompt, "-") == 0)
         RF_TRY(rf_prompt_read(&text, "-", "--prompt", 1, &in->trouble));
-    RF_TRY(rf_prompt_check(v->prompt, "--prompt", &in->trouble));
+    RF_TRY(rf_text_check(v->prompt, "--prompt", &in->trouble));
     RF_TRY(rf_engine_create(&engine, &(rf_options){.device = "cpu"}, err));
     RF_TRY(rf_tokens_of(&ids, &count, engine, v->encoder, text ? text : v->prompt, err));
     if (in->console.json)

@@ -50,7 +50,7 @@ static rf_status read_source(rf_invocation *in, rf_request *r, const source *s,
     else if (s->file)
         RF_TRY(rf_prompt_read(&text, s->file, s->file_flag, 0, t));
     else
-        RF_TRY(rf_prompt_check(*s->text, s->flag, t));
+        RF_TRY(rf_text_check(*s->text, s->flag, t));
     if (text) *s->text = own(r, text);
 done:
     return st;
@@ -68,9 +68,9 @@ static rf_status read_sources(rf_invocation *in, rf_request *r)
     };
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         RF_TRY(read_source(in, r, &sources[i], &stdin_of));
-    RF_TRY(rf_prompt_check(r->base_tags, "--base-tags", &in->trouble));
-    RF_TRY(rf_prompt_check(r->refiner_tags, "--refiner-tags", &in->trouble));
-    RF_TRY(rf_prompt_check(r->base_negative, "--base-negative", &in->trouble));
+    RF_TRY(rf_text_check(r->base_tags, "--base-tags", &in->trouble));
+    RF_TRY(rf_text_check(r->refiner_tags, "--refiner-tags", &in->trouble));
+    RF_TRY(rf_text_check(r->base_negative, "--base-negative", &in->trouble));
 done:
     return st;
 }
@@ -109,7 +109,7 @@ static rf_status recipe_texts(rf_invocation *in, rf_request *r, const rf_recipe 
     char       *text = NULL, when[40];
     const char *common = in->args.operand_count ? in->args.operands[0] : NULL;
     RF_TRY(when_of(in, r, when, sizeof when));
-    RF_TRY(rf_prompt_check(common, "the common tags", &in->trouble));
+    RF_TRY(rf_text_check(common, "the common tags", &in->trouble));
     if (r->prompt) {
         RF_TRY(check_own(in, "--prompt", "--base-tags", r->base_tags));
         RF_TRY(check_own(in, "--prompt", "--refiner-tags", r->refiner_tags));

@@ -37,7 +37,7 @@ static rf_status check_text(const char *text, size_t len, const char *what, rf_t
     return RF_OK;
 }
 
-rf_status rf_prompt_check(const char *text, const char *flag, rf_trouble *trouble)
+rf_status rf_text_check(const char *text, const char *flag, rf_trouble *trouble)
 {
     return text ? check_text(text, strlen(text), flag, trouble) : RF_OK;
 }
