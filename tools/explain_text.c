@@ -51,8 +51,12 @@ static void print_handover(const rf_explained *e, const rf_switch_info *at)
     const rf_explanation *x = e->explanation;
     const double          until = e->job->stages[at->stage - 1].until;
     const char           *from = stage_name(e, at->stage - 1), *to = stage_name(e, at->stage);
-    if (at->call < 0)
-        printf("%s never hands over to %s: %s %g comes too late\n", from, to, x->switch_by, until);
+    if (x->calls == 0)
+        printf("%s hands over to %s by %s at %g, wherever that is\n", from, to, x->switch_by,
+               until);
+    else if (at->call < 0)
+        printf("%s never hands over to %s: by %s, %g is past the last call\n", from, to,
+               x->switch_by, until);
     else
         printf("%s hands over to %s before call %d, step %d, sigma %.4g (by %s, %g)\n", from, to,
                at->call, at->step, at->sigma, x->switch_by, until);
@@ -127,6 +131,10 @@ static void print_prompt(const rf_explained *e, int set, const rf_prompt_info *p
         if (prompt->parts > 1) printf(", part %d", p);
         if (part->weight != 1) printf(", weight %g", part->weight);
         putchar('\n');
+        if (part->entries == 1 && !*part->entry->text) {
+            puts("  (empty)");
+            continue;
+        }
         for (int j = 0; j < shown; j++)
             print_entry(e->explanation, set, negative ? -1 : p, part, j);
         if (!all) printf("  ... and %d more; -v shows them\n", part->entries - shown);
