@@ -85,14 +85,13 @@ static void print_weights(const rf_entry_info *entry)
     for (int i = 0; i < entry->pieces; i++) {
         const rf_piece_info *piece = &entry->piece[i];
         if (piece->is_break || piece->weight == 1) continue;
-        const int width = 12 + (int)strlen(piece->text);
+        const int width = 12 + rf_text_columns(piece->text);
         if (column == 0) column = printf("      weights:");
         if (column > 14 && column + width > RF_PAGE_COLUMNS)
             column = printf("\n              ") - 1;
         column += printf(" %.4g \"", piece->weight);
-        for (const char *p = piece->text; *p; p++) /* control characters drive terminals */
-            putchar((unsigned char)*p < 0x20 || *p == 0x7F ? ' ' : *p);
-        column += printf("\"") + (int)strlen(piece->text);
+        rf_text_put(stdout, piece->text, strlen(piece->text));
+        column += printf("\"") + rf_text_columns(piece->text);
     }
     if (column) putchar('\n');
 }
