@@ -32,7 +32,7 @@ static void print_heading(const rf_explained *e)
     printf("%s, schedule %s, %d step%s", x->sampler, x->schedule, e->job->steps,
            plural(e->job->steps));
     if (x->calls > 0)
-        printf(", %d call%s\n", x->calls, plural(x->calls));
+        printf(", %d call%s; both count from 0\n", x->calls, plural(x->calls));
     else
         printf("; how many calls depends on the picture\n");
     if (e->hires_steps > 0)

@@ -116,7 +116,7 @@ Test(verbs, explain_tells_people_what_happens_when)
 {
     expect_out("explain -x 0.5 --steps 8 -p '[cats:dogs:switch], park' -n ugly", "");
     static const char *const LINES[] = {
-        "Euler a, schedule automatic, 8 steps, 8 calls\n",
+        "Euler a, schedule automatic, 8 steps, 8 calls; both count from 0\n",
         "base hands over to refiner before call 4, step 4",
         "  [0] calls 0 to 3: 10 tokens in 1 chunk\n      cats, park\n",
         "  [1] calls 4 to 7: ",
