@@ -170,6 +170,10 @@ static void append_stages(const rf_meter *m, char *out, size_t bytes)
                  m->stages[i].steps);
         append(out, bytes, text);
     }
+    if (shown) return;
+    char text[RF_METER_NAME + 40]; /* DPM adaptive: nobody knows how many there will be */
+    snprintf(text, sizeof text, "%s step %d", expert_name(m), m->now.step + 1);
+    append(out, bytes, text);
 }
 
 static int percent(const rf_progress *p)
