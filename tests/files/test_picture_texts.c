@@ -235,6 +235,41 @@ Test(a1111_6_4, exif_comments)
             }
 }
 
+/* Pillow calls the comment bytes; in a PNG, EXIF wins over the text: a1111.md 6.4. */
+Test(a1111_6_4, exif_of_other_writers)
+{
+    static char      plain[] = "of the text";
+    unsigned char    tiff[256], picture[512];
+    size_t           n = make_tiff(tiff, 1, "UNICODE\0\0a", 10), bytes;
+    struct spng_text text = make_text(SPNG_TEXT, 0, "parameters", plain);
+    unsigned char   *png = make_png(&text, 1, &bytes);
+    tiff[31] = 1; /* BYTE */
+    expect(picture, make_picture(picture, IN_JPEG, tiff, n), "parameters", "a");
+    tiff[31] = 5; /* RATIONAL */
+    expect_damaged(picture, make_picture(picture, IN_JPEG, tiff, n), "comment is damaged");
+
+    n = make_tiff(tiff, 0, "UNICODE\0\0a", 10);
+    uint32_t crc = 0xFFFFFFFF; /* PNG, annex D */
+    memcpy(picture,
+           "\0\0\0\x36"
+           "eXIf",
+           8);
+    memcpy(picture + 8, tiff, n);
+    cr_assert_eq(n, 0x36);
+    for (size_t i = 4; i < 8 + n; i++) {
+        crc ^= picture[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xEDB88320 ^ crc >> 1 : crc >> 1;
+    }
+    for (int i = 0; i < 4; i++) picture[8 + n + i] = (unsigned char)(~crc >> (24 - 8 * i));
+    unsigned char *with = malloc(bytes + n + 12);
+    memcpy(with, png, 33); /* signature and IHDR */
+    memcpy(with + 33, picture, n + 12);
+    memcpy(with + 33 + n + 12, png + 33, bytes - 33);
+    expect(with, bytes + n + 12, "parameters", "a");
+    free(with);
+    free(png);
+}
+
 Test(a1111_6_4, pictures_without_a_comment)
 {
     unsigned char tiff[256], picture[512];
