@@ -165,6 +165,11 @@ Test(a1111_6_4, inflation_is_bounded)
 
 enum { IN_JPEG, IN_WEBP, IN_BARE_WEBP, CONTAINERS };
 
+static void put(unsigned char *out, const void *bytes, size_t count)
+{
+    memcpy(out, bytes, count);
+}
+
 /* A TIFF structure whose Exif IFD has this comment. */
 static size_t make_tiff(unsigned char *out, int big, const void *comment, size_t bytes)
 {
@@ -188,16 +193,16 @@ static size_t make_tiff(unsigned char *out, int big, const void *comment, size_t
 static size_t make_picture(unsigned char *out, int container, const unsigned char *tiff, size_t n)
 {
     if (container == IN_JPEG) {
-        memcpy(out, "\xFF\xD8\xFF\xE0\0\4ab\xFF\xFF\xE1\0\0Exif\0\0", 19);
+        put(out, "\xFF\xD8\xFF\xE0\0\4ab\xFF\xFF\xE1\0\0Exif\0\0", 19);
         out[11] = (unsigned char)((n + 8) >> 8), out[12] = (unsigned char)(n + 8);
         memcpy(out + 19, tiff, n);
-        memcpy(out + 19 + n, "\xFF\xDA\0\2rest", 8);
+        put(out + 19 + n, "\xFF\xDA\0\2rest", 8);
         return 19 + n + 8;
     }
     const size_t mark = container == IN_WEBP ? 6 : 0;
-    memcpy(out, "RIFF\0\0\0\0WEBPVP8 \3\0\0\0abc\0EXIF\0\0\0\0Exif\0", 38);
+    put(out, "RIFF\0\0\0\0WEBPVP8 \3\0\0\0abc\0EXIF\0\0\0\0Exif\0", 38);
     out[28] = (unsigned char)(n + mark), out[29] = (unsigned char)((n + mark) >> 8);
-    memcpy(out + 32, "Exif\0\0", mark);
+    put(out + 32, "Exif\0\0", mark);
     memcpy(out + 32 + mark, tiff, n);
     return 32 + mark + n;
 }

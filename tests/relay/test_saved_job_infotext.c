@@ -276,7 +276,7 @@ Test(a1111_2_1_job, lora_tags)
 
 Test(a1111_6_5_job, no_parameters)
 {
-    static const char *const rows[] = {"", "1girl", "1girl\nSteps: 1, Seed: 2", "\xFF\n" BASE};
+    static const char *const rows[] = {"", "1girl", "1girl\nSteps: 1, Seed: 2", ("\xFF\n" BASE)};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rf_saved_job *saved = NULL;
         rf_error      err = {0};
