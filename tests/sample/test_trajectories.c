@@ -67,7 +67,7 @@ static void field(golden *g, const char *key, const char *value)
     }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!strcmp(key, rows[i].key)) {
-            *rows[i].out = atof(value);
+            *rows[i].out = strtod(value, NULL);
             return;
         }
     cr_assert_fail("unknown key %s", key);
