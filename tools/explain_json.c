@@ -83,7 +83,7 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
     else
         rf_json_put_null(w, "sigma");
     if (at->call >= 0)
-        rf_json_put_real(w, "ratio", at->ratio);
+        rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
     else
         rf_json_put_null(w, "ratio");
     rf_json_put_text(w, "by", x->switch_by);
