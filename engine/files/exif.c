@@ -14,8 +14,9 @@ enum {
     TAG_EXIF_IFD = 0x8769,
     TAG_USER_COMMENT = 0x9286,
     TYPE_LONG = 4,
-    TYPE_UNDEFINED = 7,
-    CODING_BYTES = 8, /* what a comment begins with: the name of its coding */
+    TYPE_UNDEFINED = 7, /* what the standard wants of a comment */
+    TYPE_BYTE = 1,      /* what Pillow writes */
+    CODING_BYTES = 8,   /* what a comment begins with: the name of its coding */
 };
 
 typedef struct tiff {
@@ -127,9 +128,10 @@ rf_status rf_exif_comment(char **out, const unsigned char *data, size_t bytes, c
         entry = -1;
     if (entry < 0) return rf_fail(err, RF_E_FORMAT, "%s: its EXIF data is damaged", name);
     if (entry == 0) return RF_OK;
-    const size_t at = u32(&t, (size_t)entry + 8), count = u32(&t, (size_t)entry + 4);
+    const size_t   at = u32(&t, (size_t)entry + 8), count = u32(&t, (size_t)entry + 4);
+    const uint32_t type = u16(&t, (size_t)entry + 2);
     /* up to four bytes would stand in the entry itself, too few for the coding */
-    if (u16(&t, (size_t)entry + 2) != TYPE_UNDEFINED || count < CODING_BYTES ||
+    if ((type != TYPE_UNDEFINED && type != TYPE_BYTE) || count < CODING_BYTES ||
         !inside(&t, at, count))
         return rf_fail(err, RF_E_FORMAT, "%s: its EXIF comment is damaged", name);
     return decode(out, t.data + at, count, name, err);

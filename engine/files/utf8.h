@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the well-formed sequence at `s`, of which `left` >= 1 bytes may be read (Unicode 15,
+/* Bytes of the well-formed sequence at `text`, of which `left` >= 1 bytes may be read (Unicode 15,
  * table 3-7); 0: it is not well-formed. */
-size_t rf_utf8_span(const char *s, size_t left);
+size_t rf_utf8_span(const char *text, size_t left);
 
 /* Whether all of `s` is well-formed and without a NUL. */
 int rf_utf8_valid(const char *s, size_t bytes);

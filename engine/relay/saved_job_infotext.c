@@ -161,25 +161,6 @@ static const char *switch_rule(const reading *r, const version *v)
     return v->maker == FORGE || older(v, 1, 9, 0, 0) ? "steps" : "noise";
 }
 
-static rf_status apply_version(reading *r, const version *v)
-{
-    rf_status   st = RF_OK;
-    rf_job     *job = &r->saved->job;
-    const char *sampler = get(r, "Sampler");
-    const int   timesteps = sampler && (begins(sampler, "DDIM") || begins(sampler, "PLMS"));
-    if (v->maker != REFINERY) job->compat = "a1111";
-    if (older(v, 1, 6, 0, 0) && strchr(r->parts.prompt, '[')) job->old_edits = 1;
-    if (older(v, 1, 6, 0, 0) && timesteps)
-        RF_TRY(rf_saved_job_add_note(
-            r->saved, r->err, "A1111 before 1.6.0 padded prompts otherwise for %s", sampler));
-    if (older(v, 1, 7, 0, 225))
-        RF_TRY(rf_saved_job_add_note(r->saved, r->err,
-                                     "A1111 before 1.7.0-225 rounded its noise table to half "
-                                     "precision, which is not done here"));
-done:
-    return st;
-}
-
 /* ---- names and files ---------------------------------------------------------------------- */
 
 static rf_status keep_text(reading *r, const char **out, const char *key)
@@ -278,8 +259,11 @@ static rf_status read_refiner(reading *r, const version *v)
     RF_TRY(stage_number(r, "Refiner switch at", RF_INFOTEXT_DOUBLE, &stage[0].until));
     RF_TRY(keep_text(r, &stage[1].prompt, "Refiner prompt"));
     RF_TRY(keep_text(r, &stage[1].negative, "Refiner negative prompt"));
+    RF_TRY(keep_text(r, &stage[1].sampler, "Refiner sampler"));
     RF_TRY(stage_number(r, "Refiner CFG scale", RF_INFOTEXT_FLOAT, &stage[1].cfg_scale));
     r->saved->job.switch_by = switch_rule(r, v);
+    RF_TRY(
+        keep_text(r, &r->saved->job.switch_by, "Refiner switch by")); /* refinery's other rules */
 done:
     return st;
 }
@@ -303,6 +287,28 @@ static rf_status read_rng(reading *r, const version *v)
         rng ? rng : "GPU");
 }
 
+static rf_status apply_version(reading *r, const version *v)
+{
+    rf_status   st = RF_OK;
+    rf_job     *job = &r->saved->job;
+    const char *sampler = get(r, "Sampler");
+    const int   timesteps = sampler && (begins(sampler, "DDIM") || begins(sampler, "PLMS"));
+    if (v->maker != REFINERY)
+        job->compat = "a1111";
+    else
+        RF_TRY(keep_text(r, &job->compat, "Compatibility"));
+    if (older(v, 1, 6, 0, 0) && strchr(r->parts.prompt, '[')) job->old_edits = 1;
+    if (older(v, 1, 6, 0, 0) && timesteps)
+        RF_TRY(rf_saved_job_add_note(
+            r->saved, r->err, "A1111 before 1.6.0 padded prompts otherwise for %s", sampler));
+    if (older(v, 1, 7, 0, 225))
+        RF_TRY(rf_saved_job_add_note(r->saved, r->err,
+                                     "A1111 before 1.7.0-225 rounded its noise table to half "
+                                     "precision, which is not done here"));
+done:
+    return st;
+}
+
 static rf_status read_settings(reading *r, const version *v)
 {
     rf_status st = RF_OK;
@@ -312,6 +318,7 @@ static rf_status read_settings(reading *r, const version *v)
     RF_TRY(keep_text(r, &job->sampler, "Sampler"));
     RF_TRY(keep_text(r, &job->schedule, "Schedule type"));
     RF_TRY(keep_text(r, &job->emphasis, "Emphasis"));
+    RF_TRY(keep_text(r, &job->sigmas, "Sigmas"));
     RF_TRY(keep_text(r, &r->saved->dtype, "Precision"));
     RF_TRY(read_rng(r, v));
 done:
@@ -324,7 +331,11 @@ done:
 static const char *const silent[] = {"Refiner prompt",
                                      "Refiner negative prompt",
                                      "Refiner CFG scale",
+                                     "Refiner sampler",
+                                     "Refiner switch by",
                                      "Refiner from step",
+                                     "Compatibility",
+                                     "Sigmas",
                                      "VAE from",
                                      "Precision",
                                      "Version",

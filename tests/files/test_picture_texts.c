@@ -165,6 +165,11 @@ Test(a1111_6_4, inflation_is_bounded)
 
 enum { IN_JPEG, IN_WEBP, IN_BARE_WEBP, CONTAINERS };
 
+static void put(unsigned char *out, const void *bytes, size_t count)
+{
+    memcpy(out, bytes, count);
+}
+
 /* A TIFF structure whose Exif IFD has this comment. */
 static size_t make_tiff(unsigned char *out, int big, const void *comment, size_t bytes)
 {
@@ -188,16 +193,16 @@ static size_t make_tiff(unsigned char *out, int big, const void *comment, size_t
 static size_t make_picture(unsigned char *out, int container, const unsigned char *tiff, size_t n)
 {
     if (container == IN_JPEG) {
-        memcpy(out, "\xFF\xD8\xFF\xE0\0\4ab\xFF\xFF\xE1\0\0Exif\0\0", 19);
+        put(out, "\xFF\xD8\xFF\xE0\0\4ab\xFF\xFF\xE1\0\0Exif\0\0", 19);
         out[11] = (unsigned char)((n + 8) >> 8), out[12] = (unsigned char)(n + 8);
         memcpy(out + 19, tiff, n);
-        memcpy(out + 19 + n, "\xFF\xDA\0\2rest", 8);
+        put(out + 19 + n, "\xFF\xDA\0\2rest", 8);
         return 19 + n + 8;
     }
     const size_t mark = container == IN_WEBP ? 6 : 0;
-    memcpy(out, "RIFF\0\0\0\0WEBPVP8 \3\0\0\0abc\0EXIF\0\0\0\0Exif\0", 38);
+    put(out, "RIFF\0\0\0\0WEBPVP8 \3\0\0\0abc\0EXIF\0\0\0\0Exif\0", 38);
     out[28] = (unsigned char)(n + mark), out[29] = (unsigned char)((n + mark) >> 8);
-    memcpy(out + 32, "Exif\0\0", mark);
+    put(out + 32, "Exif\0\0", mark);
     memcpy(out + 32 + mark, tiff, n);
     return 32 + mark + n;
 }
@@ -233,6 +238,41 @@ Test(a1111_6_4, exif_comments)
                 expect(picture, make_picture(picture, container, tiff, n), "parameters",
                        rows[i].want);
             }
+}
+
+/* Pillow calls the comment bytes; in a PNG, EXIF wins over the text: a1111.md 6.4. */
+Test(a1111_6_4, exif_of_other_writers)
+{
+    static char      plain[] = "of the text";
+    unsigned char    tiff[256], picture[512];
+    size_t           n = make_tiff(tiff, 1, "UNICODE\0\0a", 10), bytes;
+    struct spng_text text = make_text(SPNG_TEXT, 0, "parameters", plain);
+    unsigned char   *png = make_png(&text, 1, &bytes);
+    tiff[31] = 1; /* BYTE */
+    expect(picture, make_picture(picture, IN_JPEG, tiff, n), "parameters", "a");
+    tiff[31] = 5; /* RATIONAL */
+    expect_damaged(picture, make_picture(picture, IN_JPEG, tiff, n), "comment is damaged");
+
+    n = make_tiff(tiff, 0, "UNICODE\0\0a", 10);
+    uint32_t crc = 0xFFFFFFFF; /* PNG, annex D */
+    memcpy(picture,
+           "\0\0\0\x36"
+           "eXIf",
+           8);
+    memcpy(picture + 8, tiff, n);
+    cr_assert_eq(n, 0x36);
+    for (size_t i = 4; i < 8 + n; i++) {
+        crc ^= picture[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xEDB88320 ^ crc >> 1 : crc >> 1;
+    }
+    for (int i = 0; i < 4; i++) picture[8 + n + i] = (unsigned char)(~crc >> (24 - 8 * i));
+    unsigned char *with = malloc(bytes + n + 12);
+    memcpy(with, png, 33); /* signature and IHDR */
+    memcpy(with + 33, picture, n + 12);
+    memcpy(with + 33 + n + 12, png + 33, bytes - 33);
+    expect(with, bytes + n + 12, "parameters", "a");
+    free(with);
+    free(png);
 }
 
 Test(a1111_6_4, pictures_without_a_comment)

@@ -276,7 +276,7 @@ Test(a1111_2_1_job, lora_tags)
 
 Test(a1111_6_5_job, no_parameters)
 {
-    static const char *const rows[] = {"", "1girl", "1girl\nSteps: 1, Seed: 2", "\xFF\n" BASE};
+    static const char *const rows[] = {"", "1girl", "1girl\nSteps: 1, Seed: 2", ("\xFF\n" BASE)};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rf_saved_job *saved = NULL;
         rf_error      err = {0};
@@ -293,6 +293,10 @@ Test(infotext, writes_what_it_reads)
                                       {"Refiner negative prompt", "worst: 1"},
                                       {"Refiner CFG scale", "4.5"},
                                       {"Refiner from step", "15"},
+                                      {"Refiner switch by", "sigma"},
+                                      {"Refiner sampler", "DPM++ 2M"},
+                                      {"Compatibility", "a1111"},
+                                      {"Sigmas", "14.6, 8, 0"},
                                       {"VAE from", "animagine"},
                                       {"Precision", "bf16"}};
     rf_job                 job = rf_job_default();
@@ -312,9 +316,8 @@ Test(infotext, writes_what_it_reads)
                               .refiner = "animagine [v3]",
                               .refiner_hash = "e3c47aedb06418c6",
                               .refiner_switch_at = 1.0 / 3,
-                              .switch_by_steps = 1,
                               .extra = extra,
-                              .extra_count = 6,
+                              .extra_count = sizeof extra / sizeof *extra,
                               .version = "refinery " RF_VERSION};
     cr_assert_eq(rf_infotext_build(&text, &info, NULL), RF_OK);
     rf_saved_job *saved = read_job(text);
@@ -331,8 +334,10 @@ Test(infotext, writes_what_it_reads)
     cr_expect_eq(got->s_noise, 0);
     cr_expect_eq(got->discard_penultimate, 1);
     cr_expect_eq(got->steps, 33);
-    cr_expect_null(got->compat);
-    cr_expect_str_eq(got->switch_by, "steps");
+    cr_expect_str_eq(got->compat, "a1111");
+    cr_expect_str_eq(got->switch_by, "sigma");
+    cr_expect_str_eq(got->sigmas, "14.6, 8, 0");
+    cr_expect_str_eq(got->stages[1].sampler, "DPM++ 2M");
     cr_expect_str_eq(got->emphasis, "Ignore");
     cr_expect_str_eq(got->stages[0].prompt, "cat,\n(dog)");
     cr_expect_str_eq(got->stages[0].negative, "bad");
