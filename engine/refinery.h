@@ -134,7 +134,7 @@ typedef struct rf_job {
     double   variation;               /* strength, 0..1 */
     int      seed_width, seed_height; /* "seed resize from", pixels; 0: off */
     /* conditioning */
-    int clip_skip; /* A1111's; SDXL ignores it unless clip_l_skip.  1..12 */
+    int clip_skip; /* A1111's, 1..12; SDXL ignores it unless clip_l_skip.  Default 1 */
     int clip_l_skip;
     int old_edits;                       /* A1111's "Old prompt editing timelines" */
     int original_width, original_height; /* size conditioning; 0: the picture's */
@@ -164,7 +164,8 @@ typedef struct rf_entry_info { /* what is conditioned on up to and including cal
     int                  tokens, chunks; /* CLIP-L's prompt tokens; chunks of 77 */
 } rf_entry_info;
 
-typedef struct rf_part_info { /* one side of an AND */
+typedef struct rf_part_info {  /* one side of an AND */
+    const char          *text; /* as written, without <tags> and its weight */
     double               weight;
     const rf_entry_info *entry;
     int                  entries;
@@ -256,7 +257,8 @@ typedef struct rf_plan_info {
     size_t        peak_bytes;    /* most that is held at once */
     const char   *vae;           /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */
-    const double *sigmas;             /* [steps + 1] */
+    int           steps, calls; /* that each picture makes; calls 0: DPM adaptive, not known yet */
+    const double *sigmas;       /* [steps + 1] */
 } rf_plan_info;
 
 void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
