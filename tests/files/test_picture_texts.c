@@ -268,7 +268,7 @@ Test(a1111_6_4, exif_of_other_writers)
     for (int i = 0; i < 4; i++) picture[8 + n + i] = (unsigned char)(~crc >> (24 - 8 * i));
     unsigned char *with = malloc(bytes + n + 12);
     memcpy(with, png, 33); /* signature and IHDR */
-    memcpy(with + 33, picture, n + 12);
+    put(with + 33, picture, n + 12);
     memcpy(with + 33 + n + 12, png + 33, bytes - 33);
     expect(with, bytes + n + 12, "parameters", "a");
     free(with);
