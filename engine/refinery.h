@@ -164,7 +164,8 @@ typedef struct rf_entry_info { /* what is conditioned on up to and including cal
     int                  tokens, chunks; /* CLIP-L's prompt tokens; chunks of 77 */
 } rf_entry_info;
 
-typedef struct rf_part_info { /* one side of an AND */
+typedef struct rf_part_info {  /* one side of an AND */
+    const char          *text; /* as written, without <tags> and its weight */
     double               weight;
     const rf_entry_info *entry;
     int                  entries;

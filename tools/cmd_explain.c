@@ -61,7 +61,7 @@ static void find_landings(rf_explained *e, rf_engine *engine)
         job.stages = stages;
         job.switch_by = RULES[i];
         if (rf_explain(&x, engine, &job, e->hires_steps, NULL) != RF_OK) continue;
-        if (x->handovers > 0) {
+        if (x->handovers > 0 && x->calls > 0) {
             const rf_switch_info *at = &x->handover[0];
             e->landing[e->landings++] = (rf_landing){RULES[i], at->call, at->step, at->sigma};
         }

@@ -71,10 +71,29 @@ static void print_section(const char *name, const char *text)
     rf_text_wrap(stdout, text, 6, 0);
 }
 
+enum { KEY_COLUMNS = 32 }; /* "Refiner switch by sampling steps" */
+
 static void print_field(const char *key, int key_bytes, const char *value)
 {
-    printf("  %-24.*s ", key_bytes, key);
-    rf_text_wrap(stdout, value, 27, 27);
+    const int column = printf("  %-*.*s ", KEY_COLUMNS, key_bytes, key);
+    rf_text_wrap(stdout, value, KEY_COLUMNS + 3, column);
+}
+
+/* JSON for people; its text is not trusted more than any other. */
+static void print_job(const char *json)
+{
+    json_t *job = json_loads(json, 0, NULL);
+    char   *text = job ? json_dumps(job, JSON_INDENT(2)) : NULL;
+    puts("  refinery");
+    for (const char *line = text; line && *line;) {
+        const size_t len = strcspn(line, "\n");
+        fputs("      ", stdout);
+        rf_text_put(stdout, line, len);
+        putchar('\n');
+        line += len + (line[len] == '\n');
+    }
+    free(text);
+    json_decref(job);
 }
 
 /* One pair, or the two that were made of a size; how many. */
@@ -102,16 +121,10 @@ static void print_text(const picture *p)
     }
     for (size_t i = 0; i < p->parts.count;) i += print_pair(&p->parts, i);
     if (!p->job) return;
-    if (!p->verbose) {
+    if (p->verbose)
+        print_job(p->job);
+    else
         puts("  and the whole job, for refinery replay; -v shows it");
-        return;
-    }
-    json_t *job = json_loads(p->job, 0, NULL);
-    char   *text = job ? json_dumps(job, JSON_INDENT(2)) : NULL;
-    puts("  refinery");
-    if (text) rf_text_wrap(stdout, text, 6, 0);
-    free(text);
-    json_decref(job);
 }
 
 /* ---- the verb ----------------------------------------------------------------------------- */

@@ -30,8 +30,7 @@ static void put_prompt(rf_json_writer *w, const char *key, const rf_prompt_info 
         const rf_part_info *part = &prompt->part[i];
         rf_json_open(w, NULL, '{');
         rf_json_put_real(w, "weight", part->weight);
-        /* A part of an AND has no text of its own after editing; its entries do. */
-        rf_json_put_text(w, "text", prompt->parts == 1 ? prompt->text : part->entry[0].text);
+        rf_json_put_text(w, "text", part->text);
         rf_json_open(w, "schedule", '[');
         for (int j = 0; j < part->entries; j++) put_entry(w, &part->entry[j]);
         rf_json_close(w, ']');
@@ -84,7 +83,7 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
     else
         rf_json_put_null(w, "sigma");
     if (at->call >= 0)
-        rf_json_put_real(w, "ratio", at->ratio);
+        rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
     else
         rf_json_put_null(w, "ratio");
     rf_json_put_text(w, "by", x->switch_by);

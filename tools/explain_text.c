@@ -51,8 +51,12 @@ static void print_handover(const rf_explained *e, const rf_switch_info *at)
     const rf_explanation *x = e->explanation;
     const double          until = e->job->stages[at->stage - 1].until;
     const char           *from = stage_name(e, at->stage - 1), *to = stage_name(e, at->stage);
-    if (at->call < 0)
-        printf("%s never hands over to %s: %s %g comes too late\n", from, to, x->switch_by, until);
+    if (x->calls == 0)
+        printf("%s hands over to %s by %s at %g, wherever that is\n", from, to, x->switch_by,
+               until);
+    else if (at->call < 0)
+        printf("%s never hands over to %s: by %s, %g is past the last call\n", from, to,
+               x->switch_by, until);
     else
         printf("%s hands over to %s before call %d, step %d, sigma %.4g (by %s, %g)\n", from, to,
                at->call, at->step, at->sigma, x->switch_by, until);
@@ -81,14 +85,13 @@ static void print_weights(const rf_entry_info *entry)
     for (int i = 0; i < entry->pieces; i++) {
         const rf_piece_info *piece = &entry->piece[i];
         if (piece->is_break || piece->weight == 1) continue;
-        const int width = 12 + (int)strlen(piece->text);
+        const int width = 12 + rf_text_columns(piece->text);
         if (column == 0) column = printf("      weights:");
         if (column > 14 && column + width > RF_PAGE_COLUMNS)
             column = printf("\n              ") - 1;
         column += printf(" %.4g \"", piece->weight);
-        for (const char *p = piece->text; *p; p++) /* control characters drive terminals */
-            putchar((unsigned char)*p < 0x20 || *p == 0x7F ? ' ' : *p);
-        column += printf("\"") + (int)strlen(piece->text);
+        rf_text_put(stdout, piece->text, strlen(piece->text));
+        column += printf("\"") + rf_text_columns(piece->text);
     }
     if (column) putchar('\n');
 }
@@ -127,6 +130,10 @@ static void print_prompt(const rf_explained *e, int set, const rf_prompt_info *p
         if (prompt->parts > 1) printf(", part %d", p);
         if (part->weight != 1) printf(", weight %g", part->weight);
         putchar('\n');
+        if (part->entries == 1 && !*part->entry->text) {
+            puts("  (empty)");
+            continue;
+        }
         for (int j = 0; j < shown; j++)
             print_entry(e->explanation, set, negative ? -1 : p, part, j);
         if (!all) printf("  ... and %d more; -v shows them\n", part->entries - shown);

@@ -123,30 +123,30 @@ done:
     return st;
 }
 
-rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *q, rf_trouble *trouble)
+rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request, rf_trouble *trouble)
 {
     rf_status  st = RF_OK;
     rf_outputs o = {.count = 0};
     *out = o;
 
-    RF_TRY(check_pattern(q->pattern, q->count, trouble));
-    o.paths = calloc((size_t)q->count, sizeof *o.paths);
+    RF_TRY(check_pattern(request->pattern, request->count, trouble));
+    o.paths = calloc((size_t)request->count, sizeof *o.paths);
     if (!o.paths) {
-        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", q->count);
+        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", request->count);
         goto done;
     }
-    for (int i = 0; i < q->count; i++) {
-        const int64_t seed = q->same_seed ? q->seed : q->seed + i;
-        if (q->literal)
-            o.paths[i] = strdup(q->pattern);
+    for (int i = 0; i < request->count; i++) {
+        const int64_t seed = request->same_seed ? request->seed : request->seed + i;
+        if (request->literal)
+            o.paths[i] = strdup(request->pattern);
         else
-            RF_TRY(rf_pattern_expand(&o.paths[i], q->pattern, seed, i, trouble));
+            RF_TRY(rf_pattern_expand(&o.paths[i], request->pattern, seed, i, trouble));
         if (!o.paths[i]) {
             st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
             goto done;
         }
         o.count = i + 1;
-        RF_TRY(check_path(o.paths[i], q, trouble));
+        RF_TRY(check_path(o.paths[i], request, trouble));
     }
     RF_TRY(check_distinct(&o, trouble));
     *out = o;

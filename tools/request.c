@@ -9,9 +9,9 @@
 #include "tools/exit_codes.h"
 #include "tools/request_texts.h"
 
-void rf_request_prepare(void *values)
+void rf_request_prepare(void *request)
 {
-    rf_request *r = values;
+    rf_request *r = request;
     r->job = rf_job_default();
     r->refiner_cfg_scale = -1;
     r->switch_at = 0.5;

@@ -10,11 +10,13 @@ int rf_text_columns(const char *text)
     return n;
 }
 
-static void put_word(FILE *out, const char *word, size_t bytes)
+void rf_text_put(FILE *out, const char *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {
-        const unsigned char c = (unsigned char)word[i];
-        fputc(c < 0x20 || c == 0x7F ? '?' : c, out);
+        const unsigned char c = (unsigned char)text[i];
+        const int           c1 = c == 0xC2 && i + 1 < bytes && (unsigned char)text[i + 1] < 0xA0;
+        fputc(c < 0x20 || c == 0x7F || c1 ? '?' : c, out);
+        i += c1;
     }
 }
 
@@ -40,7 +42,7 @@ void rf_text_wrap(FILE *out, const char *text, int indent, int column)
             fresh = 1;
         }
         if (!fresh && bytes > 0) column += fputc(' ', out) == ' ';
-        put_word(out, text, bytes);
+        rf_text_put(out, text, bytes);
         column += width;
         fresh = fresh && bytes == 0;
         text += bytes;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/half.h"
+
 static rf_status no_memory(rf_error *err)
 {
     return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
@@ -218,6 +220,8 @@ static rf_status plan_calls(rf_course *c, const rf_sigma_table *table, const rf_
             return rf_fail(err, RF_E_ARG,
                            "%s has no numbered steps: switch by steps, noise or sigma",
                            c->stage[0].sampler->id.name);
+        c->sigma_max = job->sigma_max > 0 ? job->sigma_max : table->sigma[RF_TRAIN_STEPS - 1];
+        c->sigma_min = job->sigma_min > 0 ? job->sigma_min : table->sigma[0];
         c->start = c->sigma_max;
         goto done;
     }

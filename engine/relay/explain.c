@@ -93,8 +93,10 @@ static rf_status tell_prompt(teller *t, const char *text, const rf_prompt *p, rf
         if (!entry) return rf_fail(err, RF_E_NOMEM, "explain: out of memory");
         for (int j = 0; j < p->part[i].entries; j++)
             RF_TRY(tell_entry(t, &p->part[i].entry[j], &entry[j], err));
-        part[i] = (rf_part_info){
-            .weight = p->part[i].weight, .entry = entry, .entries = p->part[i].entries};
+        part[i] = (rf_part_info){.text = p->part[i].text,
+                                 .weight = p->part[i].weight,
+                                 .entry = entry,
+                                 .entries = p->part[i].entries};
     }
     *out = (rf_prompt_info){.text = text, .part = part, .parts = p->parts};
 done:

@@ -194,6 +194,22 @@ static rf_status write_stages(json_t *object, const rf_job *job, const rf_job_fi
     return st;
 }
 
+/* Into memory of ours: what is handed out is freed by free(), whatever jansson allocates with. */
+static rf_status dump(char **out, const json_t *root, rf_error *err)
+{
+    const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17);
+    const size_t bytes = json_dumpb(root, NULL, 0, flags);
+    char        *text = bytes ? malloc(bytes + 1) : NULL;
+    if (!text) return rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
+    if (json_dumpb(root, text, bytes, flags) != bytes) {
+        free(text);
+        return rf_fail(err, RF_E_BUG, "the JSON of a job changed its size");
+    }
+    text[bytes] = '\0';
+    *out = text;
+    return RF_OK;
+}
+
 rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_files *files,
                       rf_error *err)
 {
@@ -211,8 +227,7 @@ rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_fil
     RF_TRY(write_file(root, "vae", &files->vae, err));
     RF_TRY(write_fields(root, job_fields, COUNT(job_fields), &one, err));
     RF_TRY(write_stages(root, &one, files, err));
-    *out = json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17));
-    if (!*out) st = rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
+    RF_TRY(dump(out, root, err));
 done:
     json_decref(root);
     return st;

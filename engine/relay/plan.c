@@ -2,6 +2,7 @@
 #include "engine/relay/plan.h"
 #include "engine/relay/job_copy.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,17 +42,19 @@ static void use_expert(rf_plan *p, int stage)
     p->expert[p->expert_count++] = (rf_plan_expert){.expert = e, .stage = stage};
 }
 
-/* DPM adaptive: a stage takes part unless the first call is already a later one's. */
-static int takes_part(const rf_plan *p, int stage, int first_stage)
+/* DPM adaptive: the stages between that of the first noise level and that of the last. */
+static int takes_part(const rf_plan *p, int stage)
 {
-    return p->course.adaptive ? stage >= first_stage : p->course.stage[stage].calls > 0;
+    const rf_course      *c = &p->course;
+    const rf_sigma_table *table = &p->engine->table;
+    if (!c->adaptive) return c->stage[stage].calls > 0;
+    const int first = rf_course_stage_at(c, table, 0, c->sigma_max, 0);
+    return stage >= first && stage <= rf_course_stage_at(c, table, INT_MAX, c->sigma_min, first);
 }
 
 static void resolve_stages(rf_plan *p)
 {
     const rf_course *c = &p->course;
-    const int        first =
-        c->adaptive ? rf_course_stage_at(c, &p->engine->table, 0, c->sigma_max, 0) : 0;
     for (int i = 0; i < c->stages; i++) {
         const rf_expert *e = p->stage_expert[i];
         const int        step = c->adaptive ? 0 : c->stage[i].first_step;
@@ -59,7 +62,7 @@ static void resolve_stages(rf_plan *p)
                                      .first_step = step,
                                      .calls = c->stage[i].calls,
                                      .sigma = c->sigmas.sigma[step]};
-        if (takes_part(p, i, first)) {
+        if (takes_part(p, i)) {
             p->active[p->active_count++] = i;
             use_expert(p, i);
             continue;

@@ -24,7 +24,7 @@ typedef struct brownian_walk {
 double rf_round6(double x)
 {
     const double scaled = x * 1e6;
-    if (scaled >= 0x1p52) return x; /* doubles are further apart than 10^-6 */
+    if (scaled >= 0x1p52) return x;           /* doubles are further apart than 10^-6 */
     const double rest = fma(x, 1e6, -scaled); /* scaled + rest = 10^6 x, without rounding */
     double       whole = floor(scaled);
     const double half = scaled - whole - 0.5; /* exact, and 0 or larger than rest */

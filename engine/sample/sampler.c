@@ -126,7 +126,7 @@ static rf_status check_sigmas(const rf_sampler_request *r, rf_error *err)
             return rf_fail(err, RF_E_ARG, "noise levels must fall: a step from sigma %g to %g",
                            sigma[i - 1], sigma[i]);
     }
-    if (r->sampler->flags & RF_SAMPLER_OWN_GRID && !(sigma[0] > r->table->sigma[0]))
+    if (r->sampler->rule == &rf_rule_fast && !(sigma[0] > r->table->sigma[0]))
         return rf_fail(err, RF_E_ARG, "%s goes down to sigma %g: a schedule from %g is below it",
                        r->sampler->id.name, r->table->sigma[0], sigma[0]);
     return RF_OK;

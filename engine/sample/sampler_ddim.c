@@ -44,6 +44,12 @@ static stride stride_at(const rf_planner *p, int step)
     return s;
 }
 
+/* What plain noise is multiplied by, to be at the first level. */
+static double start_of(const rf_planner *p)
+{
+    return hypot(1, p->request->table->sigma[index_at(p, strides(p))]);
+}
+
 static rf_call *call_at(rf_planner *p, int step, int t)
 {
     rf_call *call = rf_plan_call(p, step, p->request->table->sigma[t]);
@@ -60,7 +66,7 @@ static void round_scaled(rf_call *call, double scale, double *row)
 /* x0 from `toward`'s eps is D; the direction back to noise is its own or the negative prompt's. */
 static void ddim_along(rf_planner *p, rf_source toward)
 {
-    p->calls.start = hypot(1, stride_at(p, 0).sigma);
+    p->calls.start = start_of(p);
     for (int i = 0; i < strides(p); i++) {
         const stride       s = stride_at(p, i);
         const rf_ancestral way = rf_ancestral_step(s.sigma, s.to, p->set.eta);
@@ -109,7 +115,7 @@ static void first_stride(rf_planner *p, stride s)
 
 static void plms(rf_planner *p)
 {
-    p->calls.start = hypot(1, stride_at(p, 0).sigma);
+    p->calls.start = start_of(p);
     for (int i = 0; i < strides(p); i++) {
         const stride  s = stride_at(p, i);
         const double *weight = WEIGHTS[i < 3 ? i : 3];

@@ -12,7 +12,7 @@
 static double through_log(double sigma)
 {
     const float t = (float)-log(sigma);
-    return (float)exp(-t);
+    return (float)exp(-(double)t);
 }
 
 /* Halfway from sigma to `to` in ln sigma, in the same arithmetic. */
@@ -21,7 +21,7 @@ static double halfway(double sigma, double to)
     const float t = (float)-log(sigma);
     const float h = (float)-log(to) - t;
     const float s = t + h * 0.5f;
-    return (float)exp(-s);
+    return (float)exp(-(double)s);
 }
 
 static void dpmpp_sde(rf_planner *p)

@@ -4,9 +4,21 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/lincomb/lincomb.h"
 #include "tests/sample/walk.h"
 
 enum { MOST = 64 };
+
+/* The n-th allocation of a test fails, if n is positive. */
+static int fail_at;
+
+void *__real_realloc(void *old, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+
+void *__wrap_realloc(void *old, size_t bytes)
+{
+    return fail_at > 0 && --fail_at == 0 ? NULL : __real_realloc(old, bytes);
+}
 
 static rf_sigma_table TABLE;
 
@@ -16,6 +28,7 @@ static void setup(void)
 }
 
 TestSuite(sampler, .init = setup);
+TestSuite(a1111_1_1, .init = setup);
 TestSuite(a1111_4_6, .init = setup);
 TestSuite(a1111_4_7, .init = setup);
 TestSuite(a1111_5_1, .init = setup);
@@ -181,6 +194,49 @@ Test(a1111_5_5, number_of_calls, .timeout = 30)
     rf_calls_free(&thirty);
 }
 
+/* A step makes two calls where the flag says so, and one else; DPM fast up to three, and PLMS two
+ * at the beginning. */
+Test(a1111_1_1, calls_of_a_step, .timeout = 10)
+{
+    for (int s = 0; s < SAMPLERS; s++) {
+        double   room[MOST + 1];
+        rf_calls p = plan(PLANNED[s], 25, room);
+        int      calls[MOST] = {0}, most = 0;
+        for (int k = 0; k < p.count; k++) calls[p.call[k].step]++;
+        for (int i = 0; i + 1 < p.steps; i++) {
+            const int two = (walk_sampler(PLANNED[s])->flags & RF_SAMPLER_SECOND_ORDER) ||
+                            (i == 0 && !strcmp(PLANNED[s], "PLMS"));
+            const int three = !strcmp(PLANNED[s], "DPM fast");
+            cr_assert_eq(calls[i], three ? 3 : two ? 2 : 1, "%s, step %d", PLANNED[s], i);
+            most = calls[i] > most ? calls[i] : most;
+        }
+        cr_assert_leq(calls[p.steps - 1], most); /* the step to 0 has one */
+        rf_calls_free(&p);
+    }
+}
+
+/* As many steps as the table has indices, and what does not divide them. */
+Test(a1111_5_5, timesteps_of_long_walks, .timeout = 20)
+{
+    const char *const names[] = {"DDIM", "DDIM CFG++", "PLMS", "UniPC"};
+    static const struct {
+        int steps, entries, first; /* the highest index */
+    } rows[] = {{3, 4, 999},      {7, 8, 995},      {30, 31, 991},
+                {501, 1000, 999}, {999, 1000, 999}, {1000, 1000, 999}};
+    for (int s = 0; s < 4; s++)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            const rf_sigmas          sigmas = {.sigma = NULL, .steps = rows[i].steps};
+            const rf_sampler_request r = walk_request(names[s], &TABLE, &sigmas);
+            rf_calls                 p = walk_plan(&r);
+            cr_assert_eq(p.count, rows[i].entries - (s < 2));
+            cr_assert_eq(p.call[0].timestep, s == 3 ? 999 : rows[i].first);
+            for (int k = 1; k < p.count;
+                 k++) /* 999 + 1 is clipped; PLMS asks twice at the second */
+                cr_assert(p.call[k].timestep < p.call[k - 1].timestep || k < 3);
+            rf_calls_free(&p);
+        }
+}
+
 /* Steps count up by one, their last call is marked, and only calls with noise ask for it. */
 Test(sampler, plans_are_well_formed, .timeout = 60)
 {
@@ -200,6 +256,9 @@ Test(sampler, plans_are_well_formed, .timeout = 60)
                 if (c->noise.kind == RF_NOISE_DRAW) cr_assert_lt(c->noise.draw, p.next_draw);
                 if (!(walk_sampler(PLANNED[s])->flags & RF_SAMPLER_UNCOND))
                     cr_assert_eq(c->next[RF_SOURCE_U], 0);
+                int terms = 0;
+                for (int i = 0; i < RF_SOURCES; i++) terms += c->next[i] != 0;
+                cr_assert_leq(terms, RF_LINCOMB_TERMS);
                 double sum = 0; /* all at one value stays there, but for noise and kept slopes */
                 for (int i = 0; i < RF_SOURCE_NOISE; i++) sum += (double)c->next[i];
                 if (walk_sampler(PLANNED[s])->flags & RF_SAMPLER_MULTISTEP_X0)
@@ -224,7 +283,7 @@ Test(a1111_4_6, order_of_draws, .timeout = 10)
                 const rf_call *c = &p.call[k];
                 const int      used = c->last && c->step < 11 && (e || s == 3);
                 cr_assert_eq(c->noise.kind, used ? RF_NOISE_DRAW : RF_NOISE_NONE);
-                if (used) cr_assert_eq(c->noise.draw, c->step + 1);
+                if (used) cr_assert_eq(c->noise.draw, (uint32_t)c->step + 1);
             }
             cr_assert_eq(p.next_draw, 12, "%s: %u", once[s], p.next_draw);
             rf_calls_free(&p);
@@ -244,7 +303,7 @@ Test(a1111_4_6, order_of_draws, .timeout = 10)
         for (int k = 0; k < p.count; k++)
             if (k == 0 || p.call[k - 1].last) {
                 cr_assert_eq(p.call[k].before_noise.kind, RF_NOISE_DRAW);
-                cr_assert_eq(p.call[k].before_noise.draw, p.call[k].step + 5);
+                cr_assert_eq(p.call[k].before_noise.draw, (uint32_t)p.call[k].step + 5);
             } else {
                 cr_assert_eq(p.call[k].before, 0);
             }
@@ -465,4 +524,25 @@ Test(sampler, coefficients_are_finite, .timeout = 60)
                                   isfinite(p.call[k].anchor[i]));
                 rf_calls_free(&p);
             }
+}
+
+Test(sampler, memory_runs_out, .timeout = 20)
+{
+    double                   room[MOST + 1];
+    const rf_sigmas          sigmas = even(room, MOST);
+    const rf_sampler_request r = walk_request("Heun", &TABLE, &sigmas);
+    int                      failures = 0;
+    for (;; failures++) {
+        rf_calls p = {0};
+        rf_error err = {0};
+        fail_at = failures + 1;
+        const rf_status st = rf_sampler_plan(&r, &p, &err);
+        if (st == RF_OK) {
+            rf_calls_free(&p);
+            break;
+        }
+        cr_assert_eq(st, RF_E_NOMEM);
+        cr_assert(p.call == NULL && err.message[0]);
+    }
+    cr_assert_geq(failures, 2);
 }

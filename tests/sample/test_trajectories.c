@@ -67,7 +67,7 @@ static void field(golden *g, const char *key, const char *value)
     }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!strcmp(key, rows[i].key)) {
-            *rows[i].out = atof(value);
+            *rows[i].out = strtod(value, NULL);
             return;
         }
     cr_assert_fail("unknown key %s", key);
@@ -237,7 +237,7 @@ static void check_adaptive(const golden *g, walk_data *data)
     cr_assert_eq(rf_adaptive_run(&model, g->sigma[0], g->sigma[1], eta, g->settings.s_noise,
                                  WALK_ELEMS, scratch, x, NULL),
                  RF_OK);
-    cr_assert_eq(user.calls, g->calls, "eta %g: %d calls, not %d", eta, user.calls, g->calls);
+    cr_assert_eq(user.calls, g->calls, "eta %g: %d calls, not %g", eta, user.calls, g->calls);
     const double error = walk_distance(x, g->final_f64);
     cr_expect_leq(error, BOUND, "DPM adaptive, eta %g: %g", eta, error);
 }

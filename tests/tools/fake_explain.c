@@ -13,7 +13,7 @@ typedef struct fake_prompt {
     rf_part_info  part[PARTS];
     rf_entry_info entry[PARTS][2];
     rf_piece_info piece[PARTS][2][2];
-    char          text[PARTS][2][4096];
+    char          text[PARTS][2][4096], whole[PARTS][4096];
 } fake_prompt;
 
 typedef struct fake_explanation {
@@ -46,7 +46,9 @@ static void fill_part(fake_prompt *p, int i, const char *text, size_t len, const
     const int switch_call = job->stage_count > 1 ? fake_first_step(job, 0) : job->steps;
     int       entries = split_edit(p->text[i], text, len);
     if (job->stage_count == 1) entries = 1;
-    p->part[i] = (rf_part_info){.weight = 1, .entry = p->entry[i], .entries = entries};
+    snprintf(p->whole[i], sizeof p->whole[i], "%.*s", (int)len, text);
+    p->part[i] =
+        (rf_part_info){.text = p->whole[i], .weight = 1, .entry = p->entry[i], .entries = entries};
     for (int j = 0; j < entries; j++) {
         const char *t = p->text[i][j];
         p->piece[i][j][0] = (rf_piece_info){t, strpbrk(t, "([") ? 1.1 : 1, 0};

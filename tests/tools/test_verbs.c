@@ -132,7 +132,7 @@ Test(verbs, explain_tells_people_what_happens_when)
     cr_expect_str_eq(r.err, ""); /* told once */
     expect_out("explain -x 1 -p cat", "base never hands over to refiner");
     expect_out("explain --steps 200 -p cat", "   ...\n");
-    expect_out("explain -p \"$(printf 'a\\033[2Jb')\"", "a?[2Jb");
+    expect_out("explain -p \"$(printf 'a\\033[2Jb\\302\\233c')\"", "a?[2Jb?c");
 }
 
 Test(verbs, explain_takes_standard_input_as_it_is)
@@ -318,7 +318,8 @@ Test(verbs, meta_shows_both_texts)
 {
     expect(BOTH "-p cat -x 0.3", 0, "");
     expect_out("meta out.png", "  prompt\n      a prompt\n  negative\n      bad\n  Steps ");
-    cr_expect(strstr(r.out, "Size                     64x64"), "%s", r.out);
+    cr_expect(strstr(r.out, "Size                             64x64"), "%s", r.out);
+    expect_out("meta -v out.png", "\n  refinery\n      {\n        \"seed\": 1,");
     json_t     *o = answer("meta --json out.png");
     const char *prompt = NULL, *steps = NULL, *sampler = NULL;
     cr_assert_eq(json_unpack(o, "{s:s, s:{s:s}, s:{s:s}}", "prompt", &prompt, "fields", "Steps",
