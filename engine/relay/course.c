@@ -235,8 +235,9 @@ static rf_status plan_calls(rf_course *c, const rf_sigma_table *table, const rf_
     for (int k = 0; k < c->calls; k++) {
         rf_course_call *call = &c->call[k];
         const rf_call  *s = &call->sampler;
-        call->timestep =
-            isnan(s->timestep) ? (double)rf_timestep_for_sigma(table, s->sigma) : s->timestep;
+        call->timestep = isnan(s->timestep)
+                             ? (double)rf_timestep_for_sigma(table, s->sigma)
+                             : (double)rf_f32_from_f16(rf_f16_from_f32((float)s->timestep));
         call->skips_negative = rf_course_skips_negative(job, c->nominal, k, s->sigma);
     }
 done:

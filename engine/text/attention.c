@@ -253,6 +253,7 @@ rf_status rf_attention_parse(rf_prompt_context *context, rf_attention *work, con
                    .length = length,
                    .exact = context->options->exact_a1111};
     work->length = work->pieces = work->rounds = work->squares = 0;
+    RF_TRY(rf_prompt_reserve(&work->text, &work->text_max, length + 1, 1, err)); /* never NULL */
     if (context->options->emphasis == RF_EMPHASIS_NONE) {
         RF_TRY(add_text(work, text, length, err));
     } else {
