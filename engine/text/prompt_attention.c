@@ -1,4 +1,4 @@
-/* Attention; see attention.h.
+/* Attention; see prompt_attention.h.
  *
  * A bracket that closes multiplies the weights of all pieces since it opened, at once and in
  * double: products depend on their order, and this is A1111's.  Deep nesting around many pieces is
