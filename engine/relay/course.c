@@ -98,9 +98,11 @@ int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int
                        int previous)
 {
     const rf_switch_request request = switch_request(course, table);
+    /* exp(-(-log(x))) can miss x by a bit: no stage is to begin or end outside of the run */
+    const double inside = fmin(fmax(sigma, course->sigma_min), course->sigma_max);
     if (course->rule == RF_SWITCH_STEPS && !course->exact_a1111)
-        return stage_by_way(course, sigma, previous);
-    return rf_switch_stage(&request, k, k, 1, sigma, previous);
+        return stage_by_way(course, inside, previous);
+    return rf_switch_stage(&request, k, k, 1, inside, previous);
 }
 
 int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma)

@@ -229,6 +229,33 @@ static int watch(void *user, const rf_progress *progress)
     return 0;
 }
 
+/* A stage that ends where the noise begins makes no call, though exp(log(10)) is above 10. */
+Test(relay_samplers, adaptive_skips_a_stage_at_its_start, .timeout = 240)
+{
+    static const struct {
+        const char *switch_by;
+        double      until;
+    } rows[] = {{"steps", 0}, {"sigma", 10}};
+    relays   r;
+    rf_stage stage[2];
+    rf_error err = {0};
+    relays_open(&r, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        watched            w = {0};
+        const rf_callbacks callbacks = {.progress = watch, .user = &w};
+        rf_job             job = relay_of(stage, &r, 13, 20);
+        job.switch_by = rows[i].switch_by;
+        job.sigma_max = 10;
+        stage[0].until = rows[i].until;
+        rf_plan *plan = relays_plan(&r, &job);
+        cr_assert_eq(plan->expert_count, 1);
+        must(rf_plan_run(plan, &callbacks, &err), &err);
+        cr_expect_eq(w.stages[0], 0);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
 Test(relay_samplers, adaptive_hands_over, .timeout = 240)
 {
     relays       r;
