@@ -112,6 +112,19 @@ int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma
            (job->s_min_uncond_all || k % 2 == 1);
 }
 
+/* A1111 hands its timestep samplers' own number around where it has a noise level elsewhere. */
+static int goes_by_timestep(const rf_course *c)
+{
+    return c->exact_a1111 && (c->stage[0].sampler->flags & RF_SAMPLER_TIMESTEPS);
+}
+
+/* The noise level by which a call's stage is found; a timestep is cut to a whole number. */
+static double switch_sigma(const rf_course *c, const rf_sigma_table *table, const rf_call *call)
+{
+    const int cut = c->rule == RF_SWITCH_NOISE && goes_by_timestep(c);
+    return cut ? table->sigma[(int)call->timestep] : call->sigma;
+}
+
 static rf_status append(rf_course *c, const rf_call *call, int stage, rf_error *err)
 {
     if ((c->calls & (c->calls - 1)) == 0) {
@@ -144,8 +157,8 @@ static rf_status walk(rf_course *c, const rf_sigma_table *table, rf_sampler_requ
     for (int i = 0; i < calls.count && cut < 0; i++) {
         const rf_call *call = &calls.call[i];
         const int      first_of_step = i == 0 || calls.call[i - 1].step != call->step;
-        const int      next =
-            rf_switch_stage(&rule, c->calls, call->step, first_of_step, call->sigma, now);
+        const double   sigma = switch_sigma(c, table, call);
+        const int next = rf_switch_stage(&rule, c->calls, call->step, first_of_step, sigma, now);
         if (c->stage[next].sampler != sampler) {
             cut = call->step;
             if (!first_of_step)
@@ -239,7 +252,8 @@ static rf_status plan_calls(rf_course *c, const rf_sigma_table *table, const rf_
         const rf_call  *s = &call->sampler;
         call->timestep =
             isnan(s->timestep) ? (double)rf_timestep_for_sigma(table, s->sigma) : s->timestep;
-        call->skips_negative = rf_course_skips_negative(job, c->nominal, k, s->sigma);
+        call->skips_negative = rf_course_skips_negative(
+            job, c->nominal, k, goes_by_timestep(c) ? s->timestep : s->sigma);
     }
 done:
     return st;

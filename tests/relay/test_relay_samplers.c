@@ -211,6 +211,46 @@ Test(relay_samplers, a_stage_may_have_its_own, .timeout = 240)
     relays_close(&r);
 }
 
+/* ---- A1111's timestep samplers ---------------------------------------------------------- */
+
+/* There the switch sees the timestep cut to a whole number: of UniPC's 999 (1 - 14 / 20) = 299.7 it
+ * is 299, whose ratio is 0.7, where the nearest entry would be 300. */
+Test(a1111_1_3, a_timestep_is_cut, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 19, 20); /* UniPC */
+    job.switch_by = "noise";
+    job.compat = "a1111";
+    stage[0].until = 0.7;
+    rf_plan *plan = relays_plan(&r, &job);
+    cr_assert_eq(plan->course.calls, 20);
+    cr_expect_eq(plan->course.stage[1].first_call, 14, "%d", plan->course.stage[1].first_call);
+    rf_plan_destroy(plan);
+    relays_close(&r);
+}
+
+/* Likewise the level below which guidance may be left out: of the timesteps none is below 3. */
+Test(a1111_3_6, a_timestep_is_no_noise_level, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 16, 20); /* DDIM */
+    job.s_min_uncond = 3;
+    job.s_min_uncond_all = 1;
+    for (int exact = 0; exact < 2; exact++) {
+        job.compat = exact ? "a1111" : NULL;
+        rf_plan *plan = relays_plan(&r, &job);
+        int      skipped = 0;
+        for (int k = 0; k < plan->course.calls; k++) skipped += plan->course.call[k].skips_negative;
+        cr_expect_eq(skipped > 0, !exact, "%d", skipped);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
 /* ---- DPM adaptive ------------------------------------------------------------------------- */
 
 typedef struct watched {
