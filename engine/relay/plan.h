@@ -68,6 +68,7 @@ typedef struct rf_relay_call {
     int                 expert; /* of the plan */
     const rf_relay_row *row;    /* [rows]; the negative prompt, if it is there, is the last */
     int                 rows;
+    int                 u_row; /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
     int                 table_row; /* its first, in the expert's embedding table */
     int                 program;
 } rf_relay_call;
@@ -130,8 +131,8 @@ struct rf_plan {
 rf_status rf_plan_condition(rf_plan *plan, rf_error *err);
 void      rf_plan_forget_prompts(rf_plan *plan);
 
-/* Rows of one call at `stage`: its conditionings and weights, at most *rows... see plan_prompts.c.
- * `k` and `sigma` decide for DPM adaptive what the course decided for the others. */
+/* Rows of one call at `stage` into `out`, which has room for plan->rows; their number.  `positive`
+ * and `negative` are entries of the prompts of the stage's set. */
 int rf_plan_rows(const rf_plan *plan, int stage, const int *positive, int negative,
                  int skips_negative, rf_relay_row *out);
 

@@ -251,6 +251,23 @@ Test(a1111_3_6, a_timestep_is_no_noise_level, .timeout = 60)
     relays_close(&r);
 }
 
+/* The negative prompt's x0 is the first part's where it is left out, as for guidance. */
+Test(a1111_3_6, cfgpp_goes_along_the_first_part, .timeout = 240)
+{
+    relays   r;
+    rf_stage stage[2];
+    pictures parts, one;
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 17, 5); /* DDIM CFG++ */
+    job.skip_early_cfg = 1;
+    relays_render(&r, &job, &one);
+    stage[0].prompt = "x AND z:0";
+    relays_render(&r, &job, &parts);
+    pictures_expect_equal(&one, &parts, "a part of weight 0", 0);
+    pictures_free(&one), pictures_free(&parts);
+    relays_close(&r);
+}
+
 /* ---- DPM adaptive ------------------------------------------------------------------------- */
 
 typedef struct watched {
