@@ -142,11 +142,11 @@ rf_status rf_plan_allocate(rf_plan *plan, rf_error *err);
 void      rf_plan_release(rf_plan *plan); /* gives the memory back, if it was taken */
 
 /* An expert's passes: what is counted and what is recorded. */
-rf_unet_forward_args rf_expert_forward_args(const rf_plan *plan, const rf_plan_expert *expert,
-                                            int rows, int batch);
-rf_unet_embed_args   rf_expert_embed_args(const rf_plan_expert *expert);
-rf_clip_args         rf_clip_args_of(const rf_plan *plan, const rf_plan_expert *expert,
-                                     const rf_conditioning *cond, int encoder);
+rf_unet_forward_args rf_expert_forward_args(const rf_plan *p, const rf_plan_expert *x, int rows,
+                                            int batch);
+rf_unet_embed_args   rf_expert_embed_args(const rf_plan_expert *x);
+rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf_conditioning *cond,
+                             int encoder);
 
 /* encode.c: runs the text encoders over all prompts; fills context and pooled. */
 rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callbacks,
