@@ -331,6 +331,10 @@ done:
     return st;
 }
 
+/* A call has a row per part, so that more of them ask for gigabytes; and every part of every call
+ * is looked for in a list. */
+enum { PARTS_MAX = 256 };
+
 static rf_status parse_set(rf_course *c, const rf_job *job, int index, const int *handover,
                            int hires, rf_listener listener, rf_error *err)
 {
@@ -352,6 +356,9 @@ static rf_status parse_set(rf_course *c, const rf_job *job, int index, const int
     for (int p = 0; p < RF_POLARITIES; p++) {
         options.polarity = p == RF_POSITIVE ? RF_PROMPT_POSITIVE : RF_PROMPT_NEGATIVE;
         RF_TRY(rf_prompt_parse(&set->prompt[p], set->text[p], &options, err));
+        if (set->prompt[p]->parts > PARTS_MAX)
+            return rf_fail(err, RF_E_ARG, "a prompt has %d parts joined by AND; %d is the most",
+                           set->prompt[p]->parts, PARTS_MAX);
     }
 done:
     return st;
