@@ -112,7 +112,8 @@ Test(relay_prompts, the_refiners_words_leave_the_base_alone, .timeout = 240)
         stage[0].prompt = exact ? "(old:1.4) [tree:(river:1.9) BREAK x:3]"
                                 : "(old:1.4) [tree:(river:1.9) BREAK x:switch]";
         hand_over(&r, &job, &b);
-        const int equal = memcmp(a.latent, b.latent, sizeof a.latent) == 0;
+        const void *const left = a.latent, *const right = b.latent;
+        const int equal = memcmp(left, right, sizeof a.latent) == 0;
         cr_expect_eq(equal, !exact, "%s", exact ? "coupled in A1111" : "each variant alone");
     }
     relays_close(&r);
