@@ -177,7 +177,8 @@ typedef struct rf_prompt_info {
     int                 parts;
 } rf_prompt_info;
 
-typedef struct rf_prompt_set { /* of a stage with a prompt of its own; set 0: the first stage's */
+typedef struct rf_prompt_set { /* of a stage with a prompt of its own; set 0: the first stage's.
+                                  DPM adaptive: one per stage */
     rf_prompt_info prompt, negative;
 } rf_prompt_set;
 

@@ -123,6 +123,16 @@ static double switch_sigma(const rf_course *c, const rf_sigma_table *table, cons
     return table->sigma[index];
 }
 
+int rf_course_negative(const rf_course *c, int stage)
+{
+    const rf_course_stage *s = &c->stage[stage];
+    const rf_prompt       *prompt = c->set[s->set].prompt[RF_POSITIVE];
+    double                 sum = 0;
+    for (int i = 0; i < prompt->parts; i++)
+        sum += (double)s->cfg / s->sampler->cfg_divisor * prompt->part[i].weight;
+    return sum != 1 || (s->sampler->flags & RF_SAMPLER_UNCOND) != 0;
+}
+
 static rf_status append(rf_course *c, const rf_call *call, int stage, rf_error *err)
 {
     if ((c->calls & (c->calls - 1)) == 0) {
@@ -140,18 +150,18 @@ static rf_status append(rf_course *c, const rf_call *call, int stage, rf_error *
 static rf_status walk(rf_course *c, const rf_sigma_table *table, rf_sampler_request *request,
                       int *stage, int *end, rf_error *err)
 {
-    rf_status               st = RF_OK;
-    rf_calls                calls = {0};
-    const rf_sampler       *sampler = request->sampler;
-    const rf_switch_request rule = switch_request(c, table);
-    const int               from = c->calls;
-    int                     now = *stage, cut = -1;
+    rf_status         st = RF_OK;
+    rf_calls          calls = {0};
+    const rf_sampler *sampler = request->sampler;
+    const int         from = c->calls;
+    int               now = *stage, cut = -1;
 
     RF_TRY(rf_sampler_plan(request, &calls, err));
     if (request->first == 0) {
         c->start = calls.start;
         c->steps = calls.steps;
     }
+    const rf_switch_request rule = switch_request(c, table);
     for (int i = 0; i < calls.count && cut < 0; i++) {
         const rf_call *call = &calls.call[i];
         const int      first_of_step = i == 0 || calls.call[i - 1].step != call->step;

@@ -79,6 +79,9 @@ int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int
  */
 int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma);
 
+/* Whether the calls of a stage weigh the negative prompt at all: with guidance 1 they do not. */
+int rf_course_negative(const rf_course *course, int stage);
+
 /* job_check.c: every number of a job that needs no lookup.  RF_E_ARG names the field. */
 rf_status rf_job_check(const rf_job *job, rf_error *err);
 

@@ -154,7 +154,8 @@ static void tell_calls(teller *t)
                                  .timestep = from->timestep,
                                  .prompt_entry = from->positive,
                                  .negative_entry = from->negative,
-                                 .negative_skipped = from->skips_negative};
+                                 .negative_skipped =
+                                     from->skips_negative || !rf_course_negative(c, from->stage)};
     }
     t->told.call = call;
     t->told.calls = c->calls;
@@ -168,11 +169,13 @@ static void tell_handovers(teller *t, const rf_sigma_table *table)
     for (int i = 1; i < c->stages; i++) {
         const int       k = c->stage[i].first_call;
         rf_switch_info *out = &handover[i - 1];
-        *out = (rf_switch_info){.stage = i, .call = -1, .step = -1};
-        if (k < 0) continue;
-        out->call = k;
-        out->step = c->call[k].sampler.step;
-        out->sigma = c->call[k].sampler.sigma;
+        *out = (rf_switch_info){
+            .stage = i, .call = -1, .step = -1, .sigma = c->sigmas.sigma[c->sigmas.steps]};
+        if (k >= 0) {
+            out->call = k;
+            out->step = c->call[k].sampler.step;
+            out->sigma = c->call[k].sampler.sigma;
+        }
         out->ratio = (double)rf_switch_ratio(table, out->sigma);
     }
     t->told.handover = handover;

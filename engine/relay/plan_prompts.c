@@ -140,17 +140,6 @@ int rf_plan_rows(const rf_plan *p, int stage, const int *positive, int negative,
     return rows;
 }
 
-/* Whether any call of a stage may read the negative prompt. */
-static int reads_negative(const rf_plan *p, int stage)
-{
-    const rf_course_stage *s = &p->course.stage[stage];
-    const rf_prompt       *prompt = p->course.set[s->set].prompt[RF_POSITIVE];
-    double                 sum = 0;
-    for (int i = 0; i < prompt->parts; i++)
-        sum += (double)s->cfg / s->sampler->cfg_divisor * prompt->part[i].weight;
-    return sum != 1 || s->sampler->flags & RF_SAMPLER_UNCOND;
-}
-
 static rf_status condition_call(rf_plan *p, int stage, const int *positive, int negative,
                                 int skips_negative, rf_error *err)
 {
@@ -159,7 +148,7 @@ static rf_status condition_call(rf_plan *p, int stage, const int *positive, int 
     rf_status            st = RF_OK;
     for (int i = 0; i < set->prompt[RF_POSITIVE]->parts; i++)
         RF_TRY(find_or_add(p, x, &set->prompt[RF_POSITIVE]->part[i], positive[i], 0, err));
-    if (!skips_negative && reads_negative(p, stage))
+    if (!skips_negative && rf_course_negative(&p->course, stage))
         RF_TRY(find_or_add(p, x, &set->prompt[RF_NEGATIVE]->part[0], negative, 1, err));
 done:
     return st;
@@ -173,7 +162,7 @@ static rf_status condition_stage(rf_plan *p, int stage, rf_error *err)
     rf_status            st = RF_OK;
     for (int polarity = 0; polarity < RF_POLARITIES; polarity++) {
         const rf_prompt *prompt = set->prompt[polarity];
-        if (polarity == RF_NEGATIVE && !reads_negative(p, stage)) break;
+        if (polarity == RF_NEGATIVE && !rf_course_negative(&p->course, stage)) break;
         for (int i = 0; i < prompt->parts; i++)
             for (int j = 0; j < prompt->part[i].entries; j++)
                 RF_TRY(find_or_add(p, x, &prompt->part[i], j, polarity == RF_NEGATIVE, err));
