@@ -3,6 +3,7 @@
 #include "engine/relay/course.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,11 +119,16 @@ static int goes_by_timestep(const rf_course *c)
     return c->exact_a1111 && (c->stage[0].sampler->flags & RF_SAMPLER_TIMESTEPS);
 }
 
-/* The noise level by which a call's stage is found; a timestep is cut to a whole number. */
+/* The noise level the switch goes by.  A1111's noise rule drops the fraction of a timestep
+ * sampler's index, and takes an LCM index of 0 to 49 for one of 0 to 999, so that it switches at
+ * once. */
 static double switch_sigma(const rf_course *c, const rf_sigma_table *table, const rf_call *call)
 {
-    const int cut = c->rule == RF_SWITCH_NOISE && goes_by_timestep(c);
-    return cut ? table->sigma[(int)call->timestep] : call->sigma;
+    if (c->rule != RF_SWITCH_NOISE || isnan(call->timestep)) return call->sigma;
+    int index = (int)call->timestep;
+    if (c->exact_a1111 && (c->stage[0].sampler->flags & RF_SAMPLER_LCM))
+        index /= RF_TRAIN_STEPS / RF_LCM_STEPS;
+    return table->sigma[index];
 }
 
 int rf_course_negative(const rf_course *c, int stage)
@@ -167,8 +173,8 @@ static rf_status walk(rf_course *c, const rf_sigma_table *table, rf_sampler_requ
     for (int i = 0; i < calls.count && cut < 0; i++) {
         const rf_call *call = &calls.call[i];
         const int      first_of_step = i == 0 || calls.call[i - 1].step != call->step;
-        const double   sigma = switch_sigma(c, table, call);
-        const int next = rf_switch_stage(&rule, c->calls, call->step, first_of_step, sigma, now);
+        const int      next = rf_switch_stage(&rule, c->calls, call->step, first_of_step,
+                                              switch_sigma(c, table, call), now);
         if (c->stage[next].sampler != sampler) {
             cut = call->step;
             if (!first_of_step)
@@ -331,6 +337,18 @@ done:
     return st;
 }
 
+static void warn_of_loras(const rf_prompt *prompt, rf_listener listener)
+{
+    for (int i = 0; listener.warn && i < prompt->tags; i++) {
+        const rf_prompt_tag *tag = &prompt->tag[i];
+        char                 message[256];
+        snprintf(message, sizeof message,
+                 "<%.32s:%.128s> is not applied: this version of refinery has no LoRAs yet",
+                 tag->kind, tag->arguments ? tag->argument[0] : "");
+        listener.warn(listener.user, message);
+    }
+}
+
 /* A call has a row per part, so that more of them ask for gigabytes; and every part of every call
  * is looked for in a list. */
 enum { PARTS_MAX = 256 };
@@ -360,6 +378,7 @@ static rf_status parse_set(rf_course *c, const rf_job *job, int index, const int
             return rf_fail(err, RF_E_ARG, "a prompt has %d parts joined by AND; %d is the most",
                            set->prompt[p]->parts, PARTS_MAX);
     }
+    warn_of_loras(set->prompt[RF_POSITIVE], listener);
 done:
     return st;
 }
@@ -370,15 +389,24 @@ static void align(rf_course *c)
         c->aligned[i] = c->rule == RF_SWITCH_SIGMA ? NAN : c->until[i];
 }
 
+static int same_texts(const rf_course_set *a, const rf_course_set *b)
+{
+    return strcmp(a->text[RF_POSITIVE], b->text[RF_POSITIVE]) == 0 &&
+           strcmp(a->text[RF_NEGATIVE], b->text[RF_NEGATIVE]) == 0;
+}
+
 static rf_status parse_sets(rf_course *c, const rf_job *job, int hires, rf_listener listener,
                             rf_error *err)
 {
     rf_status st = RF_OK;
     align(c);
     for (int i = 0; i < c->sets; i++) {
-        if (c->adaptive) /* set i is stage i's: the hand-overs before it have been, no other */
+        rf_listener hears = listener;
+        if (c->adaptive) { /* set i is stage i's: the hand-overs before it have been, no other */
             for (int k = 0; k + 1 < c->stages; k++) c->handover[k] = k < i ? 0 : -1;
-        RF_TRY(parse_set(c, job, i, c->handover, hires, listener, err));
+            if (i + 1 < c->sets && same_texts(&c->set[i], &c->set[i + 1])) hears.warn = NULL;
+        }
+        RF_TRY(parse_set(c, job, i, c->handover, hires, hears, err));
     }
 done:
     return st;
@@ -404,6 +432,26 @@ static rf_status place_entries(rf_course *c, rf_error *err)
         call->negative = rf_prompt_entry_at(&set->prompt[RF_NEGATIVE]->part[0], k, c->exact_a1111);
     }
     return RF_OK;
+}
+
+/* ---- what A1111 would do otherwise -------------------------------------------------------- */
+
+static void warn_of_repairs(const rf_course *c, const rf_job *job, rf_listener listener)
+{
+    const unsigned flags = c->stage[0].sampler->flags;
+    const int   scheduled = !job->sigmas && !c->adaptive && !whole_runs_only(c->stage[0].sampler);
+    const char *name = rf_schedule_name(c->schedule);
+    if (c->exact_a1111 || !listener.warn) return;
+    if (scheduled && strcmp(name, "KL Optimal") == 0)
+        listener.warn(listener.user, "schedule KL Optimal: ends at 0 (A1111 leaves its 0 out, and "
+                                     "the noise of the last level in the picture)");
+    if (scheduled && strcmp(name, "Beta") == 0)
+        listener.warn(listener.user, "schedule Beta: spreads over timesteps, as its authors do "
+                                     "(A1111 spreads over noise levels)");
+    if (c->stages > 1 && c->rule == RF_SWITCH_NOISE && (flags & RF_SAMPLER_LCM) &&
+        c->until[0] > 0 && c->until[0] <= 0.95)
+        listener.warn(listener.user, "sampler LCM: the model changes at the noise level asked for "
+                                     "(A1111 changes it at the first call)");
 }
 
 /* ---- together ----------------------------------------------------------------------------- */
@@ -443,6 +491,7 @@ rf_status rf_course_create(rf_course *out, const rf_sigma_table *table, const rf
     note_stages(&c);
     RF_TRY(share_texts(&c, job, err));
     RF_TRY(parse_sets(&c, job, hires_steps, listener, err));
+    warn_of_repairs(&c, job, listener);
     RF_TRY(place_entries(&c, err));
     *out = c;
     c = (rf_course){0};

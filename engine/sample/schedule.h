@@ -10,7 +10,7 @@
 #include "engine/sample/names.h"
 #include "kernels/status.h"
 
-enum { RF_TRAIN_STEPS = 1000, RF_STEPS_MAX = 10000 };
+enum { RF_TRAIN_STEPS = 1000, RF_LCM_STEPS = 50, RF_STEPS_MAX = 10000 };
 
 /* SDXL's table: betas = linspace(sqrt 0.00085, sqrt 0.012, 1000)^2, alphas_cumprod in f64 then f32,
  * sigma = sqrt((1 - a) / a) in f32 (generative-models, LegacyDDPMDiscretization). */
