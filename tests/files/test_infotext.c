@@ -71,7 +71,7 @@ Test(infotext, least)
     expect(&info, want);
 }
 
-Test(infotext, values_are_quoted_as_json)
+Test(a1111_6_1, values_are_quoted_as_json)
 {
     static const char *const rows[][2] = {{"plain name", "plain name"},
                                           {"a,b", "\"a,b\""},
@@ -99,7 +99,7 @@ Test(infotext, values_are_quoted_as_json)
     }
 }
 
-Test(infotext, a_value_equal_to_its_key_stands_alone)
+Test(a1111_6_1, a_value_equal_to_its_key_stands_alone)
 {
     const rf_infotext_pair extra = {"Tiling", "Tiling"};
     rf_infotext            info = plain;
@@ -109,7 +109,7 @@ Test(infotext, a_value_equal_to_its_key_stands_alone)
 }
 
 /* Right-hand sides were printed by Python 3.11's repr. */
-Test(infotext, numbers_print_as_in_python)
+Test(a1111_6_1, numbers_print_as_in_python)
 {
     static const struct {
         double      x;

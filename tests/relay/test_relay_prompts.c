@@ -137,7 +137,7 @@ Test(relay_prompts, without_a_hand_over_the_first_text_stays, .timeout = 120)
 
 /* ---- AND ---------------------------------------------------------------------------------- */
 
-Test(relay_prompts, a1111_2_2_parts_are_weighed, .timeout = 240)
+Test(a1111_2_2, parts_are_weighed, .timeout = 240)
 {
     static const struct {
         const char *left, *right;
@@ -193,7 +193,7 @@ Test(relay_prompts, too_many_parts_are_refused, .timeout = 60)
 
 /* ---- guidance ----------------------------------------------------------------------------- */
 
-Test(relay_prompts, a1111_3_6_skipped_guidance_is_none, .timeout = 120)
+Test(a1111_3_6, skipped_guidance_is_none, .timeout = 120)
 {
     relays   r;
     pictures skipped[2], none;
@@ -255,7 +255,7 @@ Test(relay_prompts, only_what_calls_use_is_encoded, .timeout = 120)
 }
 
 /* A1111 3.5: only a negative prompt that is "" in every variant is zeros. */
-Test(relay_prompts, a1111_3_5_empty_negative, .timeout = 120)
+Test(a1111_3_5, empty_negative, .timeout = 120)
 {
     static const struct {
         const char *negative;
@@ -304,7 +304,7 @@ Test(relay_prompts, emphasis_modes_differ, .timeout = 240)
     relays_close(&r);
 }
 
-Test(relay_prompts, a1111_3_3_clip_skip, .timeout = 240)
+Test(a1111_3_3, clip_skip, .timeout = 240)
 {
     relays   r;
     pictures p[4];
@@ -323,7 +323,7 @@ Test(relay_prompts, a1111_3_3_clip_skip, .timeout = 240)
     relays_close(&r);
 }
 
-Test(relay_prompts, a1111_3_5_sizes_and_crops, .timeout = 240)
+Test(a1111_3_5, sizes_and_crops, .timeout = 240)
 {
     relays   r;
     pictures plain, told, cropped;

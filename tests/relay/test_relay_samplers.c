@@ -2,6 +2,7 @@
  * computed beside it change a bit. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,7 +157,7 @@ Test(relay_samplers, settings_matter_where_they_are_read, .timeout = 600)
 
 /* ---- noise -------------------------------------------------------------------------------- */
 
-Test(relay_samplers, a1111_4_1_variation_keeps_the_seed, .timeout = 240)
+Test(a1111_4_1, variation_keeps_the_seed, .timeout = 240)
 {
     relays   r;
     rf_stage stage[2];
@@ -181,7 +182,7 @@ Test(relay_samplers, a1111_4_1_variation_keeps_the_seed, .timeout = 240)
     relays_close(&r);
 }
 
-Test(relay_samplers, a1111_4_4_seed_resize, .timeout = 240)
+Test(a1111_4_4, seed_resize, .timeout = 240)
 {
     relays   r;
     rf_stage stage[2];
@@ -193,6 +194,90 @@ Test(relay_samplers, a1111_4_4_seed_resize, .timeout = 240)
     relays_render(&r, &job, &larger);
     cr_expect_not(pictures_equal(&own, 0, &larger, 0));
     pictures_free(&own), pictures_free(&larger);
+    relays_close(&r);
+}
+
+/* ---- the switch --------------------------------------------------------------------------- */
+
+/* A hand-over resets nothing: to the same file opened a second time it cannot be seen, whatever the
+ * sampler remembers or draws; the call counter goes on, so prompts stay on the run's clock. */
+Test(a1111_1_6, nothing_is_reset, .timeout = 300)
+{
+    relays     r;
+    rf_stage   stage[2];
+    rf_expert *twin = NULL;
+    rf_error   err = {0};
+    relays_open(&r, NULL);
+    must(rf_expert_open(&twin, r.engine, r.path[0], &err), &err);
+    for (int s = 0; s < COUNT; s++) {
+        if (!stands_for_others(s) || is_adaptive(s)) continue;
+        pictures relayed, alone;
+        rf_job   job = relay_of(stage, &r, s, 5);
+        stage[0].prompt = "[x:[y|z]:2]";
+        stage[1].expert = twin;
+        relays_render(&r, &job, &relayed);
+        stage[1].expert = r.expert[0];
+        relays_render(&r, &job, &alone);
+        pictures_expect_equal(&relayed, &alone, SAMPLERS[s], 0);
+        pictures_free(&relayed), pictures_free(&alone);
+    }
+    rf_expert_close(twin);
+    relays_close(&r);
+}
+
+/* The picture is decoded by the expert that ends, and its name is told. */
+Test(a1111_1_6, the_refiners_vae_decodes, .timeout = 120)
+{
+    relays       r;
+    rf_stage     stage[2];
+    rf_plan_info info;
+    relays_open(&r, NULL);
+    const rf_job job = relay_of(stage, &r, 0, 4);
+    rf_plan     *plan = relays_plan(&r, &job);
+    rf_plan_get_info(plan, &info);
+    cr_expect_str_eq(info.vae, rf_expert_name(r.expert[1]));
+    rf_plan_destroy(plan);
+    relays_close(&r);
+}
+
+/* A1111 keeps conditionings from one request to the next and forgets to ask for some of what they
+ * depend on; here a plan knows nothing of another. */
+Test(a1111_3_7, nothing_is_remembered_between_plans, .timeout = 120)
+{
+    relays   r;
+    rf_stage stage[2];
+    pictures first, other, again;
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 0, 3);
+    relays_render(&r, &job, &first);
+    job.target_width = job.target_height = 1024;
+    job.clip_l_skip = 1;
+    relays_render(&r, &job, &other);
+    cr_expect_not(pictures_equal(&first, 0, &other, 0));
+    job.target_width = job.target_height = job.clip_l_skip = 0;
+    relays_render(&r, &job, &again);
+    pictures_expect_equal(&first, &again, "as if the other had not been", 1);
+    pictures_free(&first), pictures_free(&other), pictures_free(&again);
+    relays_close(&r);
+}
+
+/* The first ten digits of the whole file's SHA-256. */
+Test(a1111_6_3, model_hashes, .timeout = 120)
+{
+    relays   r;
+    rf_stage stage[2];
+    rf_error err = {0};
+    pictures p;
+    relays_open(&r, NULL);
+    const rf_job job = relay_of(stage, &r, 0, 3);
+    relays_render(&r, &job, &p);
+    for (int i = 0; i < 2; i++) {
+        char hex[65], shown[64];
+        must(rf_expert_sha256(r.expert[i], hex, &err), &err);
+        snprintf(shown, sizeof shown, i ? " [%.10s]," : "Model hash: %.10s,", hex);
+        cr_expect_not_null(strstr(p.parameters[0], shown), "%s in %s", shown, p.parameters[0]);
+    }
+    pictures_free(&p);
     relays_close(&r);
 }
 
