@@ -307,6 +307,43 @@ Test(relay_samplers, a_stage_may_have_its_own, .timeout = 240)
     relays_close(&r);
 }
 
+/* A fraction of the steps is one of those that are made: 7 of DPM fast, 19 of DDIM, 20 of Euler. */
+Test(relay_samplers, fractions_are_of_the_steps_made, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    for (int s = 0; s < COUNT; s++) {
+        if (is_adaptive(s)) continue;
+        const rf_job job = relay_of(stage, &r, s, 20);
+        rf_plan     *plan = relays_plan(&r, &job);
+        const int    steps = plan->course.steps;
+        cr_expect_eq(plan->course.stage[1].first_step, (steps + 1) / 2, "%s: step %d of %d",
+                     SAMPLERS[s], plan->course.stage[1].first_step, steps);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
+/* A list that would not be walked is no list of the run. */
+Test(relay_samplers, explicit_levels_are_walked_or_refused, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    for (int s = 0; s < COUNT; s++) {
+        const int own = s >= COUNT - 4 || is_adaptive(s); /* DDIM, DDIM CFG++, PLMS, UniPC */
+        rf_job    job = relay_of(stage, &r, s, 5);
+        rf_plan  *plan = NULL;
+        rf_error  err = {0};
+        job.sigmas = "9, 6, 4, 2, 1, 0";
+        cr_expect_eq(rf_plan_create(&plan, r.engine, &job, &err), own ? RF_E_ARG : RF_OK, "%s: %s",
+                     SAMPLERS[s], err.message);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
 /* ---- A1111's timestep samplers ---------------------------------------------------------- */
 
 /* There the switch sees the timestep cut to a whole number: of UniPC's 999 (1 - 14 / 20) = 299.7 it
