@@ -173,7 +173,8 @@ static void place_slots(rf_plan *p, placer *at)
         used[RF_SOURCE_ANCHOR] |= c->keeps_anchor;
         remembers |= c->remembers;
         for (int s = 0; s < RF_SOURCES; s++)
-            used[s] |= c->next[s] != 0 || (c->keeps_anchor && c->anchor[s] != 0);
+            used[s] |= c->next[s] != 0 || (c->keeps_anchor && c->anchor[s] != 0) ||
+                       (c->remembers && c->memory[s] != 0);
     }
     for (int s = RF_SOURCE_H1; s <= RF_SOURCE_H3; s++) used[s] |= remembers;
     for (int s = 0; s < RF_SOURCES; s++)

@@ -171,6 +171,13 @@ done:
     return st;
 }
 
+static int is_part_of(const rf_prompt *prompt, const rf_prompt_part *part)
+{
+    for (int i = 0; i < prompt->parts; i++)
+        if (&prompt->part[i] == part) return 1;
+    return 0;
+}
+
 /* A1111 pads the parts of an AND to one length by repeating the last token's vector. */
 static void pad_parts(rf_plan *p)
 {
@@ -181,8 +188,7 @@ static void pad_parts(rf_plan *p)
             int              most = 0;
             for (int pass = 0; pass < 2; pass++)
                 for (int c = 0; c < x->conds; c++)
-                    if (x->cond[c].part >= prompt->part &&
-                        x->cond[c].part < prompt->part + prompt->parts) {
+                    if (is_part_of(prompt, x->cond[c].part)) {
                         if (x->cond[c].rows > most) most = x->cond[c].rows;
                         if (pass == 1) x->cond[c].rows = most;
                     }
