@@ -19,6 +19,8 @@ typedef struct planner {
     int                   *waiting; /* [nodes]: children that have not begun */
     int                   *slot;    /* [nodes]: of its state, -1 before */
     int                   *unused;  /* slots that are free again */
+    int                   *blocked; /* [nodes]: see count_blocked */
+    int                   *count;   /* [classes]: of groups, which are no more */
     int                    unused_count, live, group;
 } planner;
 
@@ -137,13 +139,32 @@ static int choose(const planner *p)
     return near ? first_class(p, 0) : widest_class(p);
 }
 
-/* The group whose turn it is when the present one has nothing ready: that of the first node. */
+/* Nodes of every group that must wait for another group's turn, into count[group]. */
+static void count_blocked(planner *p, int *count)
+{
+    for (int i = 1; i < p->tree->nodes; i++) {
+        const rf_tree_node *node = &p->tree->node[i];
+        const int           parent = node->parent;
+        p->blocked[i] = parent != RF_TREE_ROOT && p->slot[parent] < 0 &&
+                        (p->blocked[parent] ||
+                         group_of(p, p->tree->node[parent].class) != group_of(p, node->class));
+        count[group_of(p, node->class)] += p->blocked[i];
+    }
+}
+
+/* The group whose turn it is when the present one has nothing ready: the one that has least to come
+ * back for, and among equals that of the first node. */
 static int next_group(planner *p)
 {
     int best = -1;
+    for (int c = 0; c < p->rules->classes; c++) p->count[group_of(p, c)] = 0;
+    count_blocked(p, p->count);
     for (int c = 0; c < p->rules->classes; c++) {
         if (p->ready[c].count == 0) continue;
-        if (best < 0 || p->rank[p->ready[c].node[0]] < p->rank[p->ready[best].node[0]]) best = c;
+        const int least = best < 0 ? 1 : p->count[group_of(p, c)] - p->count[group_of(p, best)];
+        if (best < 0 || least < 0 ||
+            (least == 0 && p->rank[p->ready[c].node[0]] < p->rank[p->ready[best].node[0]]))
+            best = c;
     }
     if (best < 0) return 0;
     p->group = group_of(p, best);
@@ -217,10 +238,12 @@ static rf_status allocate(planner *p, rf_error *err)
     p->waiting = calloc(nodes, sizeof *p->waiting);
     p->slot = calloc(nodes, sizeof *p->slot);
     p->unused = calloc(nodes, sizeof *p->unused);
+    p->blocked = calloc(nodes, sizeof *p->blocked);
+    p->count = calloc((size_t)p->rules->classes + 1, sizeof *p->count);
     p->out.launch = calloc(nodes, sizeof *p->out.launch);
     p->out.item = calloc(nodes, sizeof *p->out.item);
-    if (p->ready && p->rank && p->runs && p->waiting && p->slot && p->unused && p->out.launch &&
-        p->out.item)
+    if (p->ready && p->rank && p->runs && p->waiting && p->slot && p->unused && p->blocked &&
+        p->count && p->out.launch && p->out.item)
         return RF_OK;
     return rf_fail(err, RF_E_NOMEM, "sweep: out of memory");
 }
@@ -248,6 +271,8 @@ done:
     free(p.waiting);
     free(p.slot);
     free(p.unused);
+    free(p.blocked);
+    free(p.count);
     *out = p.out;
     if (st != RF_OK) rf_launches_free(out);
     return st;

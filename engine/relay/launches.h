@@ -15,7 +15,7 @@
 #include "engine/relay/tree.h"
 
 typedef struct rf_launch_rules {
-    const int *group; /* [classes]: of each class; NULL: all one */
+    const int *group; /* [classes]: of each class, below `classes`; NULL: all 0 */
     int        classes;
     int        batch;     /* most nodes of a launch, >= 1 */
     int        by_group;  /* group by group */
