@@ -98,9 +98,11 @@ int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int
                        int previous)
 {
     const rf_switch_request request = switch_request(course, table);
+    /* exp(-(-log(x))) can miss x by a bit: no stage is to begin or end outside of the run */
+    const double inside = fmin(fmax(sigma, course->sigma_min), course->sigma_max);
     if (course->rule == RF_SWITCH_STEPS && !course->exact_a1111)
-        return stage_by_way(course, sigma, previous);
-    return rf_switch_stage(&request, k, k, 1, sigma, previous);
+        return stage_by_way(course, inside, previous);
+    return rf_switch_stage(&request, k, k, 1, inside, previous);
 }
 
 int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma)
@@ -108,6 +110,19 @@ int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma
     if (job->skip_early_cfg > 0 && (double)k / nominal <= job->skip_early_cfg) return 1;
     return job->s_min_uncond > 0 && sigma < job->s_min_uncond &&
            (job->s_min_uncond_all || k % 2 == 1);
+}
+
+/* A1111 hands its timestep samplers' own number around where it has a noise level elsewhere. */
+static int goes_by_timestep(const rf_course *c)
+{
+    return c->exact_a1111 && (c->stage[0].sampler->flags & RF_SAMPLER_TIMESTEPS);
+}
+
+/* The noise level by which a call's stage is found; a timestep is cut to a whole number. */
+static double switch_sigma(const rf_course *c, const rf_sigma_table *table, const rf_call *call)
+{
+    const int cut = c->rule == RF_SWITCH_NOISE && goes_by_timestep(c);
+    return cut ? table->sigma[(int)call->timestep] : call->sigma;
 }
 
 int rf_course_negative(const rf_course *c, int stage)
@@ -152,8 +167,8 @@ static rf_status walk(rf_course *c, const rf_sigma_table *table, rf_sampler_requ
     for (int i = 0; i < calls.count && cut < 0; i++) {
         const rf_call *call = &calls.call[i];
         const int      first_of_step = i == 0 || calls.call[i - 1].step != call->step;
-        const int      next =
-            rf_switch_stage(&rule, c->calls, call->step, first_of_step, call->sigma, now);
+        const double   sigma = switch_sigma(c, table, call);
+        const int next = rf_switch_stage(&rule, c->calls, call->step, first_of_step, sigma, now);
         if (c->stage[next].sampler != sampler) {
             cut = call->step;
             if (!first_of_step)
@@ -248,7 +263,8 @@ static rf_status plan_calls(rf_course *c, const rf_sigma_table *table, const rf_
         call->timestep = isnan(s->timestep)
                              ? (double)rf_timestep_for_sigma(table, s->sigma)
                              : (double)rf_f32_from_f16(rf_f16_from_f32((float)s->timestep));
-        call->skips_negative = rf_course_skips_negative(job, c->nominal, k, s->sigma);
+        call->skips_negative = rf_course_skips_negative(
+            job, c->nominal, k, goes_by_timestep(c) ? s->timestep : s->sigma);
     }
 done:
     return st;
@@ -315,6 +331,10 @@ done:
     return st;
 }
 
+/* A call has a row per part, so that more of them ask for gigabytes; and every part of every call
+ * is looked for in a list. */
+enum { PARTS_MAX = 256 };
+
 static rf_status parse_set(rf_course *c, const rf_job *job, int index, const int *handover,
                            int hires, rf_listener listener, rf_error *err)
 {
@@ -336,6 +356,9 @@ static rf_status parse_set(rf_course *c, const rf_job *job, int index, const int
     for (int p = 0; p < RF_POLARITIES; p++) {
         options.polarity = p == RF_POSITIVE ? RF_PROMPT_POSITIVE : RF_PROMPT_NEGATIVE;
         RF_TRY(rf_prompt_parse(&set->prompt[p], set->text[p], &options, err));
+        if (set->prompt[p]->parts > PARTS_MAX)
+            return rf_fail(err, RF_E_ARG, "a prompt has %d parts joined by AND; %d is the most",
+                           set->prompt[p]->parts, PARTS_MAX);
     }
 done:
     return st;

@@ -2,7 +2,7 @@
  *
  * Which noise levels, which sampler coefficients, which stage, which prompt entries: all of it
  * follows from the job alone, without weights, so `explain` shows exactly what a plan will do.
- * Only DPM adaptive finds its calls on the way (adaptive_run.c); its course has none. */
+ * Only DPM adaptive finds its calls on the way (denoise_adaptive.c); its course has none. */
 #ifndef RF_COURSE_H
 #define RF_COURSE_H
 

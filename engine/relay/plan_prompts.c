@@ -234,6 +234,7 @@ static rf_status list_rows(rf_plan *p, rf_error *err)
                                      .expert = (int)(x - p->expert),
                                      .row = row,
                                      .rows = rows,
+                                     .u_row = c->skips_negative ? 0 : rows - 1,
                                      .table_row = x->table_rows,
                                      .program = program};
         x->table_rows += rows;

@@ -45,7 +45,7 @@ typedef struct rf_schedule_options {
     int    exact_a1111;          /* A1111 to the letter, where it differs (below) */
 } rf_schedule_options;
 
-/* The schedules, n steps of them, i from 0 (a1111.md 5.4; Karras et al. 2022, eq. 5; Sabour et al.
+/* The schedules, n steps of them, i from 0 (A1111 v1.10.1; Karras et al. 2022, eq. 5; Sabour et al.
  * 2024 for the last two).  T, S: rf_t_from_sigma, rf_sigma_from_t; ends s_max, s_min.
  *
  *   Uniform           S of n values from 999 to 0

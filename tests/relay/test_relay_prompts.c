@@ -170,6 +170,26 @@ Test(relay_prompts, a1111_2_2_parts_are_weighed, .timeout = 240)
     relays_close(&r);
 }
 
+Test(relay_prompts, too_many_parts_are_refused, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    char     text[257 * 6] = "a";
+    rf_error err = {0};
+    relays_open(&r, NULL);
+    for (int parts = 2; parts <= 257; parts++) {
+        strcat(text, " AND a");
+        if (parts < 256) continue;
+        const rf_job    job = relay_of(stage, &r, text);
+        rf_plan        *plan = NULL;
+        const rf_status st = rf_plan_create(&plan, r.engine, &job, &err);
+        cr_expect_eq(st, parts == 256 ? RF_OK : RF_E_ARG, "%d parts: %s", parts, err.message);
+        rf_plan_destroy(plan);
+    }
+    cr_expect_not_null(strstr(err.message, "257"), "%s", err.message);
+    relays_close(&r);
+}
+
 /* ---- guidance ----------------------------------------------------------------------------- */
 
 Test(relay_prompts, a1111_3_6_skipped_guidance_is_none, .timeout = 120)

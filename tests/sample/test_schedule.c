@@ -1,4 +1,4 @@
-/* Noise table, its two maps, and schedules (a1111.md 5.2 to 5.4): against A1111's values, against a
+/* Noise table, its two maps, and schedules (A1111): against A1111's values, against a
  * recomputation with numpy, and against what must hold for every number of steps. */
 #include <criterion/criterion.h>
 #include <math.h>
