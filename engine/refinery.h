@@ -236,9 +236,16 @@ typedef struct rf_plan rf_plan;
  * and sizes every buffer.  Reads no weights and allocates nothing large.  RF_E_ARG names the field
  * that is wrong; RF_E_MODEL, if experts do not fit together, says why. */
 rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf_error *err);
+
+/* One plan of many jobs, whose order is theirs in the callbacks.  Calls that would compute the same
+ * thing are made once, whatever the jobs have in common: a prefix up to a switch point, a seed, an
+ * expert that several refiners follow.  A picture's bytes are those that its job gives alone.
+ * batch: the largest of the jobs'.  Errors name the job (from 1, where it is not the first). */
+rf_status rf_plan_create_many(rf_plan **out, rf_engine *engine, const rf_job *jobs, int job_count,
+                              rf_error *err);
 void      rf_plan_destroy(rf_plan *plan); /* NULL is fine */
 
-/* What a plan will do: per stage of the job, in the job's order. */
+/* What a plan will do: per stage of the first job, in the job's order. */
 typedef struct rf_stage_info {
     const char *expert;        /* rf_expert_name */
     int         first_step;    /* 0-based; equals the next stage's first step if calls is 0 */
@@ -248,19 +255,28 @@ typedef struct rf_stage_info {
 } rf_stage_info;
 
 typedef struct rf_plan_info {
-    int           stage_count;
-    int           batch;         /* as planned: at most count */
-    size_t        slab_bytes;    /* activations, shared by all experts */
-    size_t        kv_bytes;      /* prompt keys and values, time embeddings */
-    size_t        state_bytes;   /* latents and sampler state */
-    size_t        staging_bytes; /* fixed buffers through which files are read */
-    size_t        text_bytes;    /* largest text encoders, released once the prompts are encoded */
-    size_t        vae_bytes;     /* decoder weights */
-    size_t        peak_bytes;    /* most that is held at once */
-    const char   *vae;           /* name of the file whose VAE decodes */
+    int    stage_count;
+    int    batch;         /* as planned: at most all pictures */
+    size_t slab_bytes;    /* activations, shared by all experts */
+    size_t kv_bytes;      /* prompt keys and values, time embeddings */
+    size_t state_bytes;   /* latents and sampler state */
+    size_t staging_bytes; /* fixed buffers through which files are read */
+    size_t text_bytes;    /* largest text encoders, released once the prompts are encoded */
+    size_t unet_bytes;    /* UNet weights of all experts, packed */
+    size_t vae_bytes;     /* decoder weights */
+    size_t peak_bytes;    /* most that is held at once */
+    /* of the first job */
+    const char   *vae;                /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */
     int           steps, calls; /* that each picture makes; calls 0: DPM adaptive, not known yet */
     const double *sigmas;       /* [steps + 1] */
+    /* of all jobs; a run of DPM adaptive counts as one call */
+    int     jobs;
+    int64_t runs;         /* pictures */
+    int64_t calls_naive;  /* that they would make one by one */
+    int64_t calls_shared; /* that are made */
+    int64_t launches;     /* in which they are made, up to `batch` at a time */
+    int     states;       /* latents with their samplers' memories, held at once */
 } rf_plan_info;
 
 void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
@@ -277,15 +293,19 @@ typedef enum rf_phase {
 
 typedef struct rf_progress {
     rf_phase    phase;
-    int         stage;         /* index into the job's stages; the expert at work */
-    const char *expert;        /* its name */
-    int64_t     done, total;   /* LOAD: bytes of all files; then calls, or pictures */
-    int         image, images; /* first picture of the batch at work, and how many it holds */
-    int         step, steps;   /* DENOISE: steps finished and all steps of this batch */
+    int         stage;             /* index into the job's stages; the expert at work */
+    const char *expert;            /* its name */
+    int64_t     done, total;       /* LOAD: bytes of all files; then launches, or pictures */
+    int         image, images;     /* first picture of the batch at work, and how many it holds */
+    int         step, steps;       /* DENOISE: steps finished and all steps of this picture */
+    int         job_index;         /* of that first picture */
+    int64_t     calls_done, calls; /* DENOISE, DECODE: of rf_plan_info's calls_shared */
+    int64_t     pictures_done, pictures; /* likewise of `runs` */
 } rf_progress;
 
 typedef struct rf_image {
-    int            index; /* 0 .. count-1 */
+    int            job_index; /* which of the plan's jobs; 0 where there is one */
+    int            index;     /* 0 .. count-1 of that job */
     uint64_t       seed;
     int            width, height;
     const uint8_t *rgb;        /* [height, width, 3] */
@@ -302,9 +322,13 @@ typedef struct rf_timings { /* seconds, summed over the run */
 typedef struct rf_callbacks {
     /* Called often from the running thread; return non-zero to stop after the current call. */
     int (*progress)(void *user, const rf_progress *progress);
-    /* Called once per picture, in order; everything in `image` lives until it returns.  An error
-     * it returns ends the run and is returned by rf_plan_run. */
+    /* Called once per picture: in order for one job, for many as they are finished.  Everything in
+     * `image` lives until it returns.  An error it returns ends the run and is returned by
+     * rf_plan_run. */
     rf_status (*image)(void *user, const rf_image *image, rf_error *err);
+    /* Called instead for a picture that went wrong (RF_E_NAN); the others go on, and rf_plan_run
+     * returns RF_OK.  NULL: the first such picture ends the run. */
+    void (*failed)(void *user, int job_index, int index, rf_status status, const char *message);
     void *user;
 } rf_callbacks;
 

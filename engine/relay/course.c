@@ -133,17 +133,26 @@ done:
     return st;
 }
 
-void rf_course_free(rf_course *c)
+void rf_course_forget(rf_course *c)
 {
     for (int i = 0; i < c->sets; i++)
         for (int p = 0; p < RF_POLARITIES; p++) {
-            free(c->set[i].text[p]);
             rf_prompt_free(c->set[i].prompt[p]);
+            c->set[i].prompt[p] = NULL;
         }
-    free(c->stage);
-    free(c->set);
     free(c->call);
     free(c->entries);
+    c->call = NULL;
+    c->entries = NULL;
+}
+
+void rf_course_free(rf_course *c)
+{
+    rf_course_forget(c);
+    for (int i = 0; i < c->sets; i++)
+        for (int p = 0; p < RF_POLARITIES; p++) free(c->set[i].text[p]);
+    free(c->stage);
+    free(c->set);
     free(c->sigmas.sigma);
     free(c->until);
     free(c->handover);

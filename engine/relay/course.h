@@ -71,6 +71,9 @@ rf_status rf_course_create(rf_course *out, const rf_sigma_table *table, const rf
                            int hires_steps, rf_listener listener, rf_error *err);
 void      rf_course_free(rf_course *course); /* {0} is fine */
 
+/* Gives back what is large: the calls (their number stays) and the parsed prompts. */
+void rf_course_forget(rf_course *course);
+
 /* The stage of call k of DPM adaptive, which asks on the way. */
 int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int k, double sigma,
                        int previous);

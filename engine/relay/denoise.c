@@ -1,308 +1,300 @@
-/* One batch from noise to latents: the course's calls, one after the other.
+/* One launch: a call for each of some runs, wherever these stand, from their states to their next
+ * states.
  *
- * Between two calls of the UNet stand a few thousand multiply-adds of the sampler, and at a switch
- * nothing else: the next call is the other expert's program, on the same slab. */
+ * Between two calls of the UNet stand a few thousand multiply-adds of the samplers, and at a switch
+ * nothing else: the next call is the other expert's program, on the same slab.
+ *
+ * All states lie in one pool of rows.  A slot's rows: X, two anchors of which one is valid, and a
+ * ring of four for a history of three.  Which coefficient goes with which row is read from tables,
+ * a line per run, so that the runs of a launch need nothing in common but the program. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/relay/plan.h"
 
-static size_t latent_elems(const rf_plan *p)
+/* ---- rows --------------------------------------------------------------------------------- */
+
+static int row_of_slot(const rf_plan *p, int slot, rf_source source)
 {
-    return (size_t)p->h * (size_t)p->w * 4;
+    const rf_run_state *s = &p->slot[slot];
+    const int           first = slot * p->slot_rows;
+    switch (source) {
+    case RF_SOURCE_ANCHOR: return first + p->anchor_row + s->anchor;
+    case RF_SOURCE_H1:
+    case RF_SOURCE_H2:
+    case RF_SOURCE_H3:
+        return first + p->history_row +
+               (s->history + (int)source - (int)RF_SOURCE_H1) % (RF_HISTORY + 1);
+    default: return first;
+    }
 }
 
-static rf_noise_shape latent_shape(const rf_plan *p)
+float *rf_slot_row(const rf_plan *p, int slot, rf_source source)
 {
-    return (rf_noise_shape){.channels = 4, .h = p->h, .w = p->w};
+    return p->pool + (size_t)row_of_slot(p, slot, source) * p->elems;
+}
+
+static int row_of(const rf_plan *p, const rf_pass *pass, int i, rf_source source)
+{
+    if (p->sample_row[source]) return p->sample_row[source] + i;
+    return row_of_slot(p, pass->sample[i].slot, source);
+}
+
+static float *noise_of(const rf_plan *p, int i)
+{
+    return p->pool + (size_t)(p->sample_row[RF_SOURCE_NOISE] + i) * p->elems;
+}
+
+static int elems_of(const rf_pass *pass)
+{
+    return pass->program->h * pass->program->w * 4;
 }
 
 /* ---- noise -------------------------------------------------------------------------------- */
 
-/* With variation all pictures share the seed and differ in the variation's (A1111). */
-rf_noise_spec rf_picture_noise(const rf_plan *p, int picture)
+static void draw(rf_plan *p, const rf_pass *pass, int i, const rf_noise_request *request)
 {
-    const rf_job     *job = &p->job;
-    const rf_sampler *sampler = p->course.stage[0].sampler;
-    const uint64_t    i = (uint64_t)picture;
-    return (rf_noise_spec){.source = p->noise,
-                           .seed = job->seed + (job->variation > 0 ? 0 : i),
-                           .variation_seed = job->variation_seed + i,
-                           .variation = job->variation,
-                           .ensd = sampler->flags & RF_SAMPLER_BROWNIAN ? 0 : job->ensd,
-                           .resize_h = job->seed_height / 8,
-                           .resize_w = job->seed_width / 8,
-                           .exact_a1111 = p->course.exact_a1111};
-}
-
-static void draw(rf_plan *p, const rf_batch *b, const rf_noise_request *request)
-{
-    for (int i = 0; i < b->count; i++) {
-        const rf_noise_spec spec = rf_picture_noise(p, b->first + i);
-        float              *out = p->slot[RF_SOURCE_NOISE] + (size_t)i * latent_elems(p);
-        if (request->kind == RF_NOISE_BROWNIAN) {
-            const rf_brownian path = {.source = spec.source,
-                                      .seed = spec.seed,
-                                      .t0 = p->course.sigma_min,
-                                      .t1 = p->course.sigma_max};
-            rf_brownian_noise(&path, request->from, request->to, latent_shape(p), p->scratch, out);
-        } else {
-            rf_noise_tensor(&spec, request->draw, latent_shape(p), &p->memo[i], p->scratch, out);
-        }
+    const rf_sample     *sample = &pass->sample[i];
+    const rf_noise_spec  spec = rf_picture_noise(p, sample->picture);
+    const rf_noise_shape shape = {.channels = 4, .h = pass->program->h, .w = pass->program->w};
+    const rf_course     *course = &p->job[sample->picture.job].course;
+    if (request->kind == RF_NOISE_BROWNIAN) {
+        const rf_brownian path = {.source = spec.source,
+                                  .seed = spec.seed,
+                                  .t0 = course->sigma_min,
+                                  .t1 = course->sigma_max};
+        rf_brownian_noise(&path, request->from, request->to, shape, p->scratch, noise_of(p, i));
+    } else if (request->kind == RF_NOISE_DRAW) {
+        rf_noise_tensor(&spec, request->draw, shape, &p->slot[sample->slot].memo, p->scratch,
+                        noise_of(p, i));
     }
 }
 
 /* ---- sums --------------------------------------------------------------------------------- */
 
-/* y [count, e] = sum of terms; every sample has the same coefficients here. */
-static rf_status combine(rf_plan *p, const rf_batch *b, rf_lincomb_args *args, const float *coef,
-                         rf_error *err)
+/* Which of a call's sums over the slots. */
+typedef enum sum_kind { SUM_START, SUM_BEFORE, SUM_MEMORY, SUM_ANCHOR, SUM_NEXT } sum_kind;
+
+/* The weights of that sum, and where it goes; 0: this call has none. */
+static int sum_of(const rf_plan *p, const rf_pass *pass, int i, sum_kind kind, float *weight,
+                  int32_t *row)
 {
-    for (int i = 0; i < b->count; i++)
-        memcpy(p->coef + i * args->terms, coef, (size_t)args->terms * sizeof *coef);
+    const rf_sample    *sample = &pass->sample[i];
+    const rf_call      *c = &sample->call->sampler;
+    const rf_run_state *slot = &p->slot[sample->slot];
+    const int           first = sample->slot * p->slot_rows;
+    memset(weight, 0, RF_SOURCES * sizeof *weight);
+    *row = first;
+    switch (kind) {
+    case SUM_START:
+        weight[RF_SOURCE_NOISE] = (float)p->job[sample->picture.job].course.start;
+        return 1;
+    case SUM_BEFORE:
+        weight[RF_SOURCE_X] = 1;
+        weight[RF_SOURCE_NOISE] = c->before;
+        return c->before != 0;
+    case SUM_MEMORY:
+        memcpy(weight, c->memory, sizeof c->memory);
+        *row = first + p->history_row + (slot->history + RF_HISTORY) % (RF_HISTORY + 1);
+        return c->remembers;
+    case SUM_ANCHOR:
+        memcpy(weight, c->anchor, sizeof c->anchor);
+        *row = first + p->anchor_row + !slot->anchor;
+        return c->keeps_anchor;
+    case SUM_NEXT: memcpy(weight, c->next, sizeof c->next); return 1;
+    }
+    return 0;
+}
+
+static rf_status run_lincomb(rf_plan *p, rf_lincomb_args *args, rf_error *err)
+{
     args->coef = p->coef;
-    args->n = b->count;
-    args->e = (int)latent_elems(p);
     const rf_status st = p->engine->device.ops->lincomb(p->engine->device.stream, args);
     if (st != RF_OK) return rf_fail(err, st, "sampler: the lincomb op failed");
     return RF_OK;
 }
 
-/* y = sum over the slots; what has no weight is left out. */
-static rf_status combine_slots(rf_plan *p, const rf_batch *b, float *y, const float *weight,
-                               rf_error *err)
+/* That sum of every call that has it; what has no weight is left out. */
+static rf_status combine(rf_plan *p, const rf_pass *pass, sum_kind kind, rf_error *err)
 {
-    rf_lincomb_args args = {.y = y, .ydtype = RF_F32};
-    float           coef[RF_SOURCES] = {0};
+    rf_lincomb_args args = {.y = p->pool,
+                            .xrow = p->xrow,
+                            .yrow = p->yrow,
+                            .ystride = p->elems,
+                            .e = elems_of(pass),
+                            .terms = RF_SOURCES,
+                            .ydtype = RF_F32};
     for (int s = 0; s < RF_SOURCES; s++) {
-        if (weight[s] == 0) continue;
-        args.x[args.terms] = p->slot[s];
-        args.xdtype[args.terms] = RF_F32;
-        coef[args.terms++] = weight[s];
+        args.x[s] = p->pool;
+        args.xdtype[s] = RF_F32;
+        args.xstride[s] = p->elems;
     }
-    if (args.terms == 0) { /* all of it: 0 times x */
-        args.x[0] = p->slot[RF_SOURCE_X];
-        args.xdtype[0] = RF_F32;
-        args.terms = 1;
+    for (int i = 0; i < pass->count; i++) {
+        float   *weight = p->coef + (size_t)args.n * RF_SOURCES;
+        int32_t *xrow = p->xrow + (size_t)args.n * RF_SOURCES;
+        if (!sum_of(p, pass, i, kind, weight, &p->yrow[args.n])) continue;
+        for (int s = 0; s < RF_SOURCES; s++)
+            xrow[s] = weight[s] != 0 ? row_of(p, pass, i, (rf_source)s) : -1;
+        args.n++;
     }
-    return combine(p, b, &args, coef, err);
+    return args.n ? run_lincomb(p, &args, err) : RF_OK;
 }
 
-rf_status rf_denoise_start(rf_plan *p, const rf_batch *b, rf_error *err)
+rf_status rf_denoise_start(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
     const rf_noise_request first = {.kind = RF_NOISE_DRAW, .draw = 0};
-    const float            weight[RF_SOURCES] = {[RF_SOURCE_NOISE] = (float)p->course.start};
-    memset(p->memo, 0, (size_t)p->batch * sizeof *p->memo);
-    draw(p, b, &first);
-    return combine_slots(p, b, p->slot[RF_SOURCE_X], weight, err);
-}
-
-/* x += before * noise: churn, restarts. */
-static rf_status add_before(rf_plan *p, const rf_batch *b, const rf_call *call, rf_error *err)
-{
-    const float weight[RF_SOURCES] = {[RF_SOURCE_X] = 1, [RF_SOURCE_NOISE] = call->before};
-    if (call->before == 0) return RF_OK;
-    draw(p, b, &call->before_noise);
-    return combine_slots(p, b, p->slot[RF_SOURCE_X], weight, err);
+    for (int i = 0; i < pass->count; i++) draw(p, pass, i, &first);
+    return combine(p, pass, SUM_START, err);
 }
 
 /* ---- the model ---------------------------------------------------------------------------- */
 
 /* The UNet's input: x scaled, once per row; tables of every sample. */
-static rf_status fill_input(rf_plan *p, const rf_batch *b, const rf_relay_call *call, rf_error *err)
+static rf_status fill_input(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
-    const rf_plan_expert *x = &p->expert[call->expert];
-    const double          sigma = call->sampler.sigma;
-    const float           scale = (float)(1 / sqrt(sigma * sigma + 1));
+    const rf_plan_expert *x = &p->expert[pass->program->expert];
     const size_t          bytes = rf_dtype_bytes(p->engine->dtype);
-    for (int row = 0; row < call->rows; row++) {
-        const size_t    first = (size_t)row * (size_t)b->count;
-        rf_lincomb_args args = {.y = (char *)p->x + first * latent_elems(p) * bytes,
-                                .x = {p->slot[RF_SOURCE_X]},
-                                .terms = 1,
-                                .ydtype = p->engine->dtype};
-        const rf_status st = combine(p, b, &args, &scale, err);
+    rf_lincomb_args       args = {.x = {p->pool},
+                                  .xrow = p->xrow,
+                                  .xstride = {p->elems},
+                                  .xdtype = {RF_F32},
+                                  .n = pass->count,
+                                  .e = elems_of(pass),
+                                  .terms = 1,
+                                  .ydtype = p->engine->dtype};
+    for (int i = 0; i < pass->count; i++) {
+        const double sigma = pass->sample[i].call->sampler.sigma;
+        p->coef[i] = (float)(1 / sqrt(sigma * sigma + 1));
+        p->xrow[i] = row_of(p, pass, i, RF_SOURCE_X);
+    }
+    for (int r = 0; r < pass->program->rows; r++) {
+        const size_t first = (size_t)r * (size_t)pass->count;
+        args.y = (char *)p->x + first * (size_t)args.e * bytes;
+        const rf_status st = run_lincomb(p, &args, err);
         if (st != RF_OK) return st;
-        const rf_conditioning *cond = &x->cond[call->row[row].cond];
-        for (int i = 0; i < b->count; i++) {
-            p->temb_row[first + (size_t)i] =
-                p->course.adaptive ? call->row[row].cond : call->table_row + row;
+        for (int i = 0; i < pass->count; i++) {
+            const rf_relay_row    *row = p->row + pass->sample[i].call->row_at + r;
+            const rf_conditioning *cond = &x->cond[row->cond];
+            p->temb_row[first + (size_t)i] = row->table_row;
             p->kv_table[first + (size_t)i] = (rf_attention_kv){.base = cond->kv, .skv = cond->rows};
         }
     }
     return RF_OK;
 }
 
-/* From eps to x0: y = x - sigma * sum of weight_j eps_j over `rows` rows, as many terms at a time
- * as the op takes. */
-static rf_status denoised(rf_plan *p, const rf_batch *b, double sigma, const rf_relay_row *row,
-                          int first, int rows, float *y, rf_error *err)
+/* From eps to x0: `to` = x - sigma * sum of weight_j eps_j over all rows of a call, or over its row
+ * u_row alone; as many terms at a time as the op takes. */
+static rf_status denoised(rf_plan *p, const rf_pass *pass, rf_source to, rf_error *err)
 {
-    const float *sum = p->slot[RF_SOURCE_X];
+    const int alone = to == RF_SOURCE_U, rows = alone ? 1 : pass->program->rows;
     for (int done = 0; done < rows;) {
-        rf_lincomb_args args = {
-            .y = y, .x = {sum}, .xdtype = {RF_F32}, .terms = 1, .ydtype = RF_F32};
-        float coef[RF_LINCOMB_TERMS] = {1};
-        for (; done < rows && args.terms < RF_LINCOMB_TERMS; done++) {
-            const int t = args.terms++;
-            args.x[t] = p->eps;
-            args.xdtype[t] = p->engine->dtype;
-            args.row_off[t] = (first + done) * b->count;
-            coef[t] = (float)(-sigma * row[done].weight);
+        const int now = rows - done < RF_LINCOMB_TERMS - 1 ? rows - done : RF_LINCOMB_TERMS - 1;
+        rf_lincomb_args args = {.y = p->pool,
+                                .x = {p->pool},
+                                .xrow = p->xrow,
+                                .yrow = p->yrow,
+                                .xstride = {p->elems},
+                                .ystride = p->elems,
+                                .xdtype = {RF_F32},
+                                .n = pass->count,
+                                .e = elems_of(pass),
+                                .terms = 1 + now,
+                                .ydtype = RF_F32};
+        for (int j = 1; j <= now; j++) {
+            args.x[j] = p->eps;
+            args.xdtype[j] = p->engine->dtype;
         }
-        const rf_status st = combine(p, b, &args, coef, err);
+        for (int i = 0; i < pass->count; i++) {
+            const rf_relay_call *call = pass->sample[i].call;
+            float               *coef = p->coef + i * args.terms;
+            int32_t             *xrow = p->xrow + i * args.terms;
+            p->yrow[i] = row_of(p, pass, i, to);
+            coef[0] = 1;
+            xrow[0] = done ? p->yrow[i] : row_of(p, pass, i, RF_SOURCE_X);
+            for (int j = 1; j <= now; j++) {
+                const int    row = alone ? call->u_row : done + j - 1;
+                const double weight = alone ? 1 : p->row[call->row_at + row].weight;
+                coef[j] = (float)(-call->sampler.sigma * weight);
+                xrow[j] = row * pass->count + i;
+            }
+        }
+        const rf_status st = run_lincomb(p, &args, err);
         if (st != RF_OK) return st;
-        sum = y;
+        done += now;
     }
     return RF_OK;
 }
 
-static rf_status predict_x0(rf_plan *p, const rf_batch *b, const rf_relay_call *call, rf_error *err)
+static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
-    const double       sigma = call->sampler.sigma;
-    const rf_relay_row alone = {.weight = 1};
-    rf_status          st = RF_OK;
-    if (p->slot[RF_SOURCE_U])
-        RF_TRY(denoised(p, b, sigma, &alone, call->u_row, 1, p->slot[RF_SOURCE_U], err));
-    RF_TRY(denoised(p, b, sigma, call->row, 0, call->rows, p->slot[RF_SOURCE_D], err));
+    const int    flip = p->last_expert != pass->program->expert;
+    const double start = rf_now();
+    if (p->last_end > 0) p->gaps[flip * p->gap_room + p->gap_count[flip]++] = start - p->last_end;
+    const rf_status st =
+        rf_program_run(&pass->program->forward[pass->count], &p->engine->device, err);
+    p->last_end = rf_now();
+    p->last_expert = pass->program->expert;
+    return st;
+}
+
+rf_status rf_denoise_predict(rf_plan *p, const rf_pass *pass, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(fill_input(p, pass, err));
+    RF_TRY(run_model(p, pass, err));
+    if (p->sample_row[RF_SOURCE_U]) RF_TRY(denoised(p, pass, RF_SOURCE_U, err));
+    RF_TRY(denoised(p, pass, RF_SOURCE_D, err));
 done:
     return st;
 }
 
-rf_status rf_denoise_predict(rf_plan *p, const rf_batch *b, const rf_relay_call *call,
-                             rf_error *err)
-{
-    const rf_plan_expert *x = &p->expert[call->expert];
-    rf_status             st = RF_OK;
-    RF_TRY(fill_input(p, b, call, err));
-    RF_TRY(rf_program_run(&x->program[call->program].forward[b->kind], &p->engine->device, err));
-    RF_TRY(predict_x0(p, b, call, err));
-done:
-    return st;
-}
+/* ---- what stands around a call ------------------------------------------------------------ */
 
-/* ---- what follows from a call ------------------------------------------------------------- */
-
-static void swap(float **a, float **b)
+/* x += before * noise: churn, restarts. */
+static rf_status add_before(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
-    float *const was = *a;
-    *a = *b;
-    *b = was;
+    for (int i = 0; i < pass->count; i++) {
+        const rf_call *call = &pass->sample[i].call->sampler;
+        if (call->before != 0) draw(p, pass, i, &call->before_noise);
+    }
+    return combine(p, pass, SUM_BEFORE, err);
 }
 
 /* All new values from the old ones, x last, for it is written in place. */
-static rf_status advance(rf_plan *p, const rf_batch *b, const rf_call *call, rf_error *err)
+static rf_status advance(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
     rf_status st = RF_OK;
-    float   **h = &p->slot[RF_SOURCE_H1];
-    if (call->noise.kind != RF_NOISE_NONE) draw(p, b, &call->noise);
-    if (call->remembers) RF_TRY(combine_slots(p, b, p->spare[0], call->memory, err));
-    if (call->keeps_anchor) RF_TRY(combine_slots(p, b, p->spare[1], call->anchor, err));
-    RF_TRY(combine_slots(p, b, p->slot[RF_SOURCE_X], call->next, err));
-    if (call->keeps_anchor) swap(&p->slot[RF_SOURCE_ANCHOR], &p->spare[1]);
-    if (call->remembers) { /* h1 = the new one, the oldest becomes spare */
-        swap(&h[2], &p->spare[0]);
-        swap(&h[1], &h[2]);
-        swap(&h[0], &h[1]);
+    for (int i = 0; i < pass->count; i++) draw(p, pass, i, &pass->sample[i].call->sampler.noise);
+    RF_TRY(combine(p, pass, SUM_MEMORY, err));
+    RF_TRY(combine(p, pass, SUM_ANCHOR, err));
+    RF_TRY(combine(p, pass, SUM_NEXT, err));
+    for (int i = 0; i < pass->count; i++) {
+        const rf_call *call = &pass->sample[i].call->sampler;
+        rf_run_state  *slot = &p->slot[pass->sample[i].slot];
+        if (call->keeps_anchor) slot->anchor = !slot->anchor;
+        if (call->remembers) slot->history = (slot->history + RF_HISTORY) % (RF_HISTORY + 1);
     }
 done:
     return st;
 }
 
-rf_status rf_denoise_check(const rf_plan *p, const rf_batch *b, const rf_relay_call *call,
-                           rf_error *err)
+void rf_denoise_mark(rf_plan *p, const rf_pass *pass)
 {
-    for (int i = 0; i < b->count; i++) {
-        const float *x = p->slot[RF_SOURCE_X] + (size_t)i * latent_elems(p);
-        for (size_t e = 0; e < latent_elems(p); e++)
-            if (!isfinite(x[e]))
-                return rf_fail(err, RF_E_NAN,
-                               "picture %d became NaN or infinite at step %d of %d, in %s; nothing "
-                               "was saved%s",
-                               b->first + i, call->sampler.step + 1, p->course.steps,
-                               p->stage_expert[call->stage]->name, rf_plan_advice(p));
-    }
-    return RF_OK;
-}
-
-/* ---- timing the gaps between calls -------------------------------------------------------- */
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_us(double *seconds, int count)
-{
-    if (count == 0) return 0;
-    qsort(seconds, (size_t)count, sizeof *seconds, ascending);
-    return 1e6 * seconds[count / 2];
-}
-
-/* gaps[i]: between call i-1 and call i of the last batch. */
-static void summarise_gaps(rf_plan *p)
-{
-    double *sorted = p->gaps + p->course.calls;
-    for (int flip = 0; flip < 2; flip++) {
-        int count = 0;
-        for (int i = 1; i < p->course.calls; i++)
-            if ((p->call[i].expert != p->call[i - 1].expert) == flip) sorted[count++] = p->gaps[i];
-        *(flip ? &p->timings.flip_us : &p->timings.call_gap_us) = median_us(sorted, count);
+    for (int i = 0; i < pass->count; i++) {
+        rf_run_state *slot = &p->slot[pass->sample[i].slot];
+        const float  *x = rf_slot_row(p, pass->sample[i].slot, RF_SOURCE_X);
+        for (int e = 0; e < elems_of(pass) && slot->failed < 0; e++)
+            if (!isfinite(x[e])) slot->failed = pass->sample[i].call->sampler.step;
     }
 }
 
-/* ---- the loop ----------------------------------------------------------------------------- */
-
-static rf_progress progress_at(const rf_plan *p, const rf_batch *b, int k)
-{
-    const int64_t        calls = p->course.calls;
-    const int64_t        batches = ((int64_t)p->job.count + p->batch - 1) / p->batch;
-    const rf_relay_call *call = &p->call[k];
-    return (rf_progress){.phase = RF_PHASE_DENOISE,
-                         .stage = call->stage,
-                         .expert = p->stage_expert[call->stage]->name,
-                         .done = b->first / p->batch * calls + k,
-                         .total = batches * calls,
-                         .image = b->first,
-                         .images = b->count,
-                         .step = call->sampler.step,
-                         .steps = p->course.steps};
-}
-
-static rf_status walk_calls(rf_plan *p, const rf_batch *b, const rf_callbacks *callbacks,
-                            rf_error *err)
+rf_status rf_denoise_call(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
     rf_status st = RF_OK;
-    double    last_end = 0;
-    for (int k = 0; k < p->course.calls; k++) {
-        const rf_relay_call  *call = &p->call[k];
-        const rf_plan_expert *x = &p->expert[call->expert];
-        const rf_progress     progress = progress_at(p, b, k);
-        RF_TRY(rf_report(callbacks, &progress, err));
-        RF_TRY(add_before(p, b, &call->sampler, err));
-        RF_TRY(fill_input(p, b, call, err));
-        if (k > 0) p->gaps[k] = rf_now() - last_end;
-        RF_TRY(
-            rf_program_run(&x->program[call->program].forward[b->kind], &p->engine->device, err));
-        last_end = rf_now();
-        RF_TRY(predict_x0(p, b, call, err));
-        RF_TRY(advance(p, b, &call->sampler, err));
-        RF_TRY(rf_denoise_check(p, b, call, err));
-    }
-    summarise_gaps(p);
+    RF_TRY(add_before(p, pass, err));
+    RF_TRY(rf_denoise_predict(p, pass, err));
+    RF_TRY(advance(p, pass, err));
+    rf_denoise_mark(p, pass);
 done:
-    return st;
-}
-
-rf_status rf_denoise(rf_plan *p, const rf_batch *b, const rf_callbacks *callbacks, rf_error *err)
-{
-    const double start = rf_now();
-    rf_status    st = rf_denoise_start(p, b, err);
-    if (st == RF_OK)
-        st = p->course.adaptive ? rf_denoise_adaptive(p, b, callbacks, err)
-                                : walk_calls(p, b, callbacks, err);
-    p->timings.denoise += rf_now() - start;
     return st;
 }

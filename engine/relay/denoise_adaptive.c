@@ -8,9 +8,11 @@
 
 typedef struct adaptive_run {
     rf_plan            *plan;
-    const rf_batch     *batch;
+    rf_plan_job        *job;
+    rf_picture          picture;
+    int                 slot, stage;
+    const rf_progress  *progress;
     const rf_callbacks *callbacks;
-    int                 stage;
     double              sigma_max, sigma_min;
     int                 reached; /* thousandths */
 } adaptive_run;
@@ -19,54 +21,51 @@ typedef struct adaptive_run {
  * progress there is.  A rejected step goes back, the report does not. */
 static rf_status report(adaptive_run *r, double sigma, rf_error *err)
 {
-    const rf_plan *p = r->plan;
     const int part = (int)(1000 * log(r->sigma_max / sigma) / log(r->sigma_max / r->sigma_min));
     if (part > r->reached) r->reached = part;
-    const rf_progress progress = {.phase = RF_PHASE_DENOISE,
-                                  .stage = r->stage,
-                                  .expert = p->stage_expert[r->stage]->name,
-                                  .done = (int64_t)r->batch->first * 1000 + r->reached,
-                                  .total = (int64_t)p->job.count * 1000,
-                                  .image = r->batch->first,
-                                  .images = 1,
-                                  .step = r->reached,
-                                  .steps = 1000};
+    rf_progress progress = *r->progress;
+    progress.stage = r->stage;
+    progress.expert = r->job->job.stages[r->stage].expert->name;
+    progress.done = r->progress->done * 1000 + r->reached;
+    progress.total = r->progress->total * 1000;
+    progress.images = 1;
+    progress.step = r->reached;
+    progress.steps = 1000;
     return rf_report(r->callbacks, &progress, err);
 }
 
-static const rf_plan_expert *expert_at(const rf_plan *p, int stage, int *index)
-{
-    *index = 0;
-    while (p->expert[*index].expert != p->stage_expert[stage]) ++*index;
-    return &p->expert[*index];
-}
-
 /* The embedding table holds one row per conditioning, all for this noise level. */
-static rf_status embed(rf_plan *p, const rf_plan_expert *x, float timestep, rf_error *err)
+static rf_status embed(rf_plan *p, rf_plan_table *table, float timestep, rf_error *err)
 {
-    for (int i = 0; i < x->table_rows; i++) x->timestep[i] = timestep;
-    return rf_program_run(&x->embed, &p->engine->device, err);
+    for (int i = 0; i < table->rows; i++) table->timestep[i] = timestep;
+    p->last_end = 0; /* that is no gap between two calls */
+    return rf_program_run(&table->embed, &p->engine->device, err);
 }
 
+/* The call, with its rows behind those of all planned ones. */
 static rf_relay_call describe(adaptive_run *r, double sigma, int k)
 {
-    const rf_plan       *p = r->plan;
-    const rf_course_set *set = &p->course.set[p->course.stage[r->stage].set];
+    rf_plan             *p = r->plan;
+    const rf_course     *c = &r->job->course;
+    const rf_course_set *set = &c->set[c->stage[r->stage].set];
     const rf_prompt     *prompt = set->prompt[RF_POSITIVE];
-    const int            exact = p->course.exact_a1111;
+    const int            expert = rf_plan_expert_of(p, r->job, r->stage);
+    rf_relay_row        *row = p->row + p->rows_listed;
     const float          timestep = rf_timestep_for_sigma(&p->engine->table, sigma);
     rf_relay_call        call = {.sampler = {.sigma = sigma, .timestep = NAN},
                                  .timestep = (double)timestep,
-                                 .stage = r->stage,
-                                 .row = p->row};
+                                 .row_at = p->rows_listed};
     for (int i = 0; i < prompt->parts; i++)
-        p->course.entries[i] = rf_prompt_entry_at(&prompt->part[i], k, exact);
+        c->entries[i] = rf_prompt_entry_at(&prompt->part[i], k, c->exact_a1111);
     call.rows =
-        rf_plan_rows(p, r->stage, p->course.entries,
-                     rf_prompt_entry_at(&set->prompt[RF_NEGATIVE]->part[0], k, exact),
-                     rf_course_skips_negative(&p->job, p->course.nominal, k, sigma), p->row);
-    const rf_plan_expert *x = expert_at(p, r->stage, &call.expert);
-    while (x->program[call.program].rows != call.rows) call.program++;
+        rf_plan_rows(r->job, r->stage, c->entries,
+                     rf_prompt_entry_at(&set->prompt[RF_NEGATIVE]->part[0], k, c->exact_a1111),
+                     rf_course_skips_negative(&r->job->job, c->nominal, k, sigma), row);
+    for (int i = 0; i < call.rows; i++)
+        row[i].table_row = rf_plan_adaptive_row(&p->expert[expert].table[RF_TABLE_ADAPTIVE],
+                                                row[i].cond, r->job->sizing);
+    call.program =
+        rf_plan_find_program(p, expert, RF_TABLE_ADAPTIVE, call.rows, r->job->h, r->job->w);
     return call;
 }
 
@@ -75,16 +74,22 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
 {
     adaptive_run *r = user;
     rf_plan      *p = r->plan;
-    const size_t  bytes = (size_t)p->h * (size_t)p->w * 4 * sizeof *x;
+    float        *at = rf_slot_row(p, r->slot, RF_SOURCE_X);
+    const size_t  bytes = (size_t)r->job->h * (size_t)r->job->w * 4 * sizeof *x;
     rf_status     st = RF_OK;
-    r->stage = rf_course_stage_at(&p->course, &p->engine->table, k, sigma, r->stage);
+    r->stage = rf_course_stage_at(&r->job->course, &p->engine->table, k, sigma, r->stage);
     RF_TRY(report(r, sigma, err));
-    const rf_relay_call call = describe(r, sigma, k);
-    RF_TRY(embed(p, &p->expert[call.expert], (float)call.timestep, err));
-    if (x != p->slot[RF_SOURCE_X]) memcpy(p->slot[RF_SOURCE_X], x, bytes);
-    RF_TRY(rf_denoise_predict(p, r->batch, &call, err));
-    RF_TRY(rf_denoise_check(p, r->batch, &call, err));
-    memcpy(d, p->slot[RF_SOURCE_D], bytes);
+    const rf_relay_call    call = describe(r, sigma, k);
+    const rf_plan_program *program = &p->program[call.program];
+    const rf_sample        sample = {.call = &call, .slot = r->slot, .picture = r->picture};
+    const rf_pass          pass = {.program = program, .sample = &sample, .count = 1};
+    RF_TRY(
+        embed(p, &p->expert[program->expert].table[RF_TABLE_ADAPTIVE], (float)call.timestep, err));
+    if (x != at) memcpy(at, x, bytes);
+    rf_denoise_mark(p, &pass);
+    RF_TRY(rf_denoise_predict(p, &pass, err));
+    memcpy(d, p->pool + (size_t)p->sample_row[RF_SOURCE_D] * p->elems, bytes);
+    if (p->slot[r->slot].failed >= 0) return rf_fail(err, RF_E_NAN, "a step gave NaN");
 done:
     return st;
 }
@@ -93,27 +98,43 @@ static void draw(void *user, uint32_t index, float *out)
 {
     const adaptive_run  *r = user;
     rf_plan             *p = r->plan;
-    const rf_noise_spec  spec = rf_picture_noise(p, r->batch->first);
-    const rf_noise_shape shape = {.channels = 4, .h = p->h, .w = p->w};
-    rf_noise_tensor(&spec, index, shape, p->memo, p->scratch, out);
+    const rf_noise_spec  spec = rf_picture_noise(p, r->picture);
+    const rf_noise_shape shape = {.channels = 4, .h = r->job->h, .w = r->job->w};
+    rf_noise_tensor(&spec, index, shape, &p->slot[r->slot].memo, p->scratch, out);
 }
 
-rf_status rf_denoise_adaptive(rf_plan *p, const rf_batch *b, const rf_callbacks *callbacks,
-                              rf_error *err)
+static rf_status start(rf_plan *p, const adaptive_run *r, rf_error *err)
 {
+    const rf_relay_call   none = {.rows = 0};
+    const rf_plan_program shape = {.h = r->job->h, .w = r->job->w};
+    const rf_sample       sample = {.call = &none, .slot = r->slot, .picture = r->picture};
+    return rf_denoise_start(p, &(rf_pass){.program = &shape, .sample = &sample, .count = 1}, err);
+}
+
+rf_status rf_denoise_adaptive(rf_plan *p, rf_picture picture, int slot, const rf_progress *progress,
+                              const rf_callbacks *callbacks, rf_error *err)
+{
+    rf_plan_job            *j = &p->job[picture.job];
     adaptive_run            r = {.plan = p,
-                                 .batch = b,
+                                 .job = j,
+                                 .picture = picture,
+                                 .slot = slot,
+                                 .progress = progress,
                                  .callbacks = callbacks,
-                                 .sigma_max = p->course.sigma_max,
-                                 .sigma_min = p->course.sigma_min};
+                                 .sigma_max = j->course.sigma_max,
+                                 .sigma_min = j->course.sigma_min};
     const rf_adaptive_model model = {.denoise = denoise_at, .noise = draw, .user = &r};
-    const rf_sampler       *sampler = p->course.stage[0].sampler;
-    const double            eta = isnan(p->job.eta) ? sampler->eta : p->job.eta;
-    const size_t            elems = (size_t)p->h * (size_t)p->w * 4;
+    const rf_sampler       *sampler = j->course.stage[0].sampler;
+    const double            eta = isnan(j->job.eta) ? sampler->eta : j->job.eta;
+    const size_t            elems = (size_t)j->h * (size_t)j->w * 4;
     float                  *x = p->decode_latent; /* free until the picture is decoded */
-    memcpy(x, p->slot[RF_SOURCE_X], elems * sizeof *x);
-    const rf_status st = rf_adaptive_run(&model, r.sigma_max, r.sigma_min, eta, p->job.s_noise,
-                                         elems, p->adaptive, x, err);
-    if (st == RF_OK) memcpy(p->slot[RF_SOURCE_X], x, elems * sizeof *x);
-    return st;
+    rf_status               st = start(p, &r, err);
+    if (st != RF_OK) return st;
+    memcpy(x, rf_slot_row(p, slot, RF_SOURCE_X), elems * sizeof *x);
+    st = rf_adaptive_run(&model, r.sigma_max, r.sigma_min, eta, j->job.s_noise, elems,
+                         p->adaptive_scratch, x, err);
+    memcpy(rf_slot_row(p, slot, RF_SOURCE_X), x, elems * sizeof *x);
+    if (st != RF_E_NAN) return st;
+    if (p->slot[slot].failed < 0) p->slot[slot].failed = 0;
+    return RF_OK; /* its picture's fault: the executor decides */
 }

@@ -20,9 +20,9 @@ static int first_end(const rf_tokens *tokens)
 }
 
 /* A1111's clip skip n: CLIP-L's state n - 1 layers before its end, if asked for at all. */
-static int clip_depth(const rf_plan *p, const rf_clip_arch *arch, int encoder)
+static int clip_depth(const rf_conditioning_group *g, const rf_clip_arch *arch, int encoder)
 {
-    const int skip = encoder == RF_ENCODER_L && p->job.clip_l_skip ? p->job.clip_skip : 2;
+    const int skip = encoder == RF_ENCODER_L && g->clip_skip ? g->clip_skip : 2;
     return arch->layers - (skip - 1) < 1 ? 1 : arch->layers - (skip - 1);
 }
 
@@ -35,7 +35,7 @@ rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf
                           .id = p->token_ids,
                           .hidden = p->hidden,
                           .pooled = p->pooled_rows,
-                          .depth = clip_depth(p, arch, encoder),
+                          .depth = clip_depth(&x->group[cond->group], arch, encoder),
                           .chunks = cond->tokens[encoder].chunks};
 }
 
@@ -94,7 +94,7 @@ static rf_status emphasise(rf_plan *p, rf_plan_expert *x, const rf_conditioning_
     for (int i = 0; i < g->count; i++)
         target[i] = (rf_emphasis_target){.context = first[i].context,
                                          .weight = first[i].tokens[encoder].weight};
-    const rf_status st = rf_emphasis_apply(p->course.emphasis, target, g->count, &shape, err);
+    const rf_status st = rf_emphasis_apply(g->emphasis, target, g->count, &shape, err);
     free(target);
     return st;
 }

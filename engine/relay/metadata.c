@@ -37,11 +37,11 @@ static const char *hash_of(rf_expert *e)
 
 /* The job of one picture, without the settings that its sampler does not read: A1111 shows none of
  * them. */
-static rf_job shown_job(const rf_plan *p, int index)
+static rf_job shown_job(const rf_plan_job *j, int index)
 {
-    rf_job         job = rf_job_of_picture(&p->job, index);
+    rf_job         job = rf_job_of_picture(&j->job, index);
     const rf_job   usual = rf_job_default();
-    const unsigned flags = p->course.stage[0].sampler->flags;
+    const unsigned flags = j->course.stage[0].sampler->flags;
     if (!(flags & RF_SAMPLER_ANCESTRAL)) job.eta = usual.eta;
     if (!(flags & RF_SAMPLER_CHURN)) {
         job.s_churn = usual.s_churn;
@@ -53,22 +53,19 @@ static rf_job shown_job(const rf_plan *p, int index)
 }
 
 /* The negative prompt of a stage, if any of its calls weighs it. */
-static const char *negative_of(const rf_plan *p, int stage)
+static const char *negative_of(const rf_plan_job *j, int stage)
 {
-    for (int k = 0; k < p->course.calls; k++) {
-        if (p->call[k].stage != stage) continue;
-        const int parts = p->course.set[p->course.stage[stage].set].prompt[RF_POSITIVE]->parts;
-        if (p->call[k].rows > parts) return p->course.set[p->course.stage[stage].set].text[1];
-    }
-    return p->course.adaptive ? p->course.set[p->course.stage[stage].set].text[1] : "";
+    const rf_course *c = &j->course;
+    return j->negative_weighs[stage] ? c->set[c->stage[stage].set].text[RF_NEGATIVE] : "";
 }
 
-static void add_refiner(rf_plan *p, extras *x, rf_infotext *info, int base, int refiner)
+static void add_refiner(const rf_plan_job *j, extras *x, rf_infotext *info, int base, int refiner)
 {
-    const rf_course       *c = &p->course;
+    const rf_course       *c = &j->course;
     const rf_course_stage *from = &c->stage[base], *to = &c->stage[refiner];
-    info->refiner = p->stage_expert[refiner]->name;
-    info->refiner_hash = hash_of(p->stage_expert[refiner]);
+    rf_expert             *expert = j->job.stages[refiner].expert;
+    info->refiner = expert->name;
+    info->refiner_hash = hash_of(expert);
     info->refiner_switch_at = c->until[refiner - 1];
     info->switch_by_steps = c->rule == RF_SWITCH_STEPS;
     if (!c->adaptive) {
@@ -79,9 +76,9 @@ static void add_refiner(rf_plan *p, extras *x, rf_infotext *info, int base, int 
         add(x, "Refiner switch by", rf_switch_rule_name(c->rule));
     if (strcmp(c->set[to->set].text[RF_POSITIVE], c->set[from->set].text[RF_POSITIVE]) != 0)
         add(x, "Refiner prompt", c->set[to->set].text[RF_POSITIVE]);
-    if (*negative_of(p, base) && *negative_of(p, refiner) &&
-        strcmp(negative_of(p, refiner), negative_of(p, base)) != 0)
-        add(x, "Refiner negative prompt", negative_of(p, refiner));
+    if (*negative_of(j, base) && *negative_of(j, refiner) &&
+        strcmp(negative_of(j, refiner), negative_of(j, base)) != 0)
+        add(x, "Refiner negative prompt", negative_of(j, refiner));
     if (to->cfg != from->cfg)
         add(x, "Refiner CFG scale", rf_number_text(x->number, (double)to->cfg, 1));
     if (to->sampler != from->sampler) add(x, "Refiner sampler", to->sampler->id.name);
@@ -89,62 +86,66 @@ static void add_refiner(rf_plan *p, extras *x, rf_infotext *info, int base, int 
 
 /* A1111 shows the schedule that was used, but "Automatic" where that is the sampler's own uniform
  * one. */
-static const char *schedule_shown(const rf_plan *p)
+static const char *schedule_shown(const rf_plan_job *j)
 {
-    const char *name = rf_schedule_name(p->course.schedule);
-    const int   automatic = strcasecmp(p->job.schedule, "automatic") == 0;
+    const char *name = rf_schedule_name(j->course.schedule);
+    const int   automatic = strcasecmp(j->job.schedule, "automatic") == 0;
     return automatic && strcmp(name, "Uniform") == 0 ? "Automatic" : name;
 }
 
-rf_status rf_plan_infotext(rf_plan *p, int index, char **out, rf_error *err)
+rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error *err)
 {
-    const int              base = p->active[0], last = p->active[p->active_count - 1];
-    const rf_course_stage *first = &p->course.stage[base];
-    const rf_job           job = shown_job(p, index);
+    const rf_plan_job     *j = &p->job[picture.job];
+    const rf_plan_vae     *vae = &p->vae[j->vae];
+    const int              base = j->active[0], last = j->active[j->active_count - 1];
+    const rf_course_stage *first = &j->course.stage[base];
+    const rf_job           job = shown_job(j, picture.index);
     extras                 x = {.count = 0};
     rf_infotext            info = {
                    .job = &job,
-                   .prompt = p->course.set[first->set].text[RF_POSITIVE],
-                   .negative = negative_of(p, base),
+                   .prompt = j->course.set[first->set].text[RF_POSITIVE],
+                   .negative = negative_of(j, base),
                    .sampler = first->sampler->id.name,
-                   .schedule = schedule_shown(p),
+                   .schedule = schedule_shown(j),
                    .cfg_scale = first->cfg,
-                   .model = p->stage_expert[base]->name,
-                   .model_hash = hash_of(p->stage_expert[base]),
-                   .rng = rf_noise_source_name(p->noise),
-                   .emphasis = rf_emphasis_name(p->course.emphasis),
+                   .model = j->job.stages[base].expert->name,
+                   .model_hash = hash_of(j->job.stages[base].expert),
+                   .rng = rf_noise_source_name(j->noise),
+                   .emphasis = rf_emphasis_name(j->course.emphasis),
                    .timestep_sampler = (first->sampler->flags & RF_SAMPLER_TIMESTEPS) != 0,
                    .version = "refinery " RF_VERSION,
     };
-    if (p->vae_is_separate) {
-        info.vae = p->vae->name;
-        info.vae_hash = hash_of(p->vae);
+    if (vae->separate) {
+        info.vae = vae->expert->name;
+        info.vae_hash = hash_of(vae->expert);
     }
-    if (last != base) add_refiner(p, &x, &info, base, last);
-    if (p->job.compat) add(&x, "Compatibility", p->job.compat);
-    if (p->job.sigmas) add(&x, "Sigmas", p->job.sigmas);
-    add(&x, "VAE from", p->vae->name);
+    if (last != base) add_refiner(j, &x, &info, base, last);
+    if (j->job.compat) add(&x, "Compatibility", j->job.compat);
+    if (j->job.sigmas) add(&x, "Sigmas", j->job.sigmas);
+    add(&x, "VAE from", vae->expert->name);
     add(&x, "Precision", rf_dtype_name(p->engine->dtype));
     info.extra = x.pair;
     info.extra_count = x.count;
     return rf_infotext_build(out, &info, err);
 }
 
-rf_status rf_plan_job_json(rf_plan *p, int index, char **out, rf_error *err)
+rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error *err)
 {
-    rf_file_ref *file = calloc((size_t)p->course.stages, sizeof *file);
+    const rf_plan_job *j = &p->job[picture.job];
+    const rf_plan_vae *vae = &p->vae[j->vae];
+    rf_file_ref       *file = calloc((size_t)j->course.stages, sizeof *file);
     if (!file) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
     rf_job_files files = {.stage = file, .dtype = rf_dtype_name(p->engine->dtype)};
-    for (int i = 0; i < p->course.stages; i++) {
-        const rf_expert *e = p->stage_expert[i];
+    for (int i = 0; i < j->course.stages; i++) {
+        const rf_expert *e = j->job.stages[i].expert;
         file[i] = (rf_file_ref){.name = e->name, .path = e->path};
     }
-    for (int i = 0; i < p->active_count; i++) /* of the others nobody asked for a hash */
-        file[p->active[i]].sha256 = hash_of(p->stage_expert[p->active[i]]);
-    if (p->vae_is_separate)
-        files.vae =
-            (rf_file_ref){.name = p->vae->name, .path = p->vae->path, .sha256 = hash_of(p->vae)};
-    const rf_status st = rf_job_json(out, &p->job, index, &files, err);
+    for (int i = 0; i < j->active_count; i++) /* of the others nobody asked for a hash */
+        file[j->active[i]].sha256 = hash_of(j->job.stages[j->active[i]].expert);
+    if (vae->separate)
+        files.vae = (rf_file_ref){
+            .name = vae->expert->name, .path = vae->expert->path, .sha256 = hash_of(vae->expert)};
+    const rf_status st = rf_job_json(out, &j->job, picture.index, &files, err);
     free(file);
     return st;
 }

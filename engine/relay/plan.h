@@ -1,140 +1,276 @@
-/* Inside of a plan: the course of the run, what its calls are conditioned on, where everything
- * lies, and what has been done so far. */
+/* Inside of a plan: the courses of its jobs, the tree of their calls, what the calls are
+ * conditioned on, where everything lies, and what has been done so far.
+ *
+ * Nothing in a plan belongs to a job but what stands in rf_plan_job: experts, conditionings, table
+ * rows, calls and programs are lists of distinct contents that all jobs point into by index. */
 #ifndef RF_RELAY_PLAN_H
 #define RF_RELAY_PLAN_H
 
 #include "engine/core/tokens.h"
 #include "engine/model/clip.h"
+#include "engine/model/vae.h"
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/launches.h"
 #include "engine/sample/brownian.h"
 #include "engine/sample/noise.h"
 
 enum { RF_ENCODER_L = 0, RF_ENCODER_G, RF_ENCODERS };
-enum { RF_WHOLE_BATCH = 0, RF_LAST_BATCH, RF_BATCH_KINDS }; /* the last may be smaller */
+enum { RF_BATCH_MAX = 64, RF_HISTORY = 3 };
+
+/* ---- what calls are conditioned on --------------------------------------------------------- */
 
 /* One variant of a prompt for one expert, on its way to keys and values. */
 typedef struct rf_conditioning {
-    const rf_prompt_part *part; /* whose entry it is; belongs to the course */
-    int                   entry;
-    int                   zero;                /* an empty negative prompt: everything is zero */
-    rf_tokens             tokens[RF_ENCODERS]; /* equal chunk counts */
-    int                   rows;                /* of context: 77 per chunk, and padding */
-    void                 *context;             /* [rows, context] */
-    void                 *pooled;              /* [projection] */
-    void                 *kv;                  /* the K/V pool block */
+    int       group;
+    int       zero;                /* an empty negative prompt: everything is zero */
+    rf_tokens tokens[RF_ENCODERS]; /* equal chunk counts */
+    int       rows;                /* of context: 77 per chunk, and padding */
+    void     *context;             /* [rows, context] */
+    void     *pooled;              /* [projection] */
+    void     *kv;                  /* the K/V pool block */
 } rf_conditioning;
 
 /* Neighbours in the list whose emphasis is normalised together: in the default mode each variant
  * alone, for A1111 all variants of a prompt part. */
 typedef struct rf_conditioning_group {
-    int first, count;
+    int         first, count;
+    rf_emphasis emphasis;
+    int         clip_skip; /* of CLIP-L; 0: SDXL's own */
+    int         prompt;    /* which one it is a part of: A1111 pads all parts to one length */
 } rf_conditioning_group;
 
-/* The forward pass over some rows per sample. */
-typedef struct rf_plan_program {
+/* What SDXL is told about sizes: h, w, crop top, crop left, target h, target w. */
+typedef struct rf_sizing {
+    int value[6];
+} rf_sizing;
+
+/* Embeddings of (timestep, conditioning, sizing), one row each. */
+typedef struct rf_plan_table {
     int        rows;
-    rf_program forward[RF_BATCH_KINDS];
-} rf_plan_program;
+    int       *cond, *sizing; /* [rows] */
+    float     *planned;       /* [rows]: their timesteps */
+    float     *timestep;      /* likewise, where the device reads them */
+    void      *vector;        /* [rows, arch.unet.vector] */
+    void      *temb;
+    rf_program embed;
+} rf_plan_table;
+
+/* DPM adaptive has a table of its own, which is filled anew for every call. */
+enum { RF_TABLE_PLANNED = 0, RF_TABLE_ADAPTIVE, RF_TABLES };
 
 /* An expert that makes calls. */
 typedef struct rf_plan_expert {
     rf_expert             *expert;
-    int                    stage; /* the first of the job that has it */
+    int                    stage; /* the first that has it, of the first job that has it */
     rf_conditioning       *cond;
     int                    conds;
     rf_conditioning_group *group;
     int                    groups;
-    rf_plan_program       *program;
-    int                    programs;
-    int                    table_rows; /* of its embedding table: one per call and row */
-    int                   *row_cond;   /* [table_rows] */
-    float                 *timestep;   /* [table_rows] */
-    void                  *vector;     /* [table_rows, arch.unet.vector] */
-    void                  *temb;       /* embedding table of those rows */
-    rf_program             embed;      /* DPM adaptive fills the table anew for every call */
+    rf_plan_table          table[RF_TABLES];
 } rf_plan_expert;
+
+/* ---- calls -------------------------------------------------------------------------------- */
+
+/* The forward pass of an expert over some rows per sample; calls that have the same one may share
+ * a launch. */
+typedef struct rf_plan_program {
+    int        expert, table, rows, h, w;
+    char       occurs[RF_BATCH_MAX + 1];  /* launches of that many samples */
+    rf_program forward[RF_BATCH_MAX + 1]; /* those */
+} rf_plan_program;
 
 /* One row of a call: a conditioning, and its part in the guided x0. */
 typedef struct rf_relay_row {
-    int    cond;
+    int    cond, table_row;
     double weight; /* all weights of a call add up to 1 */
 } rf_relay_row;
 
 typedef struct rf_relay_call {
-    rf_call             sampler;
-    double              timestep;
-    int                 stage;  /* of the job */
-    int                 expert; /* of the plan */
-    const rf_relay_row *row;    /* [rows]; the negative prompt, if it is there, is the last */
-    int                 rows;
-    int                 u_row; /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
-    int                 table_row; /* its first, in the expert's embedding table */
-    int                 program;
+    rf_call sampler;
+    double  timestep;
+    int     program;
+    int     row_at, rows; /* in the plan's list; the negative prompt, if it is there, is the last */
+    int     u_row;        /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
 } rf_relay_call;
+
+/* ---- jobs --------------------------------------------------------------------------------- */
+
+typedef struct rf_plan_job {
+    rf_job         job;    /* copied */
+    void          *block;  /* its strings and stages */
+    rf_course      course; /* once planned, DPM adaptive's alone has prompts, none has calls */
+    rf_stage_info *info;   /* [stages] */
+    int           *active; /* [active_count]: stages that make calls */
+    int            active_count;
+    char          *negative_weighs; /* [stages]: in any of its calls */
+    int           *entry_cond;      /* plan_prompts.c; NULL once nobody asks */
+    int           *call;            /* [course.calls] of the plan's */
+    const rf_noise_source *noise;
+    int                    h, w; /* latent */
+    int                    sizing, vae, decoder;
+} rf_plan_job;
+
+typedef struct rf_picture {
+    int job, index;
+} rf_picture;
+
+/* Pictures that are planned together: a tree, and how it is walked.  Of one job alone nothing is
+ * shared between batches, so that these have one tree, walked again for each; the last batch may
+ * have another. */
+typedef struct rf_plan_tree {
+    rf_picture *picture; /* [pictures]; index from that of the round */
+    int         pictures;
+    int        *next;  /* [pictures]: the next one with the same leaf, -1: none */
+    int        *call;  /* [nodes]; -1: a whole run of DPM adaptive */
+    int        *depth; /* [nodes]: calls up to and including it */
+    int        *first; /* [nodes]: the first picture at or below */
+    int         nodes; /* calls: without the root */
+    rf_launches launches;
+} rf_plan_tree;
+
+enum { RF_WHOLE_ROUND = 0, RF_LAST_ROUND, RF_ROUND_KINDS };
+
+/* ---- files that decode -------------------------------------------------------------------- */
+
+typedef struct rf_plan_vae {
+    rf_expert *expert;
+    int        separate; /* opened by the plan */
+} rf_plan_vae;
+
+typedef struct rf_plan_decoder {
+    int        vae, h, w;
+    rf_program program;
+} rf_plan_decoder;
+
+/* ---- state -------------------------------------------------------------------------------- */
+
+/* A slot holds the state of one run: X, the anchor and the next one, the history and the next entry
+ * of it, as rows of the pool (denoise.c).  This says which is which. */
+typedef struct rf_run_state {
+    int           anchor;  /* 0 or 1 */
+    int           history; /* place of H1 in its ring */
+    int           failed;  /* the step at which there was NaN or infinity; -1: none */
+    rf_noise_memo memo;
+} rf_run_state;
+
+/* What one launch does for one run. */
+typedef struct rf_sample {
+    const rf_relay_call *call;
+    int                  slot;
+    rf_picture           picture; /* whose noise it is */
+} rf_sample;
+
+typedef struct rf_pass {
+    const rf_plan_program *program;
+    const rf_sample       *sample;
+    int                    count;
+} rf_pass;
 
 struct rf_plan {
     rf_engine *engine;
 
-    /* the job, copied */
-    rf_job                 job;
-    void                  *job_block; /* its strings and stages */
-    rf_stage_info         *info;      /* [course.stages] */
-    rf_course              course;
-    int                   *active; /* [active_count]: stages that make calls */
-    int                    active_count;
-    rf_expert            **stage_expert; /* [course.stages] */
-    rf_plan_expert        *expert;       /* [expert_count] */
-    int                    expert_count;
-    rf_relay_call         *call; /* [course.calls] */
-    rf_relay_row          *row;  /* what the calls point into */
-    int                    rows; /* most of any call */
-    rf_expert             *vae;
-    int                    vae_is_separate;
-    const rf_noise_source *noise;
-    int                    h, w; /* latent */
-    int                    batch, last_batch;
+    rf_plan_job     *job;
+    int              jobs;
+    rf_plan_expert  *expert;
+    int              expert_count;
+    rf_plan_vae     *vae;
+    int              vaes;
+    rf_plan_decoder *decoder;
+    int              decoders;
+    rf_sizing       *sizing;
+    int              sizings;
+    rf_plan_program *program;
+    int              programs;
+    rf_relay_call   *call;
+    int              calls;
+    rf_relay_row    *row; /* of all calls; behind them room for one of DPM adaptive */
+    int              rows_listed;
+    size_t           rows_room;
+    int              rows;  /* most of any call */
+    rf_tree          known; /* while planning: content to index, see rf_plan_know */
+    int              prompts;
+
+    rf_plan_tree tree[RF_ROUND_KINDS];
+    int          rounds, pictures_per_round; /* pictures of a job in a round */
+    int          batch, adaptive;            /* any job is */
+    int          slots;
+    size_t       elems; /* of the largest latent */
+    int64_t      calls_naive, calls_shared, launches, pictures;
 
     /* sizes, from counting */
-    size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, peak_bytes;
+    size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
+        peak_bytes;
 
     /* memory, from the first run on */
     void *slab, *kv, *state;
 
     /* inside `state` */
-    float           *slot[RF_SOURCES];        /* [batch, h, w, 4] each; sampler.h */
-    float           *spare[2];                /* likewise: the next memory and anchor */
-    float           *scratch;                 /* [3, h, w, 4], or the seed's size if larger */
-    float           *adaptive;                /* rf_adaptive_scratch, or NULL */
-    rf_noise_memo   *memo;                    /* [batch] */
+    float           *pool;      /* rows of `elems`: those of the slots, then those of the samples */
+    int              slot_rows; /* of each slot */
+    int              anchor_row, history_row; /* in it; 0: no sampler has any */
+    int              sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
+    rf_run_state    *slot;                    /* [slots] */
+    rf_sample       *sample;                  /* [batch] */
+    float           *scratch;                 /* three tensors, of the seed's size if larger */
+    float           *adaptive_scratch;        /* rf_adaptive_scratch, or NULL */
     float           *decode_latent;           /* [h, w, 4] */
     void            *x, *eps;                 /* [rows * batch, h, w, 4] */
     float           *coef;                    /* [batch, RF_LINCOMB_TERMS] */
+    int32_t         *xrow, *yrow;             /* likewise, [batch] */
     float           *unscale;                 /* [1] */
     int32_t         *temb_row;                /* [rows * batch] */
     rf_attention_kv *kv_table;                /* [rows * batch] */
     int32_t         *token_ids;               /* [chunks, 77] of the longest prompt */
-    float           *sizes;                   /* the six numbers of the vector conditioning */
+    float           *sizes;                   /* [6] */
     void            *hidden, *pooled_rows;    /* text encoder outputs */
     uint8_t         *pixels;                  /* [H, W, 3] */
     rf_pixels_stats *stats;                   /* [1] */
-    rf_program       decode, scratch_program; /* the latter: programs that run once */
+    rf_program       scratch_program;         /* programs that run once */
 
     int64_t    load_done, load_total; /* bytes of files, in the run at work */
     int        encoded, ready; /* prompts are in `context`; embeddings, K/V and programs stand */
     rf_timings timings;
-    double    *gaps; /* [2 calls]: seconds between a call's end and the next one's start; then room
-                        to sort */
+    double *gaps; /* [2][launches of the larger tree]: seconds before a call, not at switches and at
+                     them */
+    int    gap_room, gap_count[2];
+    double last_end; /* of a call; 0: what comes next is no gap */
+    int    last_expert;
 };
 
-/* plan_prompts.c: which conditionings there are, and the rows of every call. */
-rf_status rf_plan_condition(rf_plan *plan, rf_error *err);
+/* plan.c: *index = `next` if this content is new, else what it was given then.  RF_E_NOMEM. */
+rf_status rf_plan_know(rf_plan *plan, const void *key, size_t bytes, int next, int *index,
+                       rf_error *err);
+/* Room for one more in a list that doubles; NULL without memory. */
+void *rf_plan_grown(void *list, int count, size_t size);
+
+/* plan_job.c: course, stages, experts and VAE of the next job. */
+rf_status     rf_plan_add_job(rf_plan *plan, const rf_job *job, rf_error *err);
+void          rf_plan_free_job(rf_plan_job *job);
+int           rf_plan_stage_at(const rf_plan_job *job, int call); /* that makes call k */
+int           rf_plan_expert_of(const rf_plan *plan, const rf_plan_job *job, int stage);
+rf_noise_spec rf_picture_noise(const rf_plan *plan, rf_picture picture);
+
+/* plan_prompts.c: conditionings of a job's calls. */
+rf_status rf_plan_condition(rf_plan *plan, rf_plan_job *job, rf_error *err);
+void      rf_plan_pad_parts(rf_plan *plan); /* once all jobs are there */
 void      rf_plan_forget_prompts(rf_plan *plan);
 
-/* Rows of one call at `stage` into `out`, which has room for plan->rows; their number.  `positive`
- * and `negative` are entries of the prompts of the stage's set. */
-int rf_plan_rows(const rf_plan *plan, int stage, const int *positive, int negative,
+/* Rows of one call at `stage` into `out`, which has room for a part each and one more; their
+ * number.  `positive` and `negative` are entries of the prompts of the stage's set, whose
+ * conditionings are there. */
+int rf_plan_rows(const rf_plan_job *job, int stage, const int *positive, int negative,
                  int skips_negative, rf_relay_row *out);
+
+/* plan_calls.c: the job's calls, each once per content. */
+rf_status rf_plan_list_calls(rf_plan *plan, rf_plan_job *job, rf_error *err);
+int       rf_plan_find_program(const rf_plan *plan, int expert, int table, int rows, int h,
+                               int w); /* plan->programs: there is none */
+int       rf_plan_adaptive_row(const rf_plan_table *table, int cond, int sizing);
+
+/* plan_tree.c: the trees and in which order they are computed. */
+rf_status rf_plan_grow(rf_plan *plan, rf_error *err);
+void      rf_plan_fell(rf_plan *plan);
 
 /* plan_memory.c: sizes everything (the memory pointers stay NULL), then takes and places it. */
 rf_status rf_plan_size(rf_plan *plan, rf_error *err);
@@ -142,9 +278,9 @@ rf_status rf_plan_allocate(rf_plan *plan, rf_error *err);
 void      rf_plan_release(rf_plan *plan); /* gives the memory back, if it was taken */
 
 /* An expert's passes: what is counted and what is recorded. */
-rf_unet_forward_args rf_expert_forward_args(const rf_plan *p, const rf_plan_expert *x, int rows,
-                                            int batch);
-rf_unet_embed_args   rf_expert_embed_args(const rf_plan_expert *x);
+rf_unet_forward_args rf_forward_args(const rf_plan *p, const rf_plan_program *program, int samples);
+rf_unet_embed_args   rf_embed_args(const rf_plan_expert *x, const rf_plan_table *table);
+rf_vae_decode_args   rf_decode_args(const rf_plan *p, const rf_plan_decoder *d);
 rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf_conditioning *cond,
                              int encoder);
 
@@ -152,38 +288,30 @@ rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf
 rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callbacks,
                          rf_error *err);
 
-/* prepare.c: loads UNets and VAE, fills K/V and embeddings, records the programs. */
+/* prepare.c: loads UNets and VAEs, fills K/V and embeddings, records the programs. */
 rf_status rf_plan_prepare(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err);
 rf_status rf_load_reporting(rf_plan *plan, rf_expert *expert, rf_network network, int stage,
                             void *staging, const rf_callbacks *callbacks, rf_error *err);
 
-/* A batch on its way. */
-typedef struct rf_batch {
-    int first, count; /* pictures */
-    int kind;         /* RF_WHOLE_BATCH or RF_LAST_BATCH */
-} rf_batch;
+/* denoise.c: the sampler's part of a launch. */
+float    *rf_slot_row(const rf_plan *plan, int slot, rf_source source); /* X, ANCHOR, H1..H3 */
+rf_status rf_denoise_start(rf_plan *plan, const rf_pass *pass, rf_error *err);
+rf_status rf_denoise_call(rf_plan *plan, const rf_pass *pass, rf_error *err); /* all of a call */
+rf_status rf_denoise_predict(rf_plan *plan, const rf_pass *pass,
+                             rf_error *err);                   /* D, and U where it is read */
+void      rf_denoise_mark(rf_plan *plan, const rf_pass *pass); /* `failed` of every slot */
 
-/* denoise.c: from noise to latents, in the slot RF_SOURCE_X. */
-rf_status rf_denoise(rf_plan *plan, const rf_batch *batch, const rf_callbacks *callbacks,
-                     rf_error *err);
-/* The pieces that DPM adaptive (denoise_adaptive.c) shares with it. */
-rf_status rf_denoise_start(rf_plan *plan, const rf_batch *batch, rf_error *err);
-rf_status rf_denoise_predict(rf_plan *plan, const rf_batch *batch, const rf_relay_call *call,
-                             rf_error *err); /* slots D, and U where it is read */
-rf_status rf_denoise_check(const rf_plan *plan, const rf_batch *batch, const rf_relay_call *call,
-                           rf_error *err);
-rf_noise_spec rf_picture_noise(const rf_plan *plan, int picture);
-rf_status rf_denoise_adaptive(rf_plan *plan, const rf_batch *batch, const rf_callbacks *callbacks,
+/* denoise_adaptive.c: a whole run, from noise.  `progress` is completed on the way. */
+rf_status rf_denoise_adaptive(rf_plan *plan, rf_picture picture, int slot,
+                              const rf_progress *progress, const rf_callbacks *callbacks,
                               rf_error *err);
 
-/* infotext and job of picture `index`, for PNG metadata; free() them. */
-rf_status rf_plan_infotext(rf_plan *plan, int index, char **out, rf_error *err);
-rf_status rf_plan_job_json(rf_plan *plan, int index, char **out, rf_error *err);
+/* infotext and job of a picture, for PNG metadata; free() them. */
+rf_status rf_plan_infotext(rf_plan *plan, rf_picture picture, char **out, rf_error *err);
+rf_status rf_plan_job_json(rf_plan *plan, rf_picture picture, char **out, rf_error *err);
 
 /* Calls progress if there is one; RF_E_CANCELLED if it asks to stop. */
 rf_status rf_report(const rf_callbacks *callbacks, const rf_progress *progress, rf_error *err);
-
-const char *rf_plan_advice(const rf_plan *plan); /* what might help against NaN */
 
 double rf_now(void); /* seconds, monotonic */
 

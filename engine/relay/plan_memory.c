@@ -45,54 +45,77 @@ static int most_tokens(const rf_plan_expert *x)
     return rows;
 }
 
-rf_unet_forward_args rf_expert_forward_args(const rf_plan *p, const rf_plan_expert *x, int rows,
-                                            int batch)
+rf_unet_forward_args rf_forward_args(const rf_plan *p, const rf_plan_program *program, int samples)
 {
+    const rf_plan_expert *x = &p->expert[program->expert];
+    const rf_plan_table  *table = &x->table[program->table];
     return (rf_unet_forward_args){.list = &x->expert->blocks,
                                   .arch = &x->expert->arch.unet,
                                   .x = p->x,
                                   .y = p->eps,
-                                  .temb = x->temb,
-                                  .temb_rows = x->table_rows,
+                                  .temb = table->temb,
+                                  .temb_rows = table->rows,
                                   .temb_row = p->temb_row,
                                   .kv = p->kv_table,
                                   .kv_tokens = most_tokens(x),
-                                  .n = batch * rows,
-                                  .h = p->h,
-                                  .w = p->w};
+                                  .n = samples * program->rows,
+                                  .h = program->h,
+                                  .w = program->w};
 }
 
-rf_unet_embed_args rf_expert_embed_args(const rf_plan_expert *x)
+rf_unet_embed_args rf_embed_args(const rf_plan_expert *x, const rf_plan_table *table)
 {
     return (rf_unet_embed_args){.list = &x->expert->blocks,
                                 .arch = &x->expert->arch.unet,
-                                .timestep = x->timestep,
-                                .vector = x->vector,
-                                .table = x->temb,
-                                .rows = x->table_rows};
+                                .timestep = table->timestep,
+                                .vector = table->vector,
+                                .table = table->temb,
+                                .rows = table->rows};
+}
+
+rf_vae_decode_args rf_decode_args(const rf_plan *p, const rf_plan_decoder *d)
+{
+    return (rf_vae_decode_args){.arch = &p->vae[d->vae].expert->arch.vae,
+                                .latent = p->decode_latent,
+                                .pixels = p->pixels,
+                                .stats = p->stats,
+                                .n = 1,
+                                .h = d->h,
+                                .w = d->w,
+                                .unscale = p->unscale};
 }
 
 static rf_status size_unet(rf_plan *p, rf_plan_expert *x, rf_error *err)
 {
-    rf_expert               *e = x->expert;
-    rf_status                st = RF_OK;
-    const rf_unet_embed_args embed = rf_expert_embed_args(x);
-
+    rf_expert *e = x->expert;
+    rf_status  st = RF_OK;
     RF_TRY(rf_expert_list(e, RF_NET_UNET, err));
-    RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.embed, rf_unet_embed, &embed, err));
+    for (int t = 0; t < RF_TABLES; t++) {
+        const rf_unet_embed_args embed = rf_embed_args(x, &x->table[t]);
+        if (embed.rows == 0) continue;
+        RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.embed, rf_unet_embed, &embed, err));
+    }
     for (int i = 0; i < x->conds; i++) {
         const rf_unet_kv_args kv = {
             .list = &e->blocks, .arch = &e->arch.unet, .tokens = x->cond[i].rows};
         RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.kv, rf_unet_kv, &kv, err));
     }
-    for (int i = 0; i < x->programs; i++)
-        for (int kind = 0; kind < RF_BATCH_KINDS; kind++) {
-            const rf_unet_forward_args forward = rf_expert_forward_args(
-                p, x, x->program[i].rows, kind == RF_WHOLE_BATCH ? p->batch : p->last_batch);
-            RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.forward, rf_unet_forward, &forward, err));
-        }
 done:
     return st;
+}
+
+static rf_status size_programs(rf_plan *p, rf_error *err)
+{
+    for (int i = 0; i < p->programs; i++)
+        for (int n = 1; n <= RF_BATCH_MAX; n++) {
+            if (!p->program[i].occurs[n]) continue;
+            rf_expert                 *e = p->expert[p->program[i].expert].expert;
+            const rf_unet_forward_args forward = rf_forward_args(p, &p->program[i], n);
+            const rf_status            st =
+                widen_slab(p, e, RF_NET_UNET, e->unet.forward, rf_unet_forward, &forward, err);
+            if (st != RF_OK) return st;
+        }
+    return RF_OK;
 }
 
 /* ---- the rest: one function counts, then places ---------------------------------------------- */
@@ -117,7 +140,8 @@ static void place_kv(rf_plan *p, placer *at)
     for (int i = 0; i < p->expert_count; i++) {
         rf_plan_expert     *x = &p->expert[i];
         const rf_unet_list *blocks = &x->expert->blocks;
-        x->temb = place(at, blocks->temb_columns * (size_t)x->table_rows, bytes);
+        for (int t = 0; t < RF_TABLES; t++)
+            x->table[t].temb = place(at, blocks->temb_columns * (size_t)x->table[t].rows, bytes);
         for (int j = 0; j < x->conds; j++)
             x->cond[j].kv = place(at, blocks->kv_elems * (size_t)x->cond[j].rows, bytes);
     }
@@ -152,9 +176,12 @@ static text_sizes measure_text(const rf_plan *p)
 static void place_expert_state(rf_plan *p, rf_plan_expert *x, placer *at)
 {
     const size_t bytes = rf_dtype_bytes(p->engine->dtype);
-    const size_t rows = (size_t)x->table_rows;
-    x->timestep = place(at, rows, sizeof *x->timestep);
-    x->vector = place(at, rows * (size_t)x->expert->arch.unet.vector, bytes);
+    for (int t = 0; t < RF_TABLES; t++) {
+        rf_plan_table *table = &x->table[t];
+        const size_t   rows = (size_t)table->rows;
+        table->timestep = place(at, rows, sizeof *table->timestep);
+        table->vector = place(at, rows * (size_t)x->expert->arch.unet.vector, bytes);
+    }
     for (int j = 0; j < x->conds; j++) {
         rf_conditioning *cond = &x->cond[j];
         cond->context = place(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
@@ -162,50 +189,61 @@ static void place_expert_state(rf_plan *p, rf_plan_expert *x, placer *at)
     }
 }
 
-/* The sampler's slots: those that no call reads or writes do not exist. */
+/* The sampler's rows: those that no call reads or writes do not exist.  A slot has an anchor more
+ * than the sampler knows, and one entry of the history: new values are sums of the old ones. */
 static void place_slots(rf_plan *p, placer *at)
 {
-    const size_t elems = (size_t)p->batch * (size_t)p->h * (size_t)p->w * 4;
-    int          used[RF_SOURCES] = {[RF_SOURCE_X] = 1, [RF_SOURCE_D] = 1, [RF_SOURCE_NOISE] = 1};
-    int          remembers = 0;
-    for (int k = 0; k < p->course.calls; k++) {
+    int anchor = 0, remembers = 0, u = 0, rows = 1;
+    for (int k = 0; k < p->calls; k++) {
         const rf_call *c = &p->call[k].sampler;
-        used[RF_SOURCE_ANCHOR] |= c->keeps_anchor;
+        anchor |= c->keeps_anchor;
         remembers |= c->remembers;
-        for (int s = 0; s < RF_SOURCES; s++)
-            used[s] |= c->next[s] != 0 || (c->keeps_anchor && c->anchor[s] != 0) ||
-                       (c->remembers && c->memory[s] != 0);
+        u |= c->next[RF_SOURCE_U] != 0 || (c->keeps_anchor && c->anchor[RF_SOURCE_U] != 0) ||
+             (c->remembers && c->memory[RF_SOURCE_U] != 0);
     }
-    for (int s = RF_SOURCE_H1; s <= RF_SOURCE_H3; s++) used[s] |= remembers;
-    for (int s = 0; s < RF_SOURCES; s++)
-        p->slot[s] = used[s] ? place(at, elems, sizeof(float)) : NULL;
-    p->spare[0] = remembers ? place(at, elems, sizeof(float)) : NULL;
-    p->spare[1] = used[RF_SOURCE_ANCHOR] ? place(at, elems, sizeof(float)) : NULL;
+    p->anchor_row = anchor ? rows : 0;
+    rows += anchor ? 2 : 0;
+    p->history_row = remembers ? rows : 0;
+    rows += remembers ? RF_HISTORY + 1 : 0;
+    p->slot_rows = rows;
+    rows *= p->slots;
+    p->sample_row[RF_SOURCE_D] = rows;
+    p->sample_row[RF_SOURCE_NOISE] = rows + p->batch;
+    p->sample_row[RF_SOURCE_U] = u ? rows + 2 * p->batch : 0;
+    rows += (u ? 3 : 2) * p->batch;
+    p->pool = place(at, (size_t)rows * p->elems, sizeof(float));
+    p->slot = place(at, (size_t)p->slots, sizeof *p->slot);
+    p->sample = place(at, (size_t)p->batch, sizeof *p->sample);
 }
 
 /* Scratch of the noise: three tensors, of the size the seed is from if that is larger. */
 static size_t scratch_elems(const rf_plan *p)
 {
-    const size_t here = (size_t)p->h * (size_t)p->w;
-    const size_t seed = (size_t)(p->job.seed_height / 8) * (size_t)(p->job.seed_width / 8);
-    return 3 * 4 * (here > seed ? here : seed);
+    size_t most = p->elems;
+    for (int i = 0; i < p->jobs; i++) {
+        const rf_job *job = &p->job[i].job;
+        const size_t  seed = (size_t)(job->seed_height / 8) * (size_t)(job->seed_width / 8) * 4;
+        if (seed > most) most = seed;
+    }
+    return 3 * most;
 }
 
 static void place_state(rf_plan *p, placer *at)
 {
     const size_t     bytes = rf_dtype_bytes(p->engine->dtype);
     const size_t     batch = (size_t)p->batch, samples = batch * (size_t)p->rows;
-    const size_t     latent = (size_t)p->h * (size_t)p->w * 4;
     const text_sizes text = measure_text(p);
 
     place_slots(p, at);
     p->scratch = place(at, scratch_elems(p), sizeof(float));
-    p->adaptive = p->course.adaptive ? place(at, rf_adaptive_scratch(latent), sizeof(float)) : NULL;
-    p->memo = place(at, batch, sizeof *p->memo);
-    p->decode_latent = place(at, latent, sizeof(float));
-    p->x = place(at, samples * latent, bytes);
-    p->eps = place(at, samples * latent, bytes);
+    p->adaptive_scratch =
+        p->adaptive ? place(at, rf_adaptive_scratch(p->elems), sizeof(float)) : NULL;
+    p->decode_latent = place(at, p->elems, sizeof(float));
+    p->x = place(at, samples * p->elems, bytes);
+    p->eps = place(at, samples * p->elems, bytes);
     p->coef = place(at, batch * RF_LINCOMB_TERMS, sizeof(float));
+    p->xrow = place(at, batch * RF_LINCOMB_TERMS, sizeof(int32_t));
+    p->yrow = place(at, batch, sizeof(int32_t));
     p->unscale = place(at, 1, sizeof(float));
     p->temb_row = place(at, samples, sizeof(int32_t));
     p->kv_table = place(at, samples, sizeof(rf_attention_kv));
@@ -213,7 +251,7 @@ static void place_state(rf_plan *p, placer *at)
     p->sizes = place(at, 6, sizeof(float));
     p->hidden = place(at, text.hidden, bytes);
     p->pooled_rows = place(at, text.pooled, bytes);
-    p->pixels = place(at, latent / 4 * 64, 3);
+    p->pixels = place(at, p->elems / 4 * 64, 3);
     p->stats = place(at, 1, sizeof(rf_pixels_stats));
     for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
@@ -221,15 +259,17 @@ static void place_state(rf_plan *p, placer *at)
 /* ---- both together ------------------------------------------------------------------------ */
 
 /* Packed bytes of the UNets: told at the first stage that has the expert. */
-static size_t sum_unets(rf_plan *p)
+static void sum_unets(rf_plan *p)
 {
-    size_t sum = 0;
-    for (int i = 0; i < p->expert_count; i++) {
-        const rf_plan_expert *x = &p->expert[i];
-        p->info[x->stage].weights_bytes = x->expert->weights[RF_NET_UNET].bytes;
-        sum += x->expert->weights[RF_NET_UNET].bytes;
+    const rf_plan_job *j = &p->job[0];
+    for (int i = 0; i < p->expert_count; i++)
+        p->unet_bytes += p->expert[i].expert->weights[RF_NET_UNET].bytes;
+    for (int i = j->active_count - 1; i >= 0; i--) {
+        const rf_expert *e = j->job.stages[j->active[i]].expert;
+        int              first = 1;
+        for (int k = 0; k < i; k++) first &= j->job.stages[j->active[k]].expert != e;
+        if (first) j->info[j->active[i]].weights_bytes = e->weights[RF_NET_UNET].bytes;
     }
-    return sum;
 }
 
 static void widen_staging(rf_plan *p, const rf_expert *e, rf_network network)
@@ -238,11 +278,31 @@ static void widen_staging(rf_plan *p, const rf_expert *e, rf_network network)
         p->staging_bytes = e->weights[network].staging_bytes;
 }
 
+static rf_status size_decoders(rf_plan *p, rf_error *err)
+{
+    rf_status st = RF_OK;
+    for (int i = 0; i < p->vaes; i++) {
+        rf_expert *e = p->vae[i].expert;
+        RF_TRY(rf_expert_list(e, RF_NET_VAE, err));
+        widen_staging(p, e, RF_NET_VAE);
+        p->vae_bytes += e->weights[RF_NET_VAE].bytes;
+    }
+    for (int i = 0; i < p->decoders; i++) {
+        const rf_vae_decode_args decode = rf_decode_args(p, &p->decoder[i]);
+        RF_TRY(widen_slab(p, p->vae[p->decoder[i].vae].expert, RF_NET_VAE, 0, rf_vae_decode,
+                          &decode, err));
+    }
+done:
+    return st;
+}
+
 rf_status rf_plan_size(rf_plan *p, rf_error *err)
 {
-    rf_status                st = RF_OK;
-    const rf_vae_decode_args decode = {.arch = &p->vae->arch.vae, .n = 1, .h = p->h, .w = p->w};
-
+    rf_status st = RF_OK;
+    for (int i = 0; i < p->jobs; i++) {
+        const size_t elems = (size_t)p->job[i].h * (size_t)p->job[i].w * 4;
+        if (elems > p->elems) p->elems = elems;
+    }
     for (int i = 0; i < p->expert_count; i++) {
         rf_plan_expert *x = &p->expert[i];
         for (int e = 0; e < RF_ENCODERS; e++) RF_TRY(size_text(p, x, e, err));
@@ -251,10 +311,8 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
         widen_staging(p, x->expert, RF_NET_CLIP_G);
         widen_staging(p, x->expert, RF_NET_UNET);
     }
-    RF_TRY(rf_expert_list(p->vae, RF_NET_VAE, err));
-    RF_TRY(widen_slab(p, p->vae, RF_NET_VAE, 0, rf_vae_decode, &decode, err));
-    widen_staging(p, p->vae, RF_NET_VAE);
-    p->vae_bytes = p->vae->weights[RF_NET_VAE].bytes;
+    RF_TRY(size_programs(p, err));
+    RF_TRY(size_decoders(p, err));
 
     placer kv = {0}, state = {0};
     place_kv(p, &kv);
@@ -262,7 +320,8 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     p->kv_bytes = kv.used;
     p->state_bytes = state.used;
 
-    const size_t unets = sum_unets(p) + p->vae_bytes;
+    sum_unets(p);
+    const size_t unets = p->unet_bytes + p->vae_bytes;
     p->peak_bytes = p->slab_bytes + p->kv_bytes + p->state_bytes + p->staging_bytes +
                     (unets > p->text_bytes ? unets : p->text_bytes);
 done:

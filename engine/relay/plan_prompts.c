@@ -2,7 +2,8 @@
  * weighs how.
  *
  * In the default mode a conditioning exists only if a call uses it, and depends on its own text
- * alone.  For A1111 all variants of a prompt part are encoded together, whoever uses them. */
+ * alone.  For A1111 all variants of a prompt part are encoded together, whoever uses them.  Either
+ * way equal contents are one conditioning, whichever jobs and stages they come from. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +11,26 @@
 
 static const rf_tokenizer_flavour FLAVOUR[RF_ENCODERS] = {RF_TOKENIZER_CLIP_L, RF_TOKENIZER_CLIP_G};
 
-static const rf_prompt_entry *entry_of(const rf_conditioning *cond)
+static rf_status no_memory(rf_error *err)
 {
-    return &cond->part->entry[cond->entry];
+    return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
+}
+
+/* One part of one of a stage's prompts. */
+typedef struct place {
+    const rf_prompt *prompt;
+    int              part, negative;
+    int              expert;
+} place;
+
+static const rf_prompt_part *part_of(const place *at)
+{
+    return &at->prompt->part[at->part];
+}
+
+static const rf_prompt *prompt_of(const rf_plan_job *j, int stage, int polarity)
+{
+    return j->course.set[j->course.stage[stage].set].prompt[polarity];
 }
 
 /* ---- tokens ------------------------------------------------------------------------------- */
@@ -20,15 +38,14 @@ static const rf_prompt_entry *entry_of(const rf_conditioning *cond)
 /* Tokens of a group: all its variants get as many chunks as the longest one has, in either encoder.
  */
 static rf_status tokenize_group(rf_plan *p, rf_plan_expert *x, const rf_conditioning_group *g,
-                                rf_error *err)
+                                const rf_prompt_entry *entry, rf_error *err)
 {
     int chunks = 1;
     for (int i = 0; i < g->count; i++)
         for (int e = 0; e < RF_ENCODERS; e++) {
-            rf_conditioning       *cond = &x->cond[g->first + i];
-            const rf_prompt_entry *entry = entry_of(cond);
-            const rf_status        st = rf_tokenize(p->engine->tokenizer, FLAVOUR[e], entry->piece,
-                                                    entry->pieces, &cond->tokens[e], err);
+            rf_conditioning *cond = &x->cond[g->first + i];
+            const rf_status  st = rf_tokenize(p->engine->tokenizer, FLAVOUR[e], entry[i].piece,
+                                              entry[i].pieces, &cond->tokens[e], err);
             if (st != RF_OK) return st;
             if (cond->tokens[e].chunks > chunks) chunks = cond->tokens[e].chunks;
         }
@@ -42,260 +59,257 @@ static rf_status tokenize_group(rf_plan *p, rf_plan_expert *x, const rf_conditio
     return RF_OK;
 }
 
-/* ---- the list ----------------------------------------------------------------------------- */
+/* ---- keys --------------------------------------------------------------------------------- */
 
-/* Room for one more in a list that doubles; NULL without memory. */
-static void *grown(void *list, int count, size_t size)
+typedef struct key {
+    char  *bytes;
+    size_t used, room;
+    int    failed;
+} key;
+
+static void put(key *k, const void *data, size_t bytes)
 {
-    if (count & (count - 1)) return list;
-    return realloc(list, (count ? 2 * (size_t)count : 1) * size);
+    if (k->failed) return;
+    if (bytes > k->room - k->used) {
+        const size_t room = 2 * (k->used + bytes);
+        char        *grown = realloc(k->bytes, room);
+        if (!grown) {
+            k->failed = 1;
+            return;
+        }
+        k->bytes = grown;
+        k->room = room;
+    }
+    memcpy(k->bytes + k->used, data, bytes);
+    k->used += bytes;
 }
 
-static rf_status add_one(rf_plan_expert *x, const rf_prompt_part *part, int entry, rf_error *err)
+static void put_int(key *k, int value)
 {
-    rf_conditioning *list = grown(x->cond, x->conds, sizeof *list);
-    if (!list) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-    x->cond = list;
-    x->cond[x->conds++] = (rf_conditioning){.part = part, .entry = entry};
+    put(k, &value, sizeof value);
+}
+
+static void put_entries(key *k, const rf_prompt_part *part)
+{
+    put_int(k, part->entries);
+    for (int i = 0; i < part->entries; i++)
+        put(k, part->entry[i].text, strlen(part->entry[i].text) + 1);
+}
+
+static int is_empty(const rf_prompt_part *part, int first, int count)
+{
+    for (int i = first; i < first + count; i++)
+        if (part->entry[i].text[0] != '\0') return 0;
+    return 1;
+}
+
+static int clip_skip_of(const rf_plan_job *j)
+{
+    return j->job.clip_l_skip ? j->job.clip_skip : 0;
+}
+
+/* What a group's tensors depend on.  For A1111 the length that parts are padded to, and so all
+ * parts of the prompt. */
+static void put_group(key *k, const rf_plan_job *j, const place *at, int entry, int zero)
+{
+    const rf_prompt_part *part = part_of(at);
+    put(k, "P", 1);
+    put_int(k, at->expert);
+    put_int(k, (int)j->course.emphasis);
+    put_int(k, clip_skip_of(j));
+    put_int(k, zero);
+    put_int(k, j->course.exact_a1111);
+    if (j->course.exact_a1111) {
+        put_int(k, at->prompt->parts);
+        for (int i = 0; i < at->prompt->parts; i++) put_entries(k, &at->prompt->part[i]);
+        put_int(k, at->part);
+    } else {
+        put(k, part->entry[entry].text, strlen(part->entry[entry].text));
+    }
+}
+
+/* ---- the list ----------------------------------------------------------------------------- */
+
+static rf_status add_group(rf_plan *p, const rf_plan_job *j, const place *at, int first, int count,
+                           int zero, rf_error *err)
+{
+    rf_plan_expert        *x = &p->expert[at->expert];
+    rf_conditioning_group *list = rf_plan_grown(x->group, x->groups, sizeof *list);
+    if (!list) return no_memory(err);
+    x->group = list;
+    const rf_conditioning_group group = {.first = x->conds,
+                                         .count = count,
+                                         .emphasis = j->course.emphasis,
+                                         .clip_skip = clip_skip_of(j),
+                                         .prompt =
+                                             j->course.exact_a1111 ? p->prompts : -1 - x->groups};
+    x->group[x->groups++] = group;
+    for (int i = 0; i < count; i++) {
+        rf_conditioning *conds = rf_plan_grown(x->cond, x->conds, sizeof *conds);
+        if (!conds) return no_memory(err);
+        x->cond = conds;
+        x->cond[x->conds++] = (rf_conditioning){.group = x->groups - 1, .zero = zero};
+    }
+    return tokenize_group(p, x, &group, part_of(at)->entry + first, err);
+}
+
+/* Conditionings of an entry, or of all that belong with it, into cond[entry]. */
+static rf_status find_or_add(rf_plan *p, const rf_plan_job *j, const place *at, int entry,
+                             int *cond, rf_error *err)
+{
+    rf_status             st = RF_OK;
+    key                   k = {.used = 0};
+    const rf_prompt_part *part = part_of(at);
+    const int             together = j->course.exact_a1111;
+    const int             first = together ? 0 : entry, count = together ? part->entries : 1;
+    const int             zero = at->negative && is_empty(part, first, count);
+    const int             before = p->expert[at->expert].conds;
+    int                   index = 0;
+    if (cond[entry] >= 0) return RF_OK;
+    put_group(&k, j, at, entry, zero);
+    if (k.failed) {
+        st = no_memory(err);
+        goto done;
+    }
+    const int known = p->known.nodes;
+    RF_TRY(rf_plan_know(p, k.bytes, k.used, before, &index, err));
+    if (p->known.nodes > known) RF_TRY(add_group(p, j, at, first, count, zero, err));
+    for (int i = 0; i < count; i++) cond[first + i] = index + i;
+done:
+    free(k.bytes);
+    return st;
+}
+
+/* ---- a job's ------------------------------------------------------------------------------ */
+
+/* entry_cond: stage after stage, positive parts and then the negative prompt, an index for every
+ * entry; -1: nobody asked. */
+static int *cond_of(const rf_plan_job *j, int stage, int polarity, int part)
+{
+    int *at = j->entry_cond;
+    for (int s = 0; s < j->course.stages; s++)
+        for (int y = 0; y < RF_POLARITIES; y++)
+            for (int i = 0; i < prompt_of(j, s, y)->parts; i++) {
+                if (s == stage && y == polarity && i == part) return at;
+                at += prompt_of(j, s, y)->part[i].entries;
+            }
+    return at;
+}
+
+static rf_status allocate_entries(rf_plan_job *j, rf_error *err)
+{
+    const ptrdiff_t count = cond_of(j, j->course.stages, 0, 0) - j->entry_cond;
+    j->entry_cond = malloc(((size_t)count + 1) * sizeof *j->entry_cond);
+    if (!j->entry_cond) return no_memory(err);
+    for (ptrdiff_t i = 0; i < count; i++) j->entry_cond[i] = -1;
     return RF_OK;
 }
 
-static rf_status add_group(rf_plan *p, rf_plan_expert *x, const rf_prompt_part *part, int first,
-                           int count, int negative, rf_error *err)
+static rf_status condition_entry(rf_plan *p, const rf_plan_job *j, int stage, int polarity,
+                                 int part, int entry, rf_error *err)
 {
-    rf_status              st = RF_OK;
-    int                    empty = 1;
-    rf_conditioning_group *list = grown(x->group, x->groups, sizeof *list);
-    if (!list) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-    x->group = list;
-    const rf_conditioning_group group = {.first = x->conds, .count = count};
-    x->group[x->groups++] = group;
-    for (int i = 0; i < count; i++) {
-        RF_TRY(add_one(x, part, first + i, err));
-        empty &= part->entry[first + i].text[0] == '\0';
-    }
-    for (int i = 0; i < count; i++) x->cond[group.first + i].zero = negative && empty;
-    RF_TRY(tokenize_group(p, x, &group, err));
+    const place at = {.prompt = prompt_of(j, stage, polarity),
+                      .part = part,
+                      .negative = polarity == RF_NEGATIVE,
+                      .expert = rf_plan_expert_of(p, j, stage)};
+    return find_or_add(p, j, &at, entry, cond_of(j, stage, polarity, part), err);
+}
+
+static rf_status condition_call(rf_plan *p, const rf_plan_job *j, const rf_course_call *c,
+                                rf_error *err)
+{
+    rf_status st = RF_OK;
+    p->prompts++; /* parts that this call finds new belong together */
+    for (int i = 0; i < prompt_of(j, c->stage, RF_POSITIVE)->parts; i++)
+        RF_TRY(condition_entry(p, j, c->stage, RF_POSITIVE, i, c->positive[i], err));
+    p->prompts++;
+    if (!c->skips_negative && rf_course_negative(&j->course, c->stage))
+        RF_TRY(condition_entry(p, j, c->stage, RF_NEGATIVE, 0, c->negative, err));
 done:
     return st;
 }
 
-/* The index of an entry's conditioning; x->conds if there is none. */
-static int find(const rf_plan *p, const rf_plan_expert *x, const rf_prompt_part *part, int entry,
-                int negative)
+/* DPM adaptive: any entry may be used by any of the stage's calls. */
+static rf_status condition_stage(rf_plan *p, const rf_plan_job *j, int stage, rf_error *err)
 {
-    const char *text = part->entry[entry].text;
-    const int   zero = negative && text[0] == '\0';
-    int         i = 0;
-    for (; i < x->conds; i++) {
-        const rf_conditioning *cond = &x->cond[i];
-        if (p->course.exact_a1111 ? cond->part == part && cond->entry == entry
-                                  : cond->zero == zero && strcmp(entry_of(cond)->text, text) == 0)
-            break;
+    rf_status st = RF_OK;
+    for (int polarity = 0; polarity < RF_POLARITIES; polarity++) {
+        const rf_prompt *prompt = prompt_of(j, stage, polarity);
+        if (polarity == RF_NEGATIVE && !rf_course_negative(&j->course, stage)) break;
+        p->prompts++;
+        for (int i = 0; i < prompt->parts; i++)
+            for (int e = 0; e < prompt->part[i].entries; e++)
+                RF_TRY(condition_entry(p, j, stage, polarity, i, e, err));
     }
-    return i;
+done:
+    return st;
 }
 
-static rf_status find_or_add(rf_plan *p, rf_plan_expert *x, const rf_prompt_part *part, int entry,
-                             int negative, rf_error *err)
+/* The same entries as the call before: what they ask for is there. */
+static int as_before(const rf_plan_job *j, int k)
 {
-    if (find(p, x, part, entry, negative) < x->conds) return RF_OK;
-    if (!p->course.exact_a1111) return add_group(p, x, part, entry, 1, negative, err);
-    return add_group(p, x, part, 0, part->entries, negative, err);
+    if (k == 0) return 0;
+    const rf_course_call *a = &j->course.call[k], *b = a - 1;
+    return a->stage == b->stage && a->negative == b->negative &&
+           a->skips_negative == b->skips_negative &&
+           memcmp(a->positive, b->positive,
+                  (size_t)prompt_of(j, a->stage, RF_POSITIVE)->parts * sizeof *a->positive) == 0;
+}
+
+rf_status rf_plan_condition(rf_plan *p, rf_plan_job *j, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(allocate_entries(j, err));
+    for (int k = 0; k < j->course.calls; k++)
+        if (!as_before(j, k)) RF_TRY(condition_call(p, j, &j->course.call[k], err));
+    if (j->course.adaptive)
+        for (int i = 0; i < j->active_count; i++) RF_TRY(condition_stage(p, j, j->active[i], err));
+done:
+    return st;
+}
+
+/* A1111 pads the parts of an AND to one length by repeating the last token's vector.  Elsewhere a
+ * part is a prompt of its own. */
+void rf_plan_pad_parts(rf_plan *p)
+{
+    for (int i = 0; i < p->expert_count; i++) {
+        rf_plan_expert *x = &p->expert[i];
+        for (int first = 0, end; first < x->conds; first = end) {
+            const int prompt = x->group[x->cond[first].group].prompt;
+            int       most = 0;
+            for (end = first; end < x->conds && x->group[x->cond[end].group].prompt == prompt;
+                 end++)
+                if (x->cond[end].rows > most) most = x->cond[end].rows;
+            for (int c = first; c < end; c++) x->cond[c].rows = most;
+        }
+    }
 }
 
 /* ---- rows of a call ----------------------------------------------------------------------- */
 
-static rf_plan_expert *expert_of(const rf_plan *p, int stage)
-{
-    for (int i = 0; i < p->expert_count; i++)
-        if (p->expert[i].expert == p->stage_expert[stage]) return &p->expert[i];
-    return NULL;
-}
-
 /* Guidance (Ho & Salimans 2022) over several prompts (Liu et al. 2022, as A1111 composes them):
  *   D = U + sum_j w_j cfg (C_j - U)
  * Without the negative prompt its place is taken by the first positive one, and cfg by 1. */
-int rf_plan_rows(const rf_plan *p, int stage, const int *positive, int negative, int skips_negative,
-                 rf_relay_row *out)
+int rf_plan_rows(const rf_plan_job *j, int stage, const int *positive, int negative,
+                 int skips_negative, rf_relay_row *out)
 {
-    const rf_course_stage *s = &p->course.stage[stage];
-    const rf_course_set   *set = &p->course.set[s->set];
-    const rf_prompt       *prompt = set->prompt[RF_POSITIVE];
-    const rf_plan_expert  *x = expert_of(p, stage);
+    const rf_course_stage *s = &j->course.stage[stage];
+    const rf_prompt       *prompt = prompt_of(j, stage, RF_POSITIVE);
     const double           cfg = skips_negative ? 1 : (double)s->cfg / s->sampler->cfg_divisor;
     double                 sum = 0;
     int                    rows = 0;
     for (int i = 0; i < prompt->parts; i++) {
         const double weight = cfg * prompt->part[i].weight;
         sum += weight;
-        out[rows++] =
-            (rf_relay_row){.cond = find(p, x, &prompt->part[i], positive[i], 0), .weight = weight};
+        out[rows++] = (rf_relay_row){.cond = cond_of(j, stage, RF_POSITIVE, i)[positive[i]],
+                                     .weight = weight};
     }
     if (skips_negative)
         out[0].weight += 1 - sum;
     else if (sum != 1 || s->sampler->flags & RF_SAMPLER_UNCOND)
-        out[rows++] = (rf_relay_row){
-            .cond = find(p, x, &set->prompt[RF_NEGATIVE]->part[0], negative, 1), .weight = 1 - sum};
+        out[rows++] =
+            (rf_relay_row){.cond = cond_of(j, stage, RF_NEGATIVE, 0)[negative], .weight = 1 - sum};
     return rows;
-}
-
-static rf_status condition_call(rf_plan *p, int stage, const int *positive, int negative,
-                                int skips_negative, rf_error *err)
-{
-    const rf_course_set *set = &p->course.set[p->course.stage[stage].set];
-    rf_plan_expert      *x = expert_of(p, stage);
-    rf_status            st = RF_OK;
-    for (int i = 0; i < set->prompt[RF_POSITIVE]->parts; i++)
-        RF_TRY(find_or_add(p, x, &set->prompt[RF_POSITIVE]->part[i], positive[i], 0, err));
-    if (!skips_negative && rf_course_negative(&p->course, stage))
-        RF_TRY(find_or_add(p, x, &set->prompt[RF_NEGATIVE]->part[0], negative, 1, err));
-done:
-    return st;
-}
-
-/* DPM adaptive: any entry may be used by any of the stage's calls. */
-static rf_status condition_stage(rf_plan *p, int stage, rf_error *err)
-{
-    const rf_course_set *set = &p->course.set[p->course.stage[stage].set];
-    rf_plan_expert      *x = expert_of(p, stage);
-    rf_status            st = RF_OK;
-    for (int polarity = 0; polarity < RF_POLARITIES; polarity++) {
-        const rf_prompt *prompt = set->prompt[polarity];
-        if (polarity == RF_NEGATIVE && !rf_course_negative(&p->course, stage)) break;
-        for (int i = 0; i < prompt->parts; i++)
-            for (int j = 0; j < prompt->part[i].entries; j++)
-                RF_TRY(find_or_add(p, x, &prompt->part[i], j, polarity == RF_NEGATIVE, err));
-    }
-done:
-    return st;
-}
-
-static int is_part_of(const rf_prompt *prompt, const rf_prompt_part *part)
-{
-    for (int i = 0; i < prompt->parts; i++)
-        if (&prompt->part[i] == part) return 1;
-    return 0;
-}
-
-/* A1111 pads the parts of an AND to one length by repeating the last token's vector. */
-static void pad_parts(rf_plan *p)
-{
-    for (int i = 0; i < p->expert_count; i++) {
-        rf_plan_expert *x = &p->expert[i];
-        for (int s = 0; s < p->course.sets; s++) {
-            const rf_prompt *prompt = p->course.set[s].prompt[RF_POSITIVE];
-            int              most = 0;
-            for (int pass = 0; pass < 2; pass++)
-                for (int c = 0; c < x->conds; c++)
-                    if (is_part_of(prompt, x->cond[c].part)) {
-                        if (x->cond[c].rows > most) most = x->cond[c].rows;
-                        if (pass == 1) x->cond[c].rows = most;
-                    }
-        }
-    }
-}
-
-static int program_for(rf_plan_expert *x, int rows)
-{
-    int i = 0;
-    while (i < x->programs && x->program[i].rows != rows) i++;
-    if (i < x->programs) return i;
-    rf_plan_program *list = grown(x->program, x->programs, sizeof *list);
-    if (!list) return -1;
-    x->program = list;
-    x->program[x->programs++] = (rf_plan_program){.rows = rows};
-    return i;
-}
-
-/* The widest call any stage can make. */
-static int most_rows(const rf_plan *p)
-{
-    int most = 1;
-    for (int i = 0; i < p->active_count; i++) {
-        const rf_course_set *set = &p->course.set[p->course.stage[p->active[i]].set];
-        const int            rows = set->prompt[RF_POSITIVE]->parts + 1;
-        if (rows > most) most = rows;
-    }
-    return most;
-}
-
-static rf_status list_rows(rf_plan *p, rf_error *err)
-{
-    const size_t calls = (size_t)p->course.calls;
-    p->row = calloc((calls + 1) * (size_t)p->rows, sizeof *p->row);
-    p->call = calloc(calls + 1, sizeof *p->call);
-    if (!p->row || !p->call) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-    for (size_t k = 0; k < calls; k++) {
-        const rf_course_call *c = &p->course.call[k];
-        rf_relay_row         *row = p->row + k * (size_t)p->rows;
-        rf_plan_expert       *x = expert_of(p, c->stage);
-        const int             rows =
-            rf_plan_rows(p, c->stage, c->positive, c->negative, c->skips_negative, row);
-        const int program = program_for(x, rows);
-        if (program < 0) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-        p->call[k] = (rf_relay_call){.sampler = c->sampler,
-                                     .timestep = c->timestep,
-                                     .stage = c->stage,
-                                     .expert = (int)(x - p->expert),
-                                     .row = row,
-                                     .rows = rows,
-                                     .u_row = c->skips_negative ? 0 : rows - 1,
-                                     .table_row = x->table_rows,
-                                     .program = program};
-        x->table_rows += rows;
-    }
-    return RF_OK;
-}
-
-/* Which conditioning's pooled vector stands in every row of the embedding tables. */
-static rf_status list_tables(rf_plan *p, rf_error *err)
-{
-    for (int i = 0; i < p->expert_count; i++) {
-        rf_plan_expert *x = &p->expert[i];
-        if (p->course.adaptive) x->table_rows = x->conds; /* one timestep at a time */
-        x->row_cond = calloc((size_t)x->table_rows + 1, sizeof *x->row_cond);
-        if (!x->row_cond) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-        if (p->course.adaptive)
-            for (int row = 0; row < x->table_rows; row++) x->row_cond[row] = row;
-    }
-    for (int k = 0; k < p->course.calls; k++)
-        for (int i = 0; i < p->call[k].rows; i++)
-            p->expert[p->call[k].expert].row_cond[p->call[k].table_row + i] =
-                p->call[k].row[i].cond;
-    return RF_OK;
-}
-
-/* Programs that DPM adaptive may need: with and without the negative prompt. */
-static rf_status list_adaptive_programs(rf_plan *p, rf_error *err)
-{
-    for (int i = 0; i < p->active_count; i++) {
-        const int stage = p->active[i];
-        const int parts = p->course.set[p->course.stage[stage].set].prompt[RF_POSITIVE]->parts;
-        for (int rows = parts; rows <= parts + 1; rows++)
-            if (program_for(expert_of(p, stage), rows) < 0)
-                return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-    }
-    return RF_OK;
-}
-
-rf_status rf_plan_condition(rf_plan *p, rf_error *err)
-{
-    rf_status st = RF_OK;
-    p->rows = most_rows(p);
-    for (int k = 0; k < p->course.calls; k++) {
-        const rf_course_call *c = &p->course.call[k];
-        RF_TRY(condition_call(p, c->stage, c->positive, c->negative, c->skips_negative, err));
-    }
-    if (p->course.adaptive) {
-        for (int i = 0; i < p->active_count; i++) RF_TRY(condition_stage(p, p->active[i], err));
-        RF_TRY(list_adaptive_programs(p, err));
-    }
-    if (p->course.exact_a1111) pad_parts(p);
-    RF_TRY(list_rows(p, err));
-    RF_TRY(list_tables(p, err));
-done:
-    return st;
 }
 
 void rf_plan_forget_prompts(rf_plan *p)
@@ -304,15 +318,13 @@ void rf_plan_forget_prompts(rf_plan *p)
         rf_plan_expert *x = &p->expert[i];
         for (int c = 0; c < x->conds; c++)
             for (int e = 0; e < RF_ENCODERS; e++) rf_tokens_free(&x->cond[c].tokens[e]);
-        for (int j = 0; j < x->programs; j++)
-            for (int kind = 0; kind < RF_BATCH_KINDS; kind++)
-                rf_program_free(&x->program[j].forward[kind]);
-        rf_program_free(&x->embed);
+        for (int t = 0; t < RF_TABLES; t++) {
+            rf_program_free(&x->table[t].embed);
+            free(x->table[t].cond);
+            free(x->table[t].sizing);
+            free(x->table[t].planned);
+        }
         free(x->cond);
         free(x->group);
-        free(x->program);
-        free(x->row_cond);
     }
-    free(p->row);
-    free(p->call);
 }

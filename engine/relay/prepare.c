@@ -46,7 +46,8 @@ static int64_t bytes_to_read(const rf_expert *e, rf_network network)
 /* All that a run will read, for a progress that reaches 100 % once. */
 static int64_t total_to_read(const rf_plan *p)
 {
-    int64_t total = bytes_to_read(p->vae, RF_NET_VAE);
+    int64_t total = 0;
+    for (int i = 0; i < p->vaes; i++) total += bytes_to_read(p->vae[i].expert, RF_NET_VAE);
     for (int i = 0; i < p->expert_count; i++) {
         const rf_expert *e = p->expert[i].expert;
         total += bytes_to_read(e, RF_NET_UNET);
@@ -80,8 +81,14 @@ static rf_status load_all(rf_plan *p, void *staging, const rf_callbacks *callbac
                                                p->expert[i].stage, staging, callbacks, err);
         if (st != RF_OK) return st;
     }
-    return rf_load_reporting(p, p->vae, RF_NET_VAE, p->active[p->active_count - 1], staging,
-                             callbacks, err);
+    const rf_plan_job *j = &p->job[0];
+    for (int i = 0; i < p->vaes; i++) {
+        const rf_status st =
+            rf_load_reporting(p, p->vae[i].expert, RF_NET_VAE, j->active[j->active_count - 1],
+                              staging, callbacks, err);
+        if (st != RF_OK) return st;
+    }
+    return RF_OK;
 }
 
 /* ---- what an expert computes once --------------------------------------------------------- */
@@ -94,41 +101,27 @@ static float held(int size)
 
 /* vector = pooled, then each of (h, w, crop top, crop left, target h, target w) as 256 sinusoids
  * (generative-models, ConcatTimestepEmbedderND). */
-static rf_status fill_vectors(rf_plan *p, rf_plan_expert *x)
+static rf_status fill_vectors(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table)
 {
     const rf_ops *ops = p->engine->device.ops;
-    const rf_job *job = &p->job;
     const size_t  bytes = rf_dtype_bytes(p->engine->dtype);
     const size_t  pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
     const size_t  row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
-    p->sizes[0] = held(job->original_height ? job->original_height : job->height);
-    p->sizes[1] = held(job->original_width ? job->original_width : job->width);
-    p->sizes[2] = held(job->crop_top);
-    p->sizes[3] = held(job->crop_left);
-    p->sizes[4] = held(job->target_height ? job->target_height : job->height);
-    p->sizes[5] = held(job->target_width ? job->target_width : job->width);
-    for (int row = 0; row < x->table_rows; row++) {
-        char                  *vector = (char *)x->vector + (size_t)row * row_bytes;
+    for (int row = 0; row < table->rows; row++) {
+        char                  *vector = (char *)table->vector + (size_t)row * row_bytes;
         const rf_timestep_args args = {.y = vector + pooled,
                                        .value = p->sizes,
                                        .m = 6,
                                        .dim = 256,
                                        .y_stride = 256,
                                        .dtype = p->engine->dtype};
-        memcpy(vector, x->cond[x->row_cond[row]].pooled, pooled);
+        for (int i = 0; i < 6; i++) p->sizes[i] = held(p->sizing[table->sizing[row]].value[i]);
+        memcpy(vector, x->cond[table->cond[row]].pooled, pooled);
         const rf_status st = ops->timestep(p->engine->device.stream, &args);
         if (st != RF_OK) return st;
+        table->timestep[row] = table->planned[row];
     }
     return RF_OK;
-}
-
-static void fill_timesteps(rf_plan *p)
-{
-    for (int k = 0; k < p->course.calls; k++) {
-        const rf_relay_call *call = &p->call[k];
-        for (int i = 0; i < call->rows; i++)
-            p->expert[call->expert].timestep[call->table_row + i] = (float)call->timestep;
-    }
 }
 
 static rf_status record_unet(rf_plan *p, rf_expert *e, size_t first_slot, rf_forward_fn *forward,
@@ -139,14 +132,17 @@ static rf_status record_unet(rf_plan *p, rf_expert *e, size_t first_slot, rf_for
 }
 
 /* Time and vector conditioning of all calls; DPM adaptive keeps the program for later. */
-static rf_status embed(rf_plan *p, rf_plan_expert *x, rf_error *err)
+static rf_status embed(rf_plan *p, rf_plan_expert *x, int kind, rf_error *err)
 {
     rf_expert               *e = x->expert;
-    const rf_unet_embed_args args = rf_expert_embed_args(x);
-    rf_program              *program = p->course.adaptive ? &x->embed : &p->scratch_program;
-    rf_status                st = RF_OK;
+    rf_plan_table           *table = &x->table[kind];
+    const rf_unet_embed_args args = rf_embed_args(x, table);
+    rf_program *program = kind == RF_TABLE_ADAPTIVE ? &table->embed : &p->scratch_program;
+    if (table->rows == 0) return RF_OK;
+    rf_status st = fill_vectors(p, x, table);
+    if (st != RF_OK) return rf_fail(err, st, "%s: the size embedding failed", e->path);
     RF_TRY(record_unet(p, e, e->unet.embed, rf_unet_embed, &args, program, err));
-    if (!p->course.adaptive) RF_TRY(rf_program_run(program, &p->engine->device, err));
+    if (kind != RF_TABLE_ADAPTIVE) RF_TRY(rf_program_run(program, &p->engine->device, err));
 done:
     return st;
 }
@@ -165,33 +161,32 @@ static rf_status fill_kv(rf_plan *p, rf_plan_expert *x, const rf_conditioning *c
 
 static rf_status prepare_expert(rf_plan *p, rf_plan_expert *x, rf_error *err)
 {
-    rf_status st = fill_vectors(p, x);
-    if (st != RF_OK) return rf_fail(err, st, "%s: the size embedding failed", x->expert->path);
-    RF_TRY(embed(p, x, err));
+    rf_status st = RF_OK;
+    for (int t = 0; t < RF_TABLES; t++) RF_TRY(embed(p, x, t, err));
     for (int i = 0; i < x->conds; i++) RF_TRY(fill_kv(p, x, &x->cond[i], err));
-    for (int i = 0; i < x->programs; i++)
-        for (int kind = 0; kind < RF_BATCH_KINDS; kind++) {
-            const rf_unet_forward_args args = rf_expert_forward_args(
-                p, x, x->program[i].rows, kind == RF_WHOLE_BATCH ? p->batch : p->last_batch);
-            RF_TRY(record_unet(p, x->expert, x->expert->unet.forward, rf_unet_forward, &args,
-                               &x->program[i].forward[kind], err));
-        }
 done:
     return st;
 }
 
-static rf_status record_decode(rf_plan *p, rf_error *err)
+static rf_status record_program(rf_plan *p, rf_plan_program *program, rf_error *err)
 {
-    const rf_vae_decode_args args = {.arch = &p->vae->arch.vae,
-                                     .latent = p->decode_latent,
-                                     .pixels = p->pixels,
-                                     .stats = p->stats,
-                                     .n = 1,
-                                     .h = p->h,
-                                     .w = p->w,
-                                     .unscale = p->unscale};
-    return rf_record_place(&p->engine->device, &p->vae->weights[RF_NET_VAE], 0, rf_vae_decode,
-                           &args, p->slab, p->slab_bytes, &p->decode, err);
+    rf_status  st = RF_OK;
+    rf_expert *e = p->expert[program->expert].expert;
+    for (int n = 1; n <= RF_BATCH_MAX; n++) {
+        if (!program->occurs[n]) continue;
+        const rf_unet_forward_args args = rf_forward_args(p, program, n);
+        RF_TRY(
+            record_unet(p, e, e->unet.forward, rf_unet_forward, &args, &program->forward[n], err));
+    }
+done:
+    return st;
+}
+
+static rf_status record_decoder(rf_plan *p, rf_plan_decoder *d, rf_error *err)
+{
+    const rf_vae_decode_args args = rf_decode_args(p, d);
+    return rf_record_place(&p->engine->device, &p->vae[d->vae].expert->weights[RF_NET_VAE], 0,
+                           rf_vae_decode, &args, p->slab, p->slab_bytes, &d->program, err);
 }
 
 rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
@@ -212,9 +207,9 @@ rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *e
     }
     RF_TRY(load_all(p, staging, callbacks, err));
     const double start = rf_now();
-    fill_timesteps(p);
     for (int i = 0; i < p->expert_count; i++) RF_TRY(prepare_expert(p, &p->expert[i], err));
-    RF_TRY(record_decode(p, err));
+    for (int i = 0; i < p->programs; i++) RF_TRY(record_program(p, &p->program[i], err));
+    for (int i = 0; i < p->decoders; i++) RF_TRY(record_decoder(p, &p->decoder[i], err));
     p->timings.encode += rf_now() - start;
     p->ready = 1;
 done:

@@ -244,6 +244,12 @@ rf_status rf_schedule_sigmas(const rf_schedule *schedule, const rf_sigma_table *
     else
         count = -1 - count;
     RF_TRY(finish(schedule, count, options->discard_penultimate, &made, err));
+    double *fitting = realloc(made.sigma, ((size_t)made.steps + 1) * sizeof *fitting);
+    if (!fitting) { /* a plan may hold thousands of schedules */
+        st = rf_fail(err, RF_E_NOMEM, "no memory for the noise levels of %d steps", steps);
+        goto done;
+    }
+    made.sigma = fitting;
     *out = made;
     made.sigma = NULL;
 done:

@@ -12,16 +12,20 @@ enum { CHUNK = 1024 };
 RF_INLINE void chunk_body(const rf_lincomb_args *a, size_t b, size_t from, size_t count)
 {
     float sum[CHUNK], x[CHUNK];
+    int   terms = 0;
     for (int j = 0; j < a->terms; j++) {
-        const float  coef = a->coef[b * (size_t)a->terms + j];
-        const size_t at = (b + (size_t)a->row_off[j]) * (size_t)a->e + from;
-        rf_widen_row(x, rf_at(a->x[j], a->xdtype[j], at), a->xdtype[j], count);
-        if (j == 0)
+        const float     coef = a->coef[b * (size_t)a->terms + (size_t)j];
+        const ptrdiff_t row = rf_lincomb_x(a, b, j);
+        if (row < 0) continue;
+        rf_widen_row(x, rf_at(a->x[j], a->xdtype[j], (size_t)row + from), a->xdtype[j], count);
+        if (terms++ == 0)
             for (size_t i = 0; i < count; i++) sum[i] = coef * x[i];
         else
             for (size_t i = 0; i < count; i++) sum[i] += coef * x[i];
     }
-    rf_narrow_row(rf_at_mut(a->y, a->ydtype, b * (size_t)a->e + from), sum, a->ydtype, count);
+    if (terms == 0)
+        for (size_t i = 0; i < count; i++) sum[i] = 0;
+    rf_narrow_row(rf_at_mut(a->y, a->ydtype, rf_lincomb_y(a, b) + from), sum, a->ydtype, count);
 }
 
 RF_MULTIVERSION(chunk, (const rf_lincomb_args *a, size_t b, size_t from, size_t count),

@@ -1,14 +1,24 @@
 /* lincomb: y[b, :] = sum over j of coef[b, j] * x_j[row_j(b), :], the arithmetic of every sampler.
  *
- *   x[j]  [rows, e]  xdtype[j]; sample b reads row  b + row_off[j]
- *   y     [n, e]     ydtype; may be x[j] itself where row_off[j] is 0 and the types are equal
- *   coef  [n, terms] f32, read at run time (a captured graph never bakes a coefficient)
+ *   x[j]  [rows, e]  xdtype[j]; sample b reads row  b + row_off[j], or xrow[b, j]
+ *   y     [rows, e]  ydtype; sample b writes row b, or yrow[b]
+ *   coef  [n, terms] f32
+ *   xrow  [n, terms] or NULL; negative: sample b has no term j.  Without any term it is 0.
+ *   yrow  [n] or NULL
+ *   xstride[j], ystride: elements from row to row, at least e; 0: e
+ *
+ * coef, xrow and yrow are read at run time (a captured graph bakes none of them), so that samples
+ * at different calls of different samplers share a launch.  In place: a row of y may be read by the
+ * sample that writes it, in y's own type, and by no other.
  *
  * Terms are added in order j = 0, 1, ... with one f32 rounding per multiply and per add (no FMA),
- * so every level gives the same bits.  terms is 1..RF_LINCOMB_TERMS. Errors: RF_E_SHAPE (y
- * untouched). */
+ * so every level gives the same bits; a term that is left out rounds nothing.  terms is
+ * 1..RF_LINCOMB_TERMS. Errors: RF_E_SHAPE (y untouched). */
 #ifndef RF_LINCOMB_H
 #define RF_LINCOMB_H
+
+#include <stddef.h>
+#include <stdint.h>
 
 #include "kernels/half.h"
 #include "kernels/status.h"
@@ -20,14 +30,31 @@ extern "C" {
 enum { RF_LINCOMB_TERMS = 8 }; /* every slot of the widest sampler step */
 
 typedef struct rf_lincomb_args {
-    void        *y;
-    const void  *x[RF_LINCOMB_TERMS];
-    const float *coef;
-    rf_dtype     xdtype[RF_LINCOMB_TERMS];
-    int          row_off[RF_LINCOMB_TERMS];
-    int          n, e, terms;
-    rf_dtype     ydtype;
+    void          *y;
+    const void    *x[RF_LINCOMB_TERMS];
+    const float   *coef;
+    const int32_t *xrow, *yrow;
+    size_t         xstride[RF_LINCOMB_TERMS], ystride;
+    rf_dtype       xdtype[RF_LINCOMB_TERMS];
+    int            row_off[RF_LINCOMB_TERMS];
+    int            n, e, terms;
+    rf_dtype       ydtype;
 } rf_lincomb_args;
+
+/* Where sample b's part of term j begins, in elements of x[j]; -1: it has none. */
+static inline ptrdiff_t rf_lincomb_x(const rf_lincomb_args *a, size_t b, int j)
+{
+    const ptrdiff_t row =
+        a->xrow ? a->xrow[b * (size_t)a->terms + (size_t)j] : (ptrdiff_t)b + a->row_off[j];
+    return row < 0 ? -1 : row * (ptrdiff_t)(a->xstride[j] ? a->xstride[j] : (size_t)a->e);
+}
+
+/* Where sample b is written. */
+static inline size_t rf_lincomb_y(const rf_lincomb_args *a, size_t b)
+{
+    const size_t row = a->yrow ? (size_t)a->yrow[b] : b;
+    return row * (a->ystride ? a->ystride : (size_t)a->e);
+}
 
 typedef rf_status rf_lincomb_fn(void *stream, const rf_lincomb_args *a);
 

@@ -5,8 +5,11 @@ rf_status rf_lincomb_check(const rf_lincomb_args *a)
 {
     if (a->n < 1 || a->e < 1 || a->terms < 1 || a->terms > RF_LINCOMB_TERMS) return RF_E_SHAPE;
     if ((unsigned)a->ydtype >= RF_DTYPES) return RF_E_SHAPE;
-    for (int j = 0; j < a->terms; j++)
+    if (a->ystride && a->ystride < (size_t)a->e) return RF_E_SHAPE;
+    for (int j = 0; j < a->terms; j++) {
         if ((unsigned)a->xdtype[j] >= RF_DTYPES || a->row_off[j] < 0) return RF_E_SHAPE;
+        if (a->xstride[j] && a->xstride[j] < (size_t)a->e) return RF_E_SHAPE;
+    }
     return RF_OK;
 }
 
@@ -14,15 +17,18 @@ rf_status rf_lincomb_ref(void *stream, const rf_lincomb_args *a)
 {
     (void)stream;
     if (rf_lincomb_check(a) != RF_OK) return RF_E_SHAPE;
-    for (int b = 0; b < a->n; b++)
+    for (size_t b = 0; b < (size_t)a->n; b++)
         for (int i = 0; i < a->e; i++) {
             float sum = 0;
+            int   terms = 0;
             for (int j = 0; j < a->terms; j++) {
-                const size_t at = (size_t)(b + a->row_off[j]) * a->e + i;
-                const float  term = a->coef[b * a->terms + j] * rf_load(a->x[j], a->xdtype[j], at);
-                sum = j ? sum + term : term;
+                const ptrdiff_t row = rf_lincomb_x(a, b, j);
+                if (row < 0) continue;
+                const float x = rf_load(a->x[j], a->xdtype[j], (size_t)row + (size_t)i);
+                const float term = a->coef[b * (size_t)a->terms + (size_t)j] * x;
+                sum = terms++ ? sum + term : term;
             }
-            rf_store(a->y, a->ydtype, (size_t)b * a->e + i, sum);
+            rf_store(a->y, a->ydtype, rf_lincomb_y(a, b) + (size_t)i, sum);
         }
     return RF_OK;
 }

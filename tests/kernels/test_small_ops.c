@@ -346,6 +346,46 @@ Test(lincomb, works_in_place)
     CHECK_END(k);
 }
 
+/* Every sample has rows of its own, in one pool that is wider than what is combined: y is the last
+ * row it reads.  What is left out takes no part: what lies there may be NaN. */
+Test(lincomb, rows_come_from_tables)
+{
+    enum { N = 3, E = 1500, STRIDE = 1600, ROWS = 9, TERMS = 3 };
+    static const int32_t xrow[N * TERMS] = {4, -1, 0, 5, 6, 1, -1, -1, -1}, yrow[N] = {0, 1, 2};
+    static const float   coef[N * TERMS] = {0.3f, 9, -1.7f, 1.1f, 0.7f, 0.9f, 5, 5, 5};
+    float   *pool = malloc(sizeof(float) * ROWS * STRIDE), *want = malloc(sizeof *want * E);
+    rf_host *host = host_of(2);
+    for (int level = 0; level < 2; level++) {
+        for (int i = 0; i < ROWS * STRIDE; i++) pool[i] = sinf((float)i);
+        for (int i = 0; i < STRIDE; i++) pool[8 * STRIDE + i] = pool[2 * STRIDE + i] = NAN;
+        for (int i = 0; i < E; i++) {
+            want[i] = 0.3f * pool[4 * STRIDE + i];
+            const float second = -1.7f * pool[i];
+            want[i] += second;
+        }
+        const rf_lincomb_args a = {.y = pool,
+                                   .x = {pool, pool, pool},
+                                   .coef = coef,
+                                   .xrow = xrow,
+                                   .yrow = yrow,
+                                   .xstride = {STRIDE, STRIDE, STRIDE},
+                                   .ystride = STRIDE,
+                                   .xdtype = {RF_F32, RF_F32, RF_F32},
+                                   .n = N,
+                                   .e = E,
+                                   .terms = TERMS,
+                                   .ydtype = RF_F32};
+        cr_assert_eq(level ? rf_lincomb_cpu(host, &a) : rf_lincomb_ref(NULL, &a), RF_OK);
+        cr_expect_eq(memcmp(pool, want, sizeof(float) * E), 0);
+        for (int i = 0; i < E; i++) cr_assert_eq(pool[2 * STRIDE + i], 0, "a sum of nothing");
+        cr_expect(isnan(pool[2 * STRIDE + E]), "what lies between the rows stays");
+        cr_expect_eq(pool[E], sinf(E));
+        cr_expect_neq(pool[STRIDE], sinf(STRIDE));
+    }
+    rf_host_destroy(host);
+    free(pool), free(want);
+}
+
 /* Planted defects: fused multiply-adds; the coefficients of the neighbouring sample. */
 Test(lincomb, defects_are_reported)
 {
@@ -381,6 +421,8 @@ Test(lincomb, defects_are_reported)
         CHECK_END(k);                                                                              \
     }
 
+LINCOMB_REJECTS(narrow_rows, a.ystride = 76)
+LINCOMB_REJECTS(narrow_terms, a.xstride[1] = 76)
 LINCOMB_REJECTS(no_terms, a.terms = 0)
 LINCOMB_REJECTS(too_many_terms, a.terms = RF_LINCOMB_TERMS + 1)
 LINCOMB_REJECTS(empty_batch, a.n = 0)

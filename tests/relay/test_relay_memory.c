@@ -268,8 +268,9 @@ Test(relay_memory, experts_share_one_program, .timeout = 120)
     const rf_job job = relays_job(stage, 2, 3); /* two calls, then one */
     rf_plan     *plan = relays_plan(&r, &job);
     must(rf_plan_run(plan, NULL, &err), &err);
-    const rf_program *a = &plan->expert[0].program[0].forward[0];
-    const rf_program *b = &plan->expert[1].program[0].forward[0];
+    const rf_program *a = &plan->program[0].forward[1];
+    const rf_program *b = &plan->program[1].forward[1];
+    cr_assert_eq(plan->programs, 2);
     cr_assert_eq(a->count, b->count);
     cr_expect_gt(a->count, 100u);
     const ptrdiff_t apart =

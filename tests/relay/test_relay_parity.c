@@ -58,7 +58,8 @@ static void compare_vectors(const rf_plan *plan, rf_dtype dtype)
         size_t elems = 0;
         snprintf(name, sizeof name, "relay.vector.%d", stage);
         float       *want = golden_f32(name, &elems);
-        const double error = relative_error(plan->expert[stage].vector, dtype, want, elems);
+        const double error =
+            relative_error(plan->expert[stage].table[RF_TABLE_PLANNED].vector, dtype, want, elems);
         cr_expect(error <= parity_bound(dtype), "%s: relative error %.3g", name, error);
         free(want);
     }
@@ -68,14 +69,15 @@ static void compare_vectors(const rf_plan *plan, rf_dtype dtype)
 static void start_from_recorded_noise(const rf_plan *plan)
 {
     for (int i = 0; i < SIZE / 8 * (SIZE / 8) * 4; i++)
-        plan->slot[RF_SOURCE_X][i] = (float)plan->course.sigmas.sigma[0] * recorded_noise[i];
+        rf_slot_row(plan, 0, RF_SOURCE_X)[i] =
+            (float)plan->job[0].course.sigmas.sigma[0] * recorded_noise[i];
 }
 
 static int watch(void *user, const rf_progress *progress)
 {
     witness *w = user;
     if (progress->phase == RF_PHASE_DECODE && w->latents_only) {
-        compare_latent(w, w->plan->slot[RF_SOURCE_X], STEPS - 1);
+        compare_latent(w, rf_slot_row(w->plan, 0, RF_SOURCE_X), STEPS - 1);
         return 1;
     }
     if (progress->phase != RF_PHASE_DENOISE) return 0;
@@ -84,7 +86,8 @@ static int watch(void *user, const rf_progress *progress)
         compare_vectors(w->plan, w->dtype);
         start_from_recorded_noise(w->plan);
     }
-    if (progress->step > 0) compare_latent(w, w->plan->slot[RF_SOURCE_X], progress->step - 1);
+    if (progress->step > 0)
+        compare_latent(w, rf_slot_row(w->plan, 0, RF_SOURCE_X), progress->step - 1);
     return 0;
 }
 

@@ -80,7 +80,7 @@ static int look(void *user, const rf_progress *progress)
 {
     handed *h = user;
     if (progress->phase != RF_PHASE_DENOISE || progress->stage != 1 || h->seen) return 0;
-    memcpy(h->latent, h->plan->slot[RF_SOURCE_X], sizeof h->latent);
+    memcpy(h->latent, rf_slot_row(h->plan, 0, RF_SOURCE_X), sizeof h->latent);
     h->seen = 1;
     return 1; /* that is all */
 }

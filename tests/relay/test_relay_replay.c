@@ -110,11 +110,12 @@ Test(relay_replay, explained_calls_are_the_plans, .timeout = 120)
         const rf_explanation *x = NULL;
         rf_plan              *plan = relays_plan(&r, &job);
         must(rf_explain(&x, r.engine, &job, 0, &err), &err);
-        cr_assert_eq(x->calls, plan->course.calls);
+        cr_assert_eq(x->calls, plan->job[0].course.calls);
         for (int k = 0; k < x->calls; k++) {
-            cr_expect_eq(x->call[k].stage, plan->call[k].stage);
-            cr_expect_eq(x->call[k].timestep, plan->call[k].timestep);
-            cr_expect_eq(x->call[k].sigma, plan->call[k].sampler.sigma);
+            const rf_relay_call *call = &plan->call[plan->job[0].call[k]];
+            cr_expect_eq(x->call[k].stage, rf_plan_stage_at(&plan->job[0], k));
+            cr_expect_eq(x->call[k].timestep, call->timestep);
+            cr_expect_eq(x->call[k].sigma, call->sampler.sigma);
         }
         rf_explanation_free(x);
         rf_plan_destroy(plan);

@@ -1,0 +1,267 @@
+/* A job's calls, each once per content: a job is a list of indices, and so a tree of thousands of
+ * jobs has small keys.
+ *
+ * A key is written field by field: a struct's padding is nobody's content. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/relay/plan.h"
+
+static rf_status no_memory(rf_error *err)
+{
+    return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
+}
+
+/* ---- programs ----------------------------------------------------------------------------- */
+
+int rf_plan_find_program(const rf_plan *p, int expert, int table, int rows, int h, int w)
+{
+    int i = 0;
+    for (; i < p->programs; i++) {
+        const rf_plan_program *at = &p->program[i];
+        if (at->expert == expert && at->table == table && at->rows == rows && at->h == h &&
+            at->w == w)
+            break;
+    }
+    return i;
+}
+
+static rf_status program_for(rf_plan *p, const rf_plan_job *j, int stage, int rows, int *index,
+                             rf_error *err)
+{
+    const rf_plan_program made = {.expert = rf_plan_expert_of(p, j, stage),
+                                  .table =
+                                      j->course.adaptive ? RF_TABLE_ADAPTIVE : RF_TABLE_PLANNED,
+                                  .rows = rows,
+                                  .h = j->h,
+                                  .w = j->w};
+    *index = rf_plan_find_program(p, made.expert, made.table, rows, j->h, j->w);
+    if (*index < p->programs) return RF_OK;
+    rf_plan_program *list = rf_plan_grown(p->program, p->programs, sizeof *list);
+    if (!list) return no_memory(err);
+    p->program = list;
+    p->program[p->programs++] = made;
+    return RF_OK;
+}
+
+/* ---- rows of the embedding tables ---------------------------------------------------------- */
+
+static rf_status add_table_row(rf_plan_table *t, int cond, int sizing, float timestep,
+                               rf_error *err)
+{
+    int *list = rf_plan_grown(t->cond, t->rows, sizeof *list);
+    if (!list) return no_memory(err);
+    t->cond = list;
+    list = rf_plan_grown(t->sizing, t->rows, sizeof *list);
+    if (!list) return no_memory(err);
+    t->sizing = list;
+    float *planned = rf_plan_grown(t->planned, t->rows, sizeof *planned);
+    if (!planned) return no_memory(err);
+    t->planned = planned;
+    t->cond[t->rows] = cond;
+    t->sizing[t->rows] = sizing;
+    t->planned[t->rows++] = timestep;
+    return RF_OK;
+}
+
+static rf_status table_row(rf_plan *p, int expert, int cond, int sizing, float timestep, int *row,
+                           rf_error *err)
+{
+    struct {
+        int   kind, expert, cond, sizing;
+        float timestep;
+    } key = {'T', expert, cond, sizing, timestep};
+    rf_plan_table *t = &p->expert[expert].table[RF_TABLE_PLANNED];
+    const int      known = p->known.nodes;
+    rf_status      st = rf_plan_know(p, &key, sizeof key, t->rows, row, err);
+    if (st == RF_OK && p->known.nodes > known) st = add_table_row(t, cond, sizing, timestep, err);
+    return st;
+}
+
+int rf_plan_adaptive_row(const rf_plan_table *t, int cond, int sizing)
+{
+    int i = 0;
+    while (i < t->rows && (t->cond[i] != cond || t->sizing[i] != sizing)) i++;
+    return i;
+}
+
+/* ---- keys --------------------------------------------------------------------------------- */
+
+enum { KEY_BYTES = 1024 }; /* of a call without its rows */
+
+typedef struct key {
+    char   bytes[KEY_BYTES];
+    size_t used;
+} key;
+
+static void put(key *k, const void *data, size_t bytes)
+{
+    memcpy(k->bytes + k->used, data, bytes);
+    k->used += bytes;
+}
+
+static void put_int(key *k, int value)
+{
+    put(k, &value, sizeof value);
+}
+
+static void put_real(key *k, double value)
+{
+    put(k, &value, sizeof value);
+}
+
+/* A request for noise, with what it means for this job. */
+static void put_noise(key *k, const rf_plan_job *j, const rf_noise_request *r)
+{
+    const rf_sampler *sampler = j->course.stage[0].sampler;
+    put_int(k, (int)r->kind);
+    if (r->kind == RF_NOISE_DRAW) {
+        const int64_t ensd = sampler->flags & RF_SAMPLER_BROWNIAN ? 0 : j->job.ensd;
+        put(k, &r->draw, sizeof r->draw);
+        put(k, &ensd, sizeof ensd);
+    } else if (r->kind == RF_NOISE_BROWNIAN) {
+        put_real(k, r->from);
+        put_real(k, r->to);
+        put_real(k, j->course.sigma_min);
+        put_real(k, j->course.sigma_max);
+    }
+}
+
+static void put_sampler(key *k, const rf_plan_job *j, const rf_call *c)
+{
+    put_int(k, c->step); /* what errors and reports name */
+    put_real(k, c->sigma);
+    put(k, &c->before, sizeof c->before);
+    if (c->before != 0) put_noise(k, j, &c->before_noise);
+    put(k, c->next, sizeof c->next);
+    put_int(k, c->keeps_anchor);
+    if (c->keeps_anchor) put(k, c->anchor, sizeof c->anchor);
+    put_int(k, c->remembers);
+    if (c->remembers) put(k, c->memory, sizeof c->memory);
+    put_noise(k, j, &c->noise);
+}
+
+static void put_call(key *k, const rf_plan_job *j, const rf_relay_call *c)
+{
+    put(k, "C", 1);
+    put_sampler(k, j, &c->sampler);
+    put_real(k, c->timestep);
+    put_int(k, c->program);
+    put_int(k, c->u_row);
+}
+
+/* ---- calls -------------------------------------------------------------------------------- */
+
+/* Room for one more call's rows behind those that are listed. */
+static rf_status reserve_rows(rf_plan *p, int rows, rf_error *err)
+{
+    const size_t need = (size_t)p->rows_listed + (size_t)rows;
+    if (rows > p->rows) p->rows = rows;
+    if (need <= p->rows_room) return RF_OK;
+    rf_relay_row *list = realloc(p->row, 2 * need * sizeof *list);
+    if (!list) return no_memory(err);
+    p->row = list;
+    p->rows_room = 2 * need;
+    return RF_OK;
+}
+
+/* The rows of a call have names of their own: a key of fixed size does for the call. */
+static rf_status know_rows(rf_plan *p, const rf_relay_row *row, int rows, int *at, rf_error *err)
+{
+    rf_status st = RF_OK;
+    int       node = -1;
+    for (int i = 0; i < rows; i++) {
+        key k = {.used = 0};
+        put(&k, "R", 1);
+        put_int(&k, node);
+        put_int(&k, row[i].cond);
+        put_int(&k, row[i].table_row);
+        put_real(&k, row[i].weight);
+        RF_TRY(rf_plan_know(p, k.bytes, k.used, p->known.nodes, &node, err));
+    }
+    *at = node;
+done:
+    return st;
+}
+
+static rf_status know_call(rf_plan *p, const rf_plan_job *j, const rf_relay_call *c, int *index,
+                           rf_error *err)
+{
+    key       k = {.used = 0};
+    rf_status st = RF_OK;
+    int       rows = 0;
+    RF_TRY(know_rows(p, p->row + p->rows_listed, c->rows, &rows, err));
+    put_call(&k, j, c);
+    put_int(&k, rows);
+    const int known = p->known.nodes;
+    RF_TRY(rf_plan_know(p, k.bytes, k.used, p->calls, index, err));
+    if (p->known.nodes == known) goto done;
+    rf_relay_call *list = rf_plan_grown(p->call, p->calls, sizeof *list);
+    if (!list) return no_memory(err);
+    p->call = list;
+    p->call[p->calls++] = *c;
+    p->rows_listed += c->rows;
+done:
+    return st;
+}
+
+static rf_status list_call(rf_plan *p, rf_plan_job *j, int number, rf_error *err)
+{
+    rf_status             st = RF_OK;
+    const rf_course_call *c = &j->course.call[number];
+    const int             expert = rf_plan_expert_of(p, j, c->stage);
+    const int parts = j->course.set[j->course.stage[c->stage].set].prompt[RF_POSITIVE]->parts;
+    RF_TRY(reserve_rows(p, parts + 1, err));
+    rf_relay_row *row = p->row + p->rows_listed;
+    rf_relay_call call = {.sampler = c->sampler, .timestep = c->timestep, .row_at = p->rows_listed};
+    call.rows = rf_plan_rows(j, c->stage, c->positive, c->negative, c->skips_negative, row);
+    call.u_row = c->skips_negative ? 0 : call.rows - 1;
+    if (call.rows > parts) j->negative_weighs[c->stage] = 1;
+    for (int i = 0; i < call.rows; i++)
+        RF_TRY(table_row(p, expert, row[i].cond, j->sizing, (float)c->timestep, &row[i].table_row,
+                         err));
+    RF_TRY(program_for(p, j, c->stage, call.rows, &call.program, err));
+    RF_TRY(know_call(p, j, &call, &j->call[number], err));
+done:
+    return st;
+}
+
+/* ---- DPM adaptive ------------------------------------------------------------------------- */
+
+/* What any of its calls may need: a table row for every conditioning, and programs with and without
+ * the negative prompt. */
+static rf_status prepare_adaptive(rf_plan *p, rf_plan_job *j, rf_error *err)
+{
+    rf_status st = RF_OK;
+    for (int i = 0; i < j->active_count; i++) {
+        const int stage = j->active[i];
+        const int parts = j->course.set[j->course.stage[stage].set].prompt[RF_POSITIVE]->parts;
+        rf_plan_expert *x = &p->expert[rf_plan_expert_of(p, j, stage)];
+        rf_plan_table  *t = &x->table[RF_TABLE_ADAPTIVE];
+        int             program = 0;
+        j->negative_weighs[stage] = 1;
+        for (int c = 0; c < x->conds; c++)
+            if (rf_plan_adaptive_row(t, c, j->sizing) == t->rows)
+                RF_TRY(add_table_row(t, c, j->sizing, 0, err));
+        for (int rows = parts; rows <= parts + 1; rows++) {
+            RF_TRY(program_for(p, j, stage, rows, &program, err));
+            p->program[program].occurs[1] = 1;
+        }
+        if (parts + 1 > p->rows) p->rows = parts + 1;
+    }
+done:
+    return st;
+}
+
+rf_status rf_plan_list_calls(rf_plan *p, rf_plan_job *j, rf_error *err)
+{
+    rf_status st = RF_OK;
+    j->call = malloc(((size_t)j->course.calls + 1) * sizeof *j->call);
+    if (!j->call) return no_memory(err);
+    for (int k = 0; k < j->course.calls; k++) RF_TRY(list_call(p, j, k, err));
+    if (j->course.adaptive) RF_TRY(prepare_adaptive(p, j, err));
+    RF_TRY(reserve_rows(p, p->rows, err)); /* DPM adaptive's, behind the last job's */
+done:
+    return st;
+}

@@ -1,0 +1,27 @@
+/* For sweep tests: the pictures of many jobs, kept by job, and the same pictures rendered alone. */
+#ifndef RF_TEST_SWEEPS_H
+#define RF_TEST_SWEEPS_H
+
+#include "tests/relay/relays.h"
+
+enum { SWEEP_JOBS = 64 };
+
+typedef struct sweep {
+    rf_plan *plan;
+    int      failures;
+    pictures cell[SWEEP_JOBS];
+    int      failed[SWEEP_JOBS]; /* pictures */
+    char     message[RF_ERROR_BYTES];
+    /* Before launch number `poison`, its first run gets a NaN; -1: none. */
+    int poison;
+} sweep;
+
+/* Plans and runs the jobs together; a plan that listens to failures if asked. */
+rf_status sweep_run(relays *r, const rf_job *jobs, int count, int poison, int listens, sweep *out,
+                    rf_error *err);
+void      sweep_free(sweep *s, int count);
+
+/* Every picture of the sweep is what its job gives alone. */
+void sweep_expect_alone(relays *r, const rf_job *jobs, int count, const sweep *s, const char *what);
+
+#endif
