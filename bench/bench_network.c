@@ -63,7 +63,7 @@ static void *memory(rf_device *device, size_t bytes)
 }
 
 /* Multiply-adds times two; what norms and elementwise ops do is not counted. */
-static double flop_of(const rf_call *call)
+static double flop_of(const rf_op_call *call)
 {
     switch (call->kind) {
     case RF_OP_GEMM: {
@@ -118,8 +118,8 @@ static void time_program(const network *net, rf_device *device, const setting *s
         seconds[i] = now() - start;
     }
     for (size_t i = 0; i < net->program.count; i++) {
-        const rf_call *call = &net->program.call[i];
-        const double   start = now();
+        const rf_op_call *call = &net->program.call[i];
+        const double      start = now();
         must(rf_program_run_range(&net->program, i, i + 1, device, &err));
         share[call->kind] += now() - start;
         work[call->kind] += flop_of(call);

@@ -86,32 +86,147 @@ rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err);
 
 /* A stretch of the denoising done by one expert. */
 typedef struct rf_stage {
-    rf_expert *expert;
-    double     until;      /* fraction of the steps, 0..1, at which the next stage takes over: its
-                              first step is ceil(until * steps - 1e-6).  The last stage: 1 */
-    const char *prompt;    /* NULL: the previous stage's (first stage: empty) */
-    const char *negative;  /* likewise */
+    rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there */
+    double     until;     /* when the next stage takes over, in the unit of the job's switch_by; not
+                             read for the last stage */
+    const char *prompt;   /* NULL: the previous stage's (first stage: empty) */
+    const char *negative; /* likewise */
     float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: the
                               previous stage's (first stage: 6).  1 skips the negative prompt */
+    const char *sampler;   /* NULL: the job's */
 } rf_stage;
 
+/* Prompts are A1111's language (docs/prompts.md); an edit's `when` may be the word `switch`, the
+ * call at which the relay hands over. */
 typedef struct rf_job {
     const rf_stage *stages;
     int             stage_count; /* 1..64 */
-    const char     *sampler;     /* "Euler a" or "Euler"; case does not matter */
-    const char     *schedule;    /* "automatic", "karras", "normal" ("uniform" is the same) */
-    const char     *rng;         /* "nv": Philox, as A1111's NV source */
-    const char     *vae;         /* checkpoint, or VAE alone, that decodes; NULL: the last
-                                    active stage's */
-    int      steps;              /* 1..10000 */
-    int      width, height;      /* pixels, multiples of 8, 64..8192 */
-    uint64_t seed;               /* picture i uses seed + i */
-    int      count;              /* pictures, 1..1000000 */
-    int      batch;              /* pictures denoised together, 1..64; never changes a picture */
+    /* "steps" (fraction of the steps: the next stage's first step is ceil(until * steps - 1e-6)),
+     * "noise" (fraction of the noise, A1111 >= 1.9), "step" (a number of steps), "sigma",
+     * "timesteps" (diffusers' denoising_end). */
+    const char *switch_by;
+    const char *compat;   /* NULL, or "a1111": its quirks too, for old pictures */
+    const char *sampler;  /* "Euler a"; any of A1111's names, case does not matter */
+    const char *schedule; /* "automatic", "karras", ...: A1111's names */
+    const char *sigmas;   /* explicit noise levels, "14.6, 8, 3, 0"; NULL: the schedule's */
+    const char *rng;      /* "nv" (Philox) or "cpu" (torch's MT19937) */
+    const char *emphasis; /* "original", "no norm", "ignore" or "none" */
+    const char *vae;   /* checkpoint, or VAE alone, that decodes; NULL: the last active stage's */
+    int         steps; /* 1..10000 */
+    int         width, height; /* pixels, multiples of 8, 64..8192 */
+    uint64_t    seed;          /* picture i uses seed + i (with variation, the same seed) */
+    int         count;         /* pictures, 1..1000000 */
+    int         batch;         /* pictures denoised together, 1..64; never changes a picture */
+
+    /* schedule */
+    double sigma_min, sigma_max; /* 0: the model's */
+    double rho;                  /* Karras, Polyexponential; 0: 7 and 1 */
+    int    discard_penultimate;  /* always drop the next to last noise level */
+    /* sampler */
+    double  eta;                              /* share of fresh noise; NaN: the sampler's own */
+    double  s_churn, s_tmin, s_tmax, s_noise; /* Karras et al. 2022; s_tmax 0: no end */
+    int64_t ensd;                             /* eta noise seed delta; 0: off */
+    double  skip_early_cfg;                   /* no negative prompt in this fraction of the calls */
+    double  s_min_uncond;     /* nor in every other call below this noise level; 0: off */
+    int     s_min_uncond_all; /* in every call below it */
+    /* noise */
+    uint64_t variation_seed;          /* picture i uses variation_seed + i */
+    double   variation;               /* strength, 0..1 */
+    int      seed_width, seed_height; /* "seed resize from", pixels; 0: off */
+    /* conditioning */
+    int clip_skip; /* A1111's, 1..12; SDXL ignores it unless clip_l_skip.  Default 1 */
+    int clip_l_skip;
+    int old_edits;                       /* A1111's "Old prompt editing timelines" */
+    int original_width, original_height; /* size conditioning; 0: the picture's */
+    int target_width, target_height;     /* likewise */
+    int crop_left, crop_top;
 } rf_job;
 
-/* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet. */
+/* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet.  Start from
+ * here: zero is not every field's default. */
 rf_job rf_job_default(void);
+
+/* ---- explaining --------------------------------------------------------------------------- */
+
+/* What a job means: its prompts as parsed, its calls, where it switches.  All pointers belong to
+ * the explanation. */
+typedef struct rf_piece_info { /* text of one weight, escapes resolved */
+    const char *text;          /* "BREAK" where is_break */
+    double      weight;
+    int         is_break;
+} rf_piece_info;
+
+typedef struct rf_entry_info { /* what is conditioned on up to and including call `until` */
+    int                  until;
+    const char          *text;
+    const rf_piece_info *piece;
+    int                  pieces;
+    int                  tokens, chunks; /* CLIP-L's prompt tokens; chunks of 77 */
+} rf_entry_info;
+
+typedef struct rf_part_info {  /* one side of an AND */
+    const char          *text; /* as written, without <tags> and its weight */
+    double               weight;
+    const rf_entry_info *entry;
+    int                  entries;
+} rf_part_info;
+
+typedef struct rf_prompt_info {
+    const char         *text;
+    const rf_part_info *part;
+    int                 parts;
+} rf_prompt_info;
+
+typedef struct rf_prompt_set { /* of a stage with a prompt of its own; set 0: the first stage's */
+    rf_prompt_info prompt, negative;
+} rf_prompt_set;
+
+typedef struct rf_call_info {
+    int        step, stage, prompt_set;
+    double     sigma, timestep; /* as the model is given them */
+    const int *prompt_entry;    /* [parts of the set's prompt] */
+    int        negative_entry;
+    int        negative_skipped; /* no negative prompt is evaluated */
+} rf_call_info;
+
+typedef struct rf_switch_info {
+    int    stage;        /* that takes over, 1.. */
+    int    call, step;   /* -1: never */
+    double sigma, ratio; /* ratio: A1111's (999 - t) / 1000, t the nearest table entry */
+} rf_switch_info;
+
+typedef struct rf_explanation {
+    const rf_prompt_set  *set;
+    int                   sets;
+    const double         *sigmas; /* [sigma_count] */
+    int                   sigma_count;
+    const double         *timesteps; /* [timestep_count], of all sigmas but a final 0 */
+    int                   timestep_count;
+    const rf_call_info   *call; /* none for DPM adaptive, whose steps depend on the picture */
+    int                   calls;
+    const rf_switch_info *handover; /* [handovers], between the job's stages */
+    int                   handovers;
+    const char           *sampler, *schedule, *switch_by;
+    const char *const    *warning;
+    int                   warnings;
+} rf_explanation;
+
+/* Explains `job` without reading any weights.  Stages may lack an expert.  hires_steps > 0: the
+ * calls and prompts of a hires pass of so many steps, after a first pass of job->steps. */
+rf_status rf_explain(const rf_explanation **out, rf_engine *engine, const rf_job *job,
+                     int hires_steps, rf_error *err);
+void      rf_explanation_free(const rf_explanation *explanation); /* NULL is fine */
+
+/* Token ids of a plain text (no emphasis, no edits), without start, end and padding: encoder "l"
+ * (CLIP-L) or "g" (OpenCLIP bigG).  free() *ids. */
+rf_status rf_tokens_of(int32_t **ids, int *count, rf_engine *engine, const char *encoder,
+                       const char *text, rf_error *err);
+
+/* out [c, h, w] = draw number `draw` of the noise source for a seed. */
+rf_status rf_noise_of(const char *rng, uint64_t seed, int draw, int c, int h, int w, float *out,
+                      rf_error *err);
+
+/* ---- plans -------------------------------------------------------------------------------- */
 
 typedef struct rf_plan rf_plan;
 
@@ -142,7 +257,8 @@ typedef struct rf_plan_info {
     size_t        peak_bytes;    /* most that is held at once */
     const char   *vae;           /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */
-    const double *sigmas;             /* [steps + 1] */
+    int           steps, calls; /* that each picture makes; calls 0: DPM adaptive, not known yet */
+    const double *sigmas;       /* [steps + 1] */
 } rf_plan_info;
 
 void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
@@ -173,6 +289,7 @@ typedef struct rf_image {
     const uint8_t *rgb;        /* [height, width, 3] */
     const float   *latent;     /* [height/8, width/8, 4], as the last step left it */
     const char    *parameters; /* A1111 infotext */
+    const char    *job;        /* the whole job as JSON: rf_saved_job_from_json reads it */
 } rf_image;
 
 typedef struct rf_timings { /* seconds, summed over the run */
@@ -196,12 +313,61 @@ void      rf_plan_get_timings(const rf_plan *plan, rf_timings *out);
 
 /* ---- pictures on disk --------------------------------------------------------------------- */
 
-/* Writes an 8-bit RGB PNG atomically: a temporary file in the same folder, fsync, rename.
- * `parameters` becomes the text chunk that other tools read (NULL: none).  RF_E_EXISTS unless
- * `overwrite`; RF_E_CREATE, RF_E_PERMISSION, RF_E_NO_SPACE, RF_E_IO.  Nothing half-written ever
- * appears under `path`. */
+/* A text chunk of a picture: "parameters" (A1111's infotext) and "refinery" (the job as JSON). */
+typedef struct rf_picture_text {
+    const char *key, *text; /* UTF-8 */
+} rf_picture_text;
+
+/* Writes an 8-bit RGB PNG atomically: a temporary file in the same folder, fsync, rename.  A text
+ * that is NULL is left out.  RF_E_EXISTS unless `overwrite`; RF_E_CREATE, RF_E_PERMISSION,
+ * RF_E_NO_SPACE, RF_E_IO.  Nothing half-written ever appears under `path`. */
 rf_status rf_png_write(const char *path, const uint8_t *rgb, int width, int height,
-                       const char *parameters, int overwrite, rf_error *err);
+                       const rf_picture_text *texts, int text_count, int overwrite, rf_error *err);
+
+/* The texts of a picture: PNG (tEXt, zTXt, iTXt), and JPEG and WebP whose EXIF comment becomes
+ * "parameters".  Reads no pixels.  RF_E_FORMAT: not such a picture, or damaged. */
+typedef struct rf_picture_texts rf_picture_texts;
+rf_status   rf_picture_texts_read(rf_picture_texts **out, const char *path, rf_error *err);
+const char *rf_picture_texts_get(const rf_picture_texts *texts, const char *key); /* or NULL */
+void        rf_picture_texts_free(rf_picture_texts *texts);                       /* NULL is fine */
+
+/* ---- jobs on disk ------------------------------------------------------------------------- */
+
+/* A job read back from a picture.  Its stages name files instead of experts: open those, put the
+ * experts into a copy of the stages, and plan. */
+typedef struct rf_saved_job rf_saved_job;
+
+typedef struct rf_file_ref {
+    const char *name;   /* without folder and extension; NULL: none */
+    const char *path;   /* where it was; NULL if the picture does not say */
+    const char *sha256; /* hex, 64 digits or the first ten; NULL if unknown */
+} rf_file_ref;
+
+/* From the JSON of rf_image.job.  RF_E_FORMAT names what is wrong. */
+rf_status rf_saved_job_from_json(rf_saved_job **out, const char *json, rf_error *err);
+/* From an infotext, A1111's or refinery's, by A1111's reading rules. */
+rf_status rf_saved_job_from_infotext(rf_saved_job **out, const char *parameters, rf_error *err);
+void      rf_saved_job_free(rf_saved_job *saved); /* NULL is fine */
+
+/* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture. */
+const rf_job *rf_saved_job_get(const rf_saved_job *saved);
+rf_file_ref   rf_saved_job_file(const rf_saved_job *saved, int stage); /* -1: the separate VAE */
+const char   *rf_saved_job_dtype(const rf_saved_job *saved); /* "bf16"; NULL if not told */
+/* Fields that cannot be honoured, one sentence each; NULL past the last. */
+const char *rf_saved_job_note(const rf_saved_job *saved, int i);
+
+/* ---- styles ------------------------------------------------------------------------------- */
+
+/* A1111's styles.csv: name, prompt, negative_prompt.  Applying one puts its text in place of
+ * `{prompt}`, or behind the prompt after a comma. */
+typedef struct rf_styles rf_styles;
+rf_status                rf_styles_read(rf_styles **out, const char *path, rf_error *err);
+void                     rf_styles_free(rf_styles *styles); /* NULL is fine */
+/* Applies the style of that name to both texts, which are replaced (free() them).  RF_E_NOT_FOUND
+ * with the nearest name. */
+rf_status rf_styles_apply(const rf_styles *styles, const char *name, char **prompt, char **negative,
+                          rf_error *err);
+const char *rf_styles_name(const rf_styles *styles, int i); /* NULL past the last */
 
 /* Whether rf_png_write has a chance: the folder exists and is writable, and nothing is in the way.
  * Creates nothing; ask before a long rendering.  RF_E_EXISTS, RF_E_CREATE, RF_E_PERMISSION. */

@@ -9,7 +9,8 @@ typedef struct devices_values {
     rf_common common;
 } devices_values;
 
-static const rf_option OPTIONS[] = {RF_COMMON_OPTIONS(devices_values, RF_PLACE_HELP)};
+static const rf_option        ROWS[] = {RF_COMMON_OPTIONS(devices_values, RF_PLACE_HELP)};
+static const rf_option *const OPTIONS[] = {ROWS, NULL};
 
 static rf_status run_devices(rf_invocation *in)
 {

@@ -20,7 +20,7 @@ typedef struct inspect_values {
     int       hash;
 } inspect_values;
 
-static const rf_option OPTIONS[] = {
+static const rf_option ROWS[] = {
     {.name = "hash",
      .kind = RF_OPTION_FLAG,
      .offset = offsetof(inspect_values, hash),
@@ -29,6 +29,7 @@ static const rf_option OPTIONS[] = {
      .aliases = "sha256"},
     RF_COMMON_OPTIONS(inspect_values, RF_PLACE_HELP),
 };
+static const rf_option *const OPTIONS[] = {ROWS, NULL};
 
 /* Looks at the first bytes.  Whatever cannot be opened or read is left to the reader to report, as
  * is anything that is no regular file. */

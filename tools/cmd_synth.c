@@ -18,7 +18,7 @@ typedef struct synth_values {
 static const char *const ARCHS[] = {"tiny", "sdxl", NULL};
 static const char *const DTYPES[] = {"f16", "bf16", "f32", NULL};
 
-static const rf_option OPTIONS[] = {
+static const rf_option ROWS[] = {
     {.name = "arch",
      .kind = RF_OPTION_CHOICE,
      .offset = offsetof(synth_values, arch),
@@ -53,6 +53,7 @@ static const rf_option OPTIONS[] = {
      .aliases = "force"},
     RF_COMMON_OPTIONS(synth_values, RF_PLACE_HELP),
 };
+static const rf_option *const OPTIONS[] = {ROWS, NULL};
 
 static rf_filetype filetype_of(const char *name)
 {

@@ -9,7 +9,8 @@ typedef struct version_values {
     rf_common common;
 } version_values;
 
-static const rf_option OPTIONS[] = {RF_COMMON_OPTIONS(version_values, RF_PLACE_HELP)};
+static const rf_option        ROWS[] = {RF_COMMON_OPTIONS(version_values, RF_PLACE_HELP)};
+static const rf_option *const OPTIONS[] = {ROWS, NULL};
 
 static rf_status run_version(rf_invocation *in)
 {

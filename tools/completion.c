@@ -21,18 +21,31 @@ static const char BASH_HELPERS[] =
     "    mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"; compgen -f -X \"!*$1\" -- \"$cur\")\n"
     "}\n";
 
+static int has_words(const rf_option *o)
+{
+    return o->kind == RF_OPTION_CHOICE || o->kind == RF_OPTION_NAME;
+}
+
+static int has_files(const rf_option *o)
+{
+    return o->kind == RF_OPTION_INPUT || o->kind == RF_OPTION_OUTPUT;
+}
+
 static void bash_option(const rf_option *o)
 {
     printf("        ");
     if (o->letter) printf("-%c|", o->letter);
     printf("--%s) ", o->name);
-    if (o->kind == RF_OPTION_CHOICE) {
+    if (has_words(o)) {
         printf("_refinery_words $'");
         for (int i = 0; o->choices[i]; i++) printf("%s%s", i ? "\\n" : "", o->choices[i]);
         printf("'; return;;\n");
-    } else if (o->kind == RF_OPTION_INPUT || o->kind == RF_OPTION_OUTPUT) {
+    } else if (has_files(o)) {
         printf("_refinery_files '%s%s'; return;;\n", o->extension ? "." : "",
                o->extension ? o->extension : "");
+    } else if (o->kind == RF_OPTION_FOLDERS) {
+        printf("compopt -o filenames 2>/dev/null; "
+               "mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); return;;\n");
     } else {
         printf("COMPREPLY=(); return;;\n");
     }
@@ -40,13 +53,14 @@ static void bash_option(const rf_option *o)
 
 static void bash_verb(const rf_verb *verb)
 {
+    const rf_option *o = NULL;
     printf("    %s)\n        case $prev in\n", verb->name);
-    for (const rf_option *o = verb->options; o->name; o++) {
+    for (int i = 0; (o = rf_option_at(verb, i)); i++) {
         if (o->place != RF_PLACE_HIDDEN && o->kind != RF_OPTION_FLAG) bash_option(o);
     }
     printf("        esac\n        if [[ $cur == -* ]]; then _refinery_words $'");
     int n = 0;
-    for (const rf_option *o = verb->options; o->name; o++)
+    for (int j = 0; (o = rf_option_at(verb, j)); j++)
         if (o->place != RF_PLACE_HIDDEN) printf("%s--%s", n++ ? "\\n" : "", o->name);
     if (verb->operand_choices) {
         printf("'; else _refinery_words $'");
@@ -90,7 +104,7 @@ static void zsh_action(const rf_option *o)
 {
     if (o->kind == RF_OPTION_FLAG) return;
     printf(":%s:", o->value);
-    if (o->kind == RF_OPTION_CHOICE) {
+    if (has_words(o)) {
         putchar('(');
         for (int i = 0; o->choices[i]; i++) {
             if (i) putchar(' ');
@@ -99,15 +113,18 @@ static void zsh_action(const rf_option *o)
         putchar(')');
     } else if (o->kind == RF_OPTION_INPUT && o->extension) {
         printf("_files -g \"*.%s\"", o->extension);
-    } else if (o->kind == RF_OPTION_INPUT || o->kind == RF_OPTION_OUTPUT) {
+    } else if (has_files(o)) {
         printf("_files");
+    } else if (o->kind == RF_OPTION_FOLDERS) {
+        printf("_files -/");
     }
 }
 
 static void zsh_verb(const rf_verb *verb)
 {
+    const rf_option *o = NULL;
     printf("    %s)\n        _arguments -s", verb->name);
-    for (const rf_option *o = verb->options; o->name; o++) {
+    for (int i = 0; (o = rf_option_at(verb, i)); i++) {
         if (o->place == RF_PLACE_HIDDEN) continue;
         printf(" \\\n            ");
         if (o->letter)
@@ -152,12 +169,14 @@ static void fish_option(const rf_verb *verb, const rf_option *o)
 {
     printf("complete -c refinery -n '__fish_seen_subcommand_from %s' -l %s", verb->name, o->name);
     if (o->letter) printf(" -s %c", o->letter);
-    if (o->kind == RF_OPTION_CHOICE) {
+    if (has_words(o)) {
         printf(" -x -a \"");
         for (int i = 0; o->choices[i]; i++) printf("%s'%s'", i ? " " : "", o->choices[i]);
         printf("\"");
-    } else if (o->kind == RF_OPTION_INPUT || o->kind == RF_OPTION_OUTPUT) {
+    } else if (has_files(o)) {
         printf(" -r -F");
+    } else if (o->kind == RF_OPTION_FOLDERS) {
+        printf(" -x -a '(__fish_complete_directories)'");
     } else if (o->kind != RF_OPTION_FLAG) {
         printf(" -x");
     }
@@ -170,11 +189,12 @@ static void print_fish(void)
 {
     printf("# fish completion of refinery; save it as ~/.config/fish/completions/refinery.fish\n");
     for (int i = 0; rf_verbs[i]; i++) {
-        const rf_verb *verb = rf_verbs[i];
+        const rf_verb   *verb = rf_verbs[i];
+        const rf_option *o = NULL;
         printf("complete -c refinery -n __fish_use_subcommand -f -a %s -d '", verb->name);
         print_quoted(verb->summary, "\\");
         printf("'\n");
-        for (const rf_option *o = verb->options; o->name; o++)
+        for (int j = 0; (o = rf_option_at(verb, j)); j++)
             if (o->place != RF_PLACE_HIDDEN) fish_option(verb, o);
         for (int j = 0; verb->operand_choices && verb->operand_choices[j]; j++)
             printf("complete -c refinery -n '__fish_seen_subcommand_from %s' -f -a %s\n",
@@ -188,7 +208,8 @@ typedef struct completion_values {
     rf_common common;
 } completion_values;
 
-static const rf_option OPTIONS[] = {RF_COMMON_OPTIONS(completion_values, RF_PLACE_HIDDEN)};
+static const rf_option        ROWS[] = {RF_COMMON_OPTIONS(completion_values, RF_PLACE_HIDDEN)};
+static const rf_option *const OPTIONS[] = {ROWS, NULL};
 
 static const char *const SHELLS[] = {"bash", "zsh", "fish", NULL};
 

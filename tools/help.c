@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { LEFT_COLUMNS = 30, PAGE_COLUMNS = 79 };
+enum { LEFT_COLUMNS = 30 };
 
 /* Prints each line of `text` behind two blanks. */
 static void print_lines(FILE *out, const char *text)
@@ -34,30 +34,25 @@ static int is_shown(const rf_option *o, int all)
     return o->place == RF_PLACE_HELP || (all && o->place == RF_PLACE_MORE);
 }
 
-/* The options that the short page leaves out, by name. */
+/* How many options the short page leaves out. */
 static void print_more(FILE *out, const rf_verb *verb)
 {
-    int column = 0;
-    for (const rf_option *o = verb->options; o->name; o++) {
-        if (o->place != RF_PLACE_MORE) continue;
-        const int width = (int)strlen(o->name) + 3;
-        if (column == 0) column = fprintf(out, "More, see refinery help %s all:", verb->name);
-        if (column + width > PAGE_COLUMNS) column = fprintf(out, "\n ") - 1;
-        fprintf(out, " --%s", o->name);
-        column += width;
-    }
-    if (column) fputc('\n', out);
+    const rf_option *o = NULL;
+    int              more = 0;
+    for (int i = 0; (o = rf_option_at(verb, i)); i++) more += o->place == RF_PLACE_MORE;
+    if (more) fprintf(out, "%d more: refinery help %s all\n", more, verb->name);
 }
 
 void rf_help_verb(FILE *out, const rf_verb *verb, int all)
 {
-    const char *group = "";
+    const rf_option *o = NULL;
+    const char      *group = "";
     fprintf(out, "refinery %s: %s\n", verb->name, verb->summary);
     print_lines(out, verb->examples);
     fprintf(out, "\nUsage: refinery %s %s\n", verb->name, verb->usage);
     print_lines(out, verb->notes);
     fputc('\n', out);
-    for (const rf_option *o = verb->options; o->name; o++) {
+    for (int i = 0; (o = rf_option_at(verb, i)); i++) {
         if (!is_shown(o, all)) continue;
         if (strcmp(group, o->group) != 0) fprintf(out, "%s\n", o->group);
         group = o->group;
@@ -70,7 +65,7 @@ void rf_help_overview(FILE *out)
 {
     fputs("refinery: SDXL pictures by two experts, a base and a refiner, in one denoising\n"
           "  refinery render -m pony.safetensors -r anime.safetensors -p \"1girl, forest\"\n"
-          "  refinery inspect pony.safetensors\n"
+          "  refinery explain -x 0.5 -p \"[score_9:masterpiece:switch], 1girl\"\n"
           "\n"
           "Usage: refinery VERB [options]\n"
           "\n",
@@ -94,7 +89,8 @@ typedef struct help_values {
     rf_common common;
 } help_values;
 
-static const rf_option OPTIONS[] = {RF_COMMON_OPTIONS(help_values, RF_PLACE_HIDDEN)};
+static const rf_option        ROWS[] = {RF_COMMON_OPTIONS(help_values, RF_PLACE_HIDDEN)};
+static const rf_option *const OPTIONS[] = {ROWS, NULL};
 
 static rf_status run_help(rf_invocation *in)
 {

@@ -33,6 +33,16 @@ json_t *rf_json_real(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+json_t *rf_json_single(float v)
+{
+    char text[40];
+    for (int digits = 6; digits <= 9; digits++) { /* 9 are always enough for binary32 */
+        snprintf(text, sizeof text, "%.*g", digits, (double)v);
+        if (strtof(text, NULL) == v) break;
+    }
+    return rf_json_real(strtod(text, NULL));
+}
+
 json_t *rf_json_bytes(size_t bytes)
 {
     return json_integer(bytes > INT64_MAX ? INT64_MAX : (json_int_t)bytes);

@@ -10,6 +10,7 @@
 
 json_t *rf_json_text(const char *s);     /* null for NULL */
 json_t *rf_json_real(double v);          /* null for NaN and infinities */
+json_t *rf_json_single(float v);         /* the shortest decimal that is `v` as a float */
 json_t *rf_json_bytes(size_t bytes);     /* a size that never overflows JSON's 63 bits */
 json_t *rf_json_seconds(double seconds); /* rounded to microseconds */
 

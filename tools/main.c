@@ -37,6 +37,7 @@ static rf_status run_verb(rf_invocation *in, int argc, char **argv)
     rf_status st = RF_OK;
     in->values = calloc(1, in->verb->values_bytes);
     if (!in->values) return rf_fail(&in->trouble.error, RF_E_NOMEM, "no memory to start");
+    if (in->verb->prepare) in->verb->prepare(in->values);
     RF_TRY(rf_options_parse(in->verb, argc, argv, in->values, &in->args, &in->trouble));
     const rf_common *common = in->values;
     if (in->args.help || common->help) {

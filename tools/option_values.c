@@ -31,6 +31,18 @@ static rf_status convert_int(const rf_option *o, const char *flag, const char *t
     return RF_OK;
 }
 
+static rf_status convert_long(const rf_option *o, const char *flag, const char *text, int64_t *out,
+                              rf_trouble *trouble)
+{
+    errno = 0;
+    const long long v = is_integer(text) ? strtoll(text, NULL, 10) : 0;
+    if (!is_integer(text) || errno == ERANGE || (double)v < o->min || (double)v > o->max)
+        return rf_fail(&trouble->error, RF_E_ARG, "%s: '%.80s' is not a whole number from %g to %g",
+                       flag, text, o->min, o->max);
+    *out = v;
+    return RF_OK;
+}
+
 static rf_status convert_real(const rf_option *o, const char *flag, const char *text, double *out,
                               rf_trouble *trouble)
 {
@@ -67,7 +79,7 @@ static rf_status convert_side(const rf_option *o, const char *flag, const char *
     if (v < o->min || v > o->max)
         return rf_fail(&trouble->error, RF_E_ARG, "%s %.40s: the %s must be from %.0f to %.0f",
                        flag, text, side, o->min, o->max);
-    if (v % 8 == 0) return RF_OK;
+    if (v % 8 == 0 || o->kind == RF_OPTION_PIXELS) return RF_OK;
     const int down = v / 8 * 8;
     rf_trouble_hint(trouble, "%d and %d are", down, down + 8);
     return rf_fail(&trouble->error, RF_E_ARG, "%s %.40s: the %s %d is not a multiple of 8", flag,
@@ -85,7 +97,7 @@ static int take_digits(const char **text)
     return v;
 }
 
-static rf_status convert_size(const rf_option *o, const char *flag, const char *text, rf_size *out,
+static rf_status convert_size(const rf_option *o, const char *flag, const char *text, int *out,
                               rf_trouble *trouble)
 {
     rf_status   st = RF_OK;
@@ -99,7 +111,8 @@ static rf_status convert_size(const rf_option *o, const char *flag, const char *
                        "%s: '%.80s' is not a size such as 1024x1024 (width x height)", flag, text);
     RF_TRY(convert_side(o, flag, text, "width", width, trouble));
     RF_TRY(convert_side(o, flag, text, "height", height, trouble));
-    *out = (rf_size){width, height};
+    out[0] = width;
+    out[1] = height;
 done:
     return st;
 }
@@ -113,6 +126,13 @@ static int same_name(const char *a, const char *b)
         if (x != y) return 0;
     }
     return *a == *b;
+}
+
+static void convert_name(const rf_option *o, const char *text, const char **out)
+{
+    *out = text;
+    for (const char *const *name = o->choices; *name; name++)
+        if (same_name(*name, text)) *out = *name;
 }
 
 static rf_status convert_choice(const rf_option *o, const char *flag, const char *text,
@@ -145,6 +165,16 @@ static rf_status convert_text(const rf_option *o, const char *flag, const char *
     return RF_OK;
 }
 
+static rf_status append_text(const char *flag, const char *text, rf_texts *out, rf_trouble *trouble)
+{
+    if (!*text) return rf_fail(&trouble->error, RF_E_ARG, "%s: the name is empty", flag);
+    if (out->count == RF_TEXTS_MAX)
+        return rf_fail(&trouble->error, RF_E_ARG, "%s: given more than %d times", flag,
+                       RF_TEXTS_MAX);
+    out->item[out->count++] = text;
+    return RF_OK;
+}
+
 rf_status rf_option_convert(const rf_option *option, const char *flag, const char *text, void *at,
                             rf_trouble *trouble)
 {
@@ -154,10 +184,15 @@ rf_status rf_option_convert(const rf_option *option, const char *flag, const cha
     case RF_OPTION_INPUT:
     case RF_OPTION_OUTPUT: return convert_text(option, flag, text, at, trouble);
     case RF_OPTION_CHOICE: return convert_choice(option, flag, text, at, trouble);
+    case RF_OPTION_NAME: convert_name(option, text, at); return RF_OK;
+    case RF_OPTION_TEXTS:
+    case RF_OPTION_FOLDERS: return append_text(flag, text, at, trouble);
+    case RF_OPTION_LONG: return convert_long(option, flag, text, at, trouble);
     case RF_OPTION_INT: return convert_int(option, flag, text, at, trouble);
     case RF_OPTION_REAL: return convert_real(option, flag, text, at, trouble);
     case RF_OPTION_SEED: return convert_seed(flag, text, at, trouble);
-    case RF_OPTION_SIZE: return convert_size(option, flag, text, at, trouble);
+    case RF_OPTION_SIZE:
+    case RF_OPTION_PIXELS: return convert_size(option, flag, text, at, trouble);
     }
     return rf_fail(&trouble->error, RF_E_BUG, "option %s has no kind", option->name);
 }

@@ -11,6 +11,14 @@ const char *const rf_color_choices[] = {"auto", "always", "never", NULL};
 
 enum { FLAG_BYTES = 96 };
 
+const rf_option *rf_option_at(const rf_verb *verb, int i)
+{
+    for (const rf_option *const *table = verb->options; *table; table++)
+        for (const rf_option *o = *table; o->name; o++)
+            if (i-- == 0) return o;
+    return NULL;
+}
+
 /* Equality of option names in which '_' is '-'. */
 static int same_option(const char *a, size_t len, const char *b)
 {
@@ -30,23 +38,26 @@ int rf_option_has_alias(const char *list, const char *word)
     return 0;
 }
 
-static const rf_option *find_long(const rf_verb *verb, const char *name, const char **near)
+/* The number of the option called `name`, or -1 and *near the nearest name or NULL. */
+static int find_long(const rf_verb *verb, const char *name, const char **near)
 {
-    rf_suggest suggest = rf_suggest_begin(name);
-    for (const rf_option *o = verb->options; o->name; o++) {
-        if (same_option(o->name, strlen(o->name), name)) return o;
-        if (rf_option_has_alias(o->aliases, name)) return o;
+    const rf_option *o = NULL;
+    rf_suggest       suggest = rf_suggest_begin(name);
+    for (int i = 0; (o = rf_option_at(verb, i)); i++) {
+        if (same_option(o->name, strlen(o->name), name)) return i;
+        if (rf_option_has_alias(o->aliases, name)) return i;
         if (o->place != RF_PLACE_HIDDEN) rf_suggest_offer(&suggest, o->name);
     }
     *near = suggest.best;
-    return NULL;
+    return -1;
 }
 
-static const rf_option *find_short(const rf_verb *verb, char letter)
+static int find_short(const rf_verb *verb, char letter)
 {
-    for (const rf_option *o = verb->options; o->name; o++)
-        if (o->letter == letter) return o;
-    return NULL;
+    const rf_option *o = NULL;
+    for (int i = 0; (o = rf_option_at(verb, i)); i++)
+        if (o->letter == letter) return i;
+    return -1;
 }
 
 /* The words after the verb, and where the parser stands in them. */
@@ -73,7 +84,7 @@ static rf_status take_value(cursor *c, const rf_option *o, const char *flag, con
     if (attached) return RF_OK;
     const char *next = c->at + 1 < c->argc ? c->argv[c->at + 1] : NULL;
     if (!next) return rf_fail(&c->trouble->error, RF_E_ARG, "%s needs a value: %s", flag, o->value);
-    if (strncmp(next, "--", 2) == 0 && find_long(c->verb, next + 2, &near)) {
+    if (strncmp(next, "--", 2) == 0 && find_long(c->verb, next + 2, &near) >= 0) {
         rf_trouble_hint(c->trouble, "%s=%s, if that is what you mean", flag, next);
         return rf_fail(&c->trouble->error, RF_E_ARG, "%s needs a value, but %s follows", flag,
                        next);
@@ -83,13 +94,14 @@ static rf_status take_value(cursor *c, const rf_option *o, const char *flag, con
     return RF_OK;
 }
 
-static rf_status store(cursor *c, const rf_option *o, const char *flag, const char *attached)
+static rf_status store(cursor *c, int number, const char *flag, const char *attached)
 {
-    rf_status   st = RF_OK;
-    const char *value = NULL;
+    rf_status              st = RF_OK;
+    const char            *value = NULL;
+    const rf_option *const o = rf_option_at(c->verb, number);
     RF_TRY(take_value(c, o, flag, attached, &value));
     RF_TRY(rf_option_convert(o, flag, value, (char *)c->values + o->offset, c->trouble));
-    c->args->given[o - c->verb->options] = 1;
+    c->args->given[number] = 1;
 done:
     return st;
 }
@@ -100,8 +112,8 @@ static rf_status parse_long(cursor *c, const char *word)
     const char  *near = NULL;
     const size_t len = strcspn(word, "=");
     snprintf(flag, sizeof flag, "%.*s", (int)(len < FLAG_BYTES ? len : FLAG_BYTES - 1), word);
-    const rf_option *o = find_long(c->verb, name, &near);
-    if (o) return store(c, o, flag, word[len] ? word + len + 1 : NULL);
+    const int number = find_long(c->verb, name, &near);
+    if (number >= 0) return store(c, number, flag, word[len] ? word + len + 1 : NULL);
     if (near)
         rf_trouble_hint(c->trouble, "did you mean --%s?", near);
     else
@@ -114,23 +126,24 @@ static rf_status parse_long(cursor *c, const char *word)
 static rf_status parse_short(cursor *c, const char *word)
 {
     for (const char *p = word + 1; *p; p++) {
-        const char       flag[] = {'-', *p, '\0'};
-        const rf_option *o = find_short(c->verb, *p);
-        if (!o) {
+        const char flag[] = {'-', *p, '\0'};
+        const int  number = find_short(c->verb, *p);
+        if (number < 0) {
             rf_trouble_hint(c->trouble, "refinery help %s lists the options", c->verb->name);
             return rf_fail(&c->trouble->error, RF_E_ARG, "refinery %s has no option %s",
                            c->verb->name, flag);
         }
-        const char     *rest = o->kind != RF_OPTION_FLAG && p[1] ? p + 1 : NULL;
-        const rf_status st = store(c, o, flag, rest);
-        if (st != RF_OK || o->kind != RF_OPTION_FLAG) return st;
+        const int       alone = rf_option_at(c->verb, number)->kind == RF_OPTION_FLAG;
+        const rf_status st = store(c, number, flag, !alone && p[1] ? p + 1 : NULL);
+        if (st != RF_OK || !alone) return st;
     }
     return RF_OK;
 }
 
 static rf_status set_defaults(cursor *c)
 {
-    for (const rf_option *o = c->verb->options; o->name; o++) {
+    const rf_option *o = NULL;
+    for (int i = 0; (o = rf_option_at(c->verb, i)); i++) {
         if (!o->fallback) continue;
         const rf_status st =
             rf_option_convert(o, o->name, o->fallback, (char *)c->values + o->offset, c->trouble);
@@ -188,7 +201,8 @@ done:
 
 int rf_args_given(const rf_verb *verb, const rf_args *args, const char *name)
 {
-    for (const rf_option *o = verb->options; o->name; o++)
-        if (strcmp(o->name, name) == 0) return args->given[o - verb->options];
+    const rf_option *o = NULL;
+    for (int i = 0; (o = rf_option_at(verb, i)); i++)
+        if (strcmp(o->name, name) == 0) return args->given[i];
     return 0;
 }

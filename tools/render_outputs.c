@@ -113,35 +113,40 @@ static rf_status check_not_input(const char *path, const char *flag, const char 
                    flag);
 }
 
-static rf_status check_path(const char *path, const rf_render_values *v, rf_trouble *trouble)
+static rf_status check_path(const char *path, const rf_output_request *q, rf_trouble *trouble)
 {
     rf_status st = RF_OK;
-    RF_TRY(check_not_input(path, "--base", v->base, trouble));
-    RF_TRY(check_not_input(path, "--refiner", v->refiner, trouble));
-    RF_TRY(check_not_input(path, "--vae", v->vae, trouble));
-    RF_TRY(check_not_input(path, "--prompt-file", v->prompt_file, trouble));
-    RF_TRY(rf_output_check(path, v->overwrite, &trouble->error));
+    for (const rf_input *i = q->inputs; i->flag; i++)
+        RF_TRY(check_not_input(path, i->flag, i->path, trouble));
+    RF_TRY(rf_output_check(path, q->overwrite, &trouble->error));
 done:
     return st;
 }
 
-rf_status rf_outputs_prepare(rf_outputs *out, const rf_render_values *v, rf_trouble *trouble)
+rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request, rf_trouble *trouble)
 {
-    rf_status   st = RF_OK;
-    rf_outputs  o = {.count = 0};
-    const char *pattern = v->output ? v->output : v->count > 1 ? "out-{index}.png" : "out.png";
+    rf_status  st = RF_OK;
+    rf_outputs o = {.count = 0};
     *out = o;
 
-    RF_TRY(check_pattern(pattern, v->count, trouble));
-    o.paths = calloc((size_t)v->count, sizeof *o.paths);
+    RF_TRY(check_pattern(request->pattern, request->count, trouble));
+    o.paths = calloc((size_t)request->count, sizeof *o.paths);
     if (!o.paths) {
-        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", v->count);
+        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", request->count);
         goto done;
     }
-    for (int i = 0; i < v->count; i++) {
-        RF_TRY(rf_pattern_expand(&o.paths[i], pattern, v->seed + i, i, trouble));
+    for (int i = 0; i < request->count; i++) {
+        const int64_t seed = request->same_seed ? request->seed : request->seed + i;
+        if (request->literal)
+            o.paths[i] = strdup(request->pattern);
+        else
+            RF_TRY(rf_pattern_expand(&o.paths[i], request->pattern, seed, i, trouble));
+        if (!o.paths[i]) {
+            st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
+            goto done;
+        }
         o.count = i + 1;
-        RF_TRY(check_path(o.paths[i], v, trouble));
+        RF_TRY(check_path(o.paths[i], request, trouble));
     }
     RF_TRY(check_distinct(&o, trouble));
     *out = o;

@@ -2,17 +2,34 @@
 #ifndef RF_RENDER_OUTPUTS_H
 #define RF_RENDER_OUTPUTS_H
 
-#include "tools/render_options.h"
+#include <stdint.h>
+
+#include "tools/console.h"
 
 typedef struct rf_outputs {
     char **paths; /* [count], one per picture */
     int    count;
 } rf_outputs;
 
+typedef struct rf_input {
+    const char *flag, *path; /* the latter NULL: not given */
+} rf_input;
+
+typedef struct rf_output_request {
+    const char     *pattern; /* may hold {seed} and {index} */
+    int             literal; /* it may not: braces are part of the name */
+    int             count;
+    int64_t         seed;      /* of the first picture, drawn already; they count up, */
+    int             same_seed; /* or do not */
+    int             overwrite;
+    const rf_input *inputs; /* files that are read, ended by a row without a flag */
+} rf_output_request;
+
 /* Expands the pattern for every picture and checks that each file can be written: before any work.
  * RF_E_ARG if the pattern is wrong, or two pictures, or a picture and an input, are one file;
- * otherwise what rf_output_check says.  The seed must be drawn already. */
-rf_status rf_outputs_prepare(rf_outputs *out, const rf_render_values *v, rf_trouble *trouble);
+ * otherwise what rf_output_check says. */
+rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request,
+                             rf_trouble *trouble);
 void      rf_outputs_release(rf_outputs *outputs);
 
 /* `pattern` with {seed} and {index} replaced, to be freed by the caller.  RF_E_ARG, RF_E_NOMEM. */

@@ -8,6 +8,8 @@
 
 #include "tools/json.h"
 
+enum { STAGES = 64 }; /* most of a job */
+
 void rf_report_warn(rf_report *report, const char *message)
 {
     if (report->warning_count == RF_REPORT_WARNINGS) return;
@@ -36,15 +38,13 @@ static rf_status plan_facts(const rf_report *r, rf_plan_info *info, rf_stage_inf
                             rf_error *err)
 {
     rf_plan_get_info(r->plan, info);
-    for (int i = 0; i < r->job->stage_count; i++)
+    for (int i = 0; i < r->job->stage_count && i < STAGES; i++)
         if (rf_plan_get_stage(r->plan, i, &stages[i]) != RF_OK)
             return rf_fail(err, RF_E_BUG, "the plan does not describe stage %d", i);
     return RF_OK;
 }
 
 /* ---- the plan ----------------------------------------------------------------------------- */
-
-enum { STAGES = 2 }; /* of this verb */
 
 static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
                            const rf_stage_info *stages, rf_error *err)
@@ -129,10 +129,11 @@ done:
 /* ---- a picture ---------------------------------------------------------------------------- */
 
 /* Guidance of a stage: its own, or that of the stage before it. */
-static double stage_cfg(const rf_report *r, int stage)
+static float stage_cfg(const rf_report *r, int stage)
 {
-    const double own = r->values->refiner_cfg_scale;
-    return stage == 1 && own >= 0 ? own : r->values->cfg_scale;
+    while (stage > 0 && r->job->stages[stage].cfg_scale < 0) stage--;
+    const float cfg = r->job->stages[stage].cfg_scale;
+    return cfg < 0 ? 6 : cfg; /* rf_stage's default */
 }
 
 static json_t *expert_json(const rf_report *r, int stage)
@@ -141,8 +142,8 @@ static json_t *expert_json(const rf_report *r, int stage)
     rf_expert *expert = r->job->stages[stage].expert;
     /* The picture is there: a hash that failed (the engine has warned) is no reason to fail. */
     const char *known = rf_expert_sha256(expert, hex, NULL) == RF_OK ? hex : NULL;
-    return json_pack("{s:o, s:s?, s:f}", "name", rf_json_text(rf_expert_name(expert)), "sha256",
-                     known, "cfg", stage_cfg(r, stage));
+    return json_pack("{s:o, s:s?, s:o}", "name", rf_json_text(rf_expert_name(expert)), "sha256",
+                     known, "cfg", rf_json_single(stage_cfg(r, stage)));
 }
 
 static json_t *timings_json(const rf_report *r)
@@ -160,30 +161,31 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
     rf_status     st = RF_OK;
     rf_plan_info  info;
     rf_stage_info stages[STAGES] = {{0}};
-    json_t       *experts[STAGES] = {NULL}, *hand_over = NULL;
-    int           active = 0;
-    double        cfg = 0;
+    json_t       *experts[2] = {NULL}, *hand_over = NULL;
+    int           active = 0, before = 0;
+    float         cfg = 0;
     RF_TRY(plan_facts(r, &info, stages, err));
-    for (int i = 0; i < r->job->stage_count; i++) {
+    for (int i = 0; i < r->job->stage_count && active < 2; i++) {
         if (stages[i].calls == 0) continue;
         experts[active++] = expert_json(r, i);
         if (active == 1) cfg = stage_cfg(r, i);
         if (active == 2)
-            hand_over =
-                json_pack("{s:s, s:f, s:i, s:o}", "kind", "steps", "value", r->values->switch_at,
-                          "step", stages[i].first_step, "sigma", rf_json_real(stages[i].sigma));
+            hand_over = json_pack("{s:s, s:f, s:i, s:o}", "kind", r->job->switch_by, "value",
+                                  r->job->stages[before].until, "step", stages[i].first_step,
+                                  "sigma", rf_json_real(stages[i].sigma));
+        before = i;
     }
     json_t *object = json_pack(
-        "{s:i, s:o, s:I, s:i, s:i, s:o?, s:o?, s:o?, s:o, s:o, s:o, s:i, s:f, s:o, s:o}", "schema",
+        "{s:i, s:o, s:I, s:i, s:i, s:o?, s:o?, s:o?, s:o, s:o, s:o, s:i, s:o, s:o, s:o}", "schema",
         1, "path", rf_json_text(path), "seed", (json_int_t)image->seed, "width", image->width,
         "height", image->height, "base", experts[0], "refiner", experts[1], "switch", hand_over,
         "vae", rf_json_text(info.vae), "sampler", rf_json_text(info.sampler), "schedule",
-        rf_json_text(info.schedule), "steps", r->job->steps, "cfg", cfg, "timings_s",
-        timings_json(r), "warnings", warnings_json(r));
+        rf_json_text(info.schedule), "steps", r->job->steps, "cfg", rf_json_single(cfg),
+        "timings_s", timings_json(r), "warnings", warnings_json(r));
     experts[0] = experts[1] = hand_over = NULL; /* the object's, or gone with it */
     st = rf_json_print(object, err);
 done:
-    for (int i = 0; i < STAGES; i++) json_decref(experts[i]);
+    for (int i = 0; i < 2; i++) json_decref(experts[i]);
     json_decref(hand_over);
     return st;
 }

@@ -1,19 +1,17 @@
-/* What `refinery render` prints on stdout. */
+/* What `refinery render` and `refinery replay` print on stdout. */
 #ifndef RF_RENDER_REPORT_H
 #define RF_RENDER_REPORT_H
 
 #include "engine/refinery.h"
-#include "tools/render_options.h"
 
 /* Everything that is told about one request. */
 typedef struct rf_report {
-    const rf_render_values *values;
-    const char             *device; /* rf_engine_device */
-    const rf_job           *job;
-    const rf_plan          *plan;
-    double                  write_s;       /* spent writing pictures so far */
-    char                  **warnings;      /* owned; everything the engine and we warned about */
-    int                     warning_count; /* at most RF_REPORT_WARNINGS */
+    const char    *device; /* rf_engine_device */
+    const rf_job  *job;
+    const rf_plan *plan;
+    double         write_s;       /* spent writing pictures so far */
+    char         **warnings;      /* owned; everything the engine and we warned about */
+    int            warning_count; /* at most RF_REPORT_WARNINGS */
 } rf_report;
 
 enum { RF_REPORT_WARNINGS = 32 };

@@ -45,7 +45,8 @@ void rf_suggest_offer(rf_suggest *s, const char *word)
     if (len == 0 || len > WORD_MAX || strlen(word) > WORD_MAX) return;
     int distance = alignment_distance(s->typed, word);
     if (len >= 3 && strncasecmp(s->typed, word, len) == 0) distance = min_int(distance, 1);
-    if (distance < s->distance) {
+    const int shorter = s->best && strlen(s->best) > strlen(word);
+    if (distance < s->distance || (distance == s->distance && shorter)) {
         s->distance = distance;
         s->best = word;
     }

@@ -37,12 +37,12 @@ static rf_status check_text(const char *text, size_t len, const char *what, rf_t
     return RF_OK;
 }
 
-rf_status rf_prompt_check(const char *text, const char *flag, rf_trouble *trouble)
+rf_status rf_text_check(const char *text, const char *flag, rf_trouble *trouble)
 {
     return text ? check_text(text, strlen(text), flag, trouble) : RF_OK;
 }
 
-static rf_status open_prompt(FILE **out, const char *path, rf_trouble *trouble)
+static rf_status open_prompt(FILE **out, const char *path, const char *flag, rf_trouble *trouble)
 {
     *out = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     if (*out) return RF_OK;
@@ -50,7 +50,7 @@ static rf_status open_prompt(FILE **out, const char *path, rf_trouble *trouble)
     if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP)
         st = RF_E_NOT_FOUND;
     if (errno == EACCES || errno == EPERM) st = RF_E_PERMISSION;
-    return rf_fail(&trouble->error, st, "--prompt-file %s: %s", path, strerror(errno));
+    return rf_fail(&trouble->error, st, "%s %s: %s", flag, path, strerror(errno));
 }
 
 /* Drops a byte order mark and final line breaks, turns CR LF into LF; returns the new length. */
@@ -65,7 +65,8 @@ static size_t tidy_lines(char *text, size_t len)
     return out;
 }
 
-rf_status rf_prompt_read(char **out, const char *path, rf_trouble *trouble)
+rf_status rf_prompt_read(char **out, const char *path, const char *flag, int verbatim,
+                         rf_trouble *trouble)
 {
     rf_status    st = RF_OK;
     FILE        *file = NULL;
@@ -74,19 +75,21 @@ rf_status rf_prompt_read(char **out, const char *path, rf_trouble *trouble)
     const size_t room = RF_PROMPT_BYTES_MAX + 8; /* a mark and line breaks may come on top */
     *out = NULL;
 
-    snprintf(what, sizeof what, "--prompt-file %s", path);
-    RF_TRY(open_prompt(&file, path, trouble));
+    snprintf(what, sizeof what, "%s %s", flag, path);
+    RF_TRY(open_prompt(&file, path, flag, trouble));
     text = malloc(room + 1);
     if (!text) {
         st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a prompt of 1 MiB");
         goto done;
     }
-    const size_t len = fread(text, 1, room, file);
+    size_t len = fread(text, 1, room, file);
     if (ferror(file)) {
         st = rf_fail(&trouble->error, RF_E_IO, "%s: %s", what, strerror(errno));
         goto done;
     }
-    RF_TRY(check_text(text, tidy_lines(text, len), what, trouble));
+    text[len] = '\0';
+    if (!verbatim) len = tidy_lines(text, len);
+    RF_TRY(check_text(text, len, what, trouble));
     *out = text;
     text = NULL;
 done:

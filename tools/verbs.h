@@ -14,27 +14,30 @@ typedef struct rf_invocation {
 } rf_invocation;
 
 typedef struct rf_verb {
-    const char        *name;
-    const char        *summary;  /* one line */
-    const char        *examples; /* two command lines, each ended by '\n' */
-    const char        *usage;    /* what follows the verb's name */
-    const char        *notes;    /* what one must know, lines ended by '\n'; NULL: nothing */
-    const rf_option   *options;  /* ended by a row without a name */
-    int                operands_min, operands_max;
-    const char *const *operand_choices; /* for completion, ended by NULL; NULL: files */
-    size_t             values_bytes;
+    const char             *name;
+    const char             *summary;  /* one line */
+    const char             *examples; /* two command lines, each ended by '\n' */
+    const char             *usage;    /* what follows the verb's name */
+    const char             *notes;    /* what one must know, lines ended by '\n'; NULL: nothing */
+    const rf_option *const *options;  /* tables, ended by NULL; each by a row without a name */
+    int                     operands_min, operands_max;
+    const char *const      *operand_choices; /* for completion, ended by NULL; NULL: files */
+    size_t                  values_bytes;
+    void (*prepare)(void *values);       /* before the defaults are set; NULL: zeroed is fine */
     rf_status (*run)(rf_invocation *in); /* fills in->trouble on failure */
 } rf_verb;
 
 extern const rf_verb *const rf_verbs[]; /* ends with NULL */
 
-extern const rf_verb rf_verb_render, rf_verb_inspect, rf_verb_synth, rf_verb_devices,
+extern const rf_verb rf_verb_render, rf_verb_explain, rf_verb_replay, rf_verb_meta, rf_verb_recipes,
+    rf_verb_tokens, rf_verb_noise, rf_verb_inspect, rf_verb_synth, rf_verb_devices,
     rf_verb_completion, rf_verb_version, rf_verb_help;
 
 /* The verb called `name`; if there is none, NULL and *near is the nearest name or NULL. */
 const rf_verb *rf_verb_find(const char *name, const char **near);
 
-/* Rows that every table ends with, and its end; `type` is the verb's struct of values. */
+/* Rows that the last table of every verb ends with, and its end; `type` is the verb's struct of
+ * values. */
 #define RF_COMMON_OPTIONS(type, place_of_json)                                                     \
     {.name = "json",                                                                               \
      .kind = RF_OPTION_FLAG,                                                                       \

@@ -12,11 +12,11 @@ const char *rf_op_name(rf_op_kind kind)
     return kind < RF_OP_KINDS ? names[kind] : "unknown op";
 }
 
-rf_status rf_program_add(rf_program *program, const rf_call *call, rf_error *err)
+rf_status rf_program_add(rf_program *program, const rf_op_call *call, rf_error *err)
 {
     if (program->count == program->cap) {
         const size_t cap = program->cap ? program->cap * 2 : 256;
-        rf_call     *grown = realloc(program->call, cap * sizeof *grown);
+        rf_op_call  *grown = realloc(program->call, cap * sizeof *grown);
         if (!grown) return rf_fail(err, RF_E_NOMEM, "program: %zu calls do not fit", cap);
         program->call = grown;
         program->cap = cap;
@@ -31,7 +31,7 @@ void rf_program_free(rf_program *program)
     *program = (rf_program){0};
 }
 
-rf_status rf_call_prepare(rf_device *device, const rf_call *call, size_t *workspace_bytes,
+rf_status rf_call_prepare(rf_device *device, const rf_op_call *call, size_t *workspace_bytes,
                           rf_error *err)
 {
     const rf_ops *ops = device->ops;
@@ -58,7 +58,7 @@ rf_status rf_call_prepare(rf_device *device, const rf_call *call, size_t *worksp
     return RF_OK;
 }
 
-void rf_call_set_workspace(rf_call *call, void *workspace)
+void rf_call_set_workspace(rf_op_call *call, void *workspace)
 {
     switch (call->kind) {
     case RF_OP_GEMM: call->args.gemm.workspace = workspace; break;
@@ -69,7 +69,7 @@ void rf_call_set_workspace(rf_call *call, void *workspace)
     }
 }
 
-static rf_status run_call(const rf_call *call, const rf_ops *ops, void *stream)
+static rf_status run_call(const rf_op_call *call, const rf_ops *ops, void *stream)
 {
     switch (call->kind) {
     case RF_OP_GEMM: return ops->gemm(stream, &call->args.gemm);
@@ -91,8 +91,8 @@ rf_status rf_program_run_range(const rf_program *program, size_t first, size_t l
                                rf_device *device, rf_error *err)
 {
     for (size_t i = first; i < last; i++) {
-        const rf_call  *call = &program->call[i];
-        const rf_status st = run_call(call, device->ops, device->stream);
+        const rf_op_call *call = &program->call[i];
+        const rf_status   st = run_call(call, device->ops, device->stream);
         if (st != RF_OK)
             return rf_fail(err, st, "%s: the %s op failed (%s)", call->label,
                            rf_op_name(call->kind), rf_status_name(st));

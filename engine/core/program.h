@@ -25,7 +25,7 @@ const char *rf_op_name(rf_op_kind kind); /* "gemm" */
 
 enum { RF_CALL_LABEL = 72 }; /* "output_blocks.0.1.transformer_blocks.9.attn1" and room */
 
-typedef struct rf_call {
+typedef struct rf_op_call {
     rf_op_kind kind;
     char       label[RF_CALL_LABEL]; /* where in the network: for errors, traces and tests */
     union {
@@ -40,21 +40,21 @@ typedef struct rf_call {
         rf_lincomb_args   lincomb;
         rf_pixels_args    pixels;
     } args;
-} rf_call;
+} rf_op_call;
 
 typedef struct rf_program {
-    rf_call *call; /* [count]; owned */
-    size_t   count, cap;
+    rf_op_call *call; /* [count]; owned */
+    size_t      count, cap;
 } rf_program;
 
 /* Appends a copy of `call`.  RF_E_NOMEM. */
-rf_status rf_program_add(rf_program *program, const rf_call *call, rf_error *err);
+rf_status rf_program_add(rf_program *program, const rf_op_call *call, rf_error *err);
 void      rf_program_free(rf_program *program); /* {0} is fine */
 
 /* Workspace of a call: 0 bytes for ops that need none.  RF_E_SHAPE names the call. */
-rf_status rf_call_prepare(rf_device *device, const rf_call *call, size_t *workspace_bytes,
+rf_status rf_call_prepare(rf_device *device, const rf_op_call *call, size_t *workspace_bytes,
                           rf_error *err);
-void      rf_call_set_workspace(rf_call *call, void *workspace);
+void      rf_call_set_workspace(rf_op_call *call, void *workspace);
 
 /* Runs calls first .. last-1 in order. */
 rf_status rf_program_run_range(const rf_program *program, size_t first, size_t last,

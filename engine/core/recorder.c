@@ -152,7 +152,7 @@ static const char *const *suffixed(one_name *out, const char *name, const char *
 
 /* ---- ops ---------------------------------------------------------------------------------- */
 
-static void state(rf_recorder *r, rf_call *call, const char *name)
+static void state(rf_recorder *r, rf_op_call *call, const char *name)
 {
     if (r->st != RF_OK || r->mode == RF_RECORD_LIST) return;
     snprintf(call->label, sizeof call->label, "%.*s%s", (int)(sizeof call->label / 2 + 20), r->path,
@@ -180,7 +180,7 @@ void rf_do_gemm(rf_recorder *r, rf_gemm_args args, const rf_gemm_layer *layer)
     if (layer->bias[0]) args.bias = vector(r, args.n, layer->bias);
     /* Counting has no loaded weights, but prepare must see that there is a bias. */
     if (layer->bias[0] && !args.bias) args.bias = (const float *)r->path;
-    state(r, &(rf_call){.kind = RF_OP_GEMM, .args.gemm = args}, layer->weight[0]);
+    state(r, &(rf_op_call){.kind = RF_OP_GEMM, .args.gemm = args}, layer->weight[0]);
 }
 
 void rf_do_linear(rf_recorder *r, rf_gemm_args args, const char *name)
@@ -203,7 +203,7 @@ void rf_do_conv(rf_recorder *r, rf_conv_args args, const char *name)
     args.wt = address_of(r, slot);
     args.bias = vector(r, args.cout, suffixed(&n, name, ".bias"));
     if (!args.bias) args.bias = (const float *)r->path; /* as in rf_do_gemm */
-    state(r, &(rf_call){.kind = RF_OP_CONV, .args.conv = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_CONV, .args.conv = args}, name);
 }
 
 void rf_do_groupnorm(rf_recorder *r, rf_groupnorm_args args, const char *name)
@@ -212,7 +212,7 @@ void rf_do_groupnorm(rf_recorder *r, rf_groupnorm_args args, const char *name)
     args.dtype = r->dtype;
     args.gamma = vector(r, args.c, suffixed(&n, name, ".weight"));
     args.beta = vector(r, args.c, suffixed(&n, name, ".bias"));
-    state(r, &(rf_call){.kind = RF_OP_GROUPNORM, .args.groupnorm = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_GROUPNORM, .args.groupnorm = args}, name);
 }
 
 void rf_do_layernorm(rf_recorder *r, rf_layernorm_args args, const char *name)
@@ -221,13 +221,13 @@ void rf_do_layernorm(rf_recorder *r, rf_layernorm_args args, const char *name)
     args.dtype = r->dtype;
     args.gamma = vector(r, args.c, suffixed(&n, name, ".weight"));
     args.beta = vector(r, args.c, suffixed(&n, name, ".bias"));
-    state(r, &(rf_call){.kind = RF_OP_LAYERNORM, .args.layernorm = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_LAYERNORM, .args.layernorm = args}, name);
 }
 
 void rf_do_attention(rf_recorder *r, rf_attention_args args, const char *name)
 {
     args.dtype = r->dtype;
-    state(r, &(rf_call){.kind = RF_OP_ATTENTION, .args.attention = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_ATTENTION, .args.attention = args}, name);
 }
 
 void rf_do_embedding(rf_recorder *r, rf_embedding_args args, const char *table,
@@ -244,28 +244,28 @@ void rf_do_embedding(rf_recorder *r, rf_embedding_args args, const char *table,
         r, slot_of(r, &(rf_slot){.kind = RF_SLOT_TABLE, .n = args.seq, .k = args.c, .wide = 1},
                    position_name));
     args.dtype = r->dtype;
-    state(r, &(rf_call){.kind = RF_OP_EMBEDDING, .args.embedding = args}, "embedding");
+    state(r, &(rf_op_call){.kind = RF_OP_EMBEDDING, .args.embedding = args}, "embedding");
 }
 
 void rf_do_timestep(rf_recorder *r, rf_timestep_args args, const char *name)
 {
     args.dtype = r->dtype;
-    state(r, &(rf_call){.kind = RF_OP_TIMESTEP, .args.timestep = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_TIMESTEP, .args.timestep = args}, name);
 }
 
 void rf_do_resize(rf_recorder *r, rf_resize_args args, const char *name)
 {
     args.dtype = r->dtype;
-    state(r, &(rf_call){.kind = RF_OP_RESIZE, .args.resize = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_RESIZE, .args.resize = args}, name);
 }
 
 void rf_do_lincomb(rf_recorder *r, rf_lincomb_args args, const char *name)
 {
-    state(r, &(rf_call){.kind = RF_OP_LINCOMB, .args.lincomb = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_LINCOMB, .args.lincomb = args}, name);
 }
 
 void rf_do_pixels(rf_recorder *r, rf_pixels_args args, const char *name)
 {
     args.dtype = r->dtype;
-    state(r, &(rf_call){.kind = RF_OP_PIXELS, .args.pixels = args}, name);
+    state(r, &(rf_op_call){.kind = RF_OP_PIXELS, .args.pixels = args}, name);
 }

@@ -1,5 +1,4 @@
-/* Building the text; see infotext.h.  Layout, key order and quoting: stable-diffusion-webui
- * (modules/processing.py, create_infotext; modules/infotext_utils.py, quote). */
+/* Building the text; see infotext.h.  Layout and quoting are A1111's, numbers are Python's. */
 #include "engine/files/infotext.h"
 
 #include <inttypes.h>
@@ -127,45 +126,76 @@ static const char *short_hash(char out[11], const char *hex)
     return out;
 }
 
-static void refiner_pairs(text *t, const rf_infotext *info)
+/* "animagine-xl-3.1 [e3c47aedb0]" */
+static void title_pair(text *t, const char *key, const char *name, const char *hex)
 {
-    char  hash[11], number[RF_NUMBER_BYTES];
-    char *title;
-    if (!info->refiner) return;
-    const size_t bytes = strlen(info->refiner) + sizeof " [0123456789]";
-    title = malloc(bytes);
+    char hash[11];
+    if (!name) return;
+    const size_t bytes = strlen(name) + sizeof " [0123456789]";
+    char        *title = malloc(bytes);
     if (!title) {
         t->failed = 1;
         return;
     }
-    if (short_hash(hash, info->refiner_hash))
-        snprintf(title, bytes, "%s [%s]", info->refiner, hash);
+    if (short_hash(hash, hex))
+        snprintf(title, bytes, "%s [%s]", name, hash);
     else
-        snprintf(title, bytes, "%s", info->refiner);
-    pair(t, "Refiner", title);
-    pair(t, "Refiner switch at", rf_number_text(number, info->refiner_switch_at, 0));
-    pair(t, "Refiner switch by sampling steps", "True");
+        snprintf(title, bytes, "%s", name);
+    pair(t, key, title);
     free(title);
+}
+
+static void number_pair(text *t, const rf_infotext_field *f, double x, int single)
+{
+    char number[RF_NUMBER_BYTES];
+    if (isnan(x) || x == f->usual) return;
+    pair(t, f->key, rf_number_text(number, x, single));
+}
+
+static void integer_pair(text *t, const rf_infotext_field *f, int64_t x)
+{
+    char number[24];
+    if ((double)x == f->usual) return;
+    snprintf(number, sizeof number, "%" PRId64, x);
+    pair(t, f->key, number);
+}
+
+static void size_pair(text *t, const rf_infotext_field *f, const int size[2])
+{
+    char number[24];
+    if (size[0] < 1 || size[1] < 1) return;
+    snprintf(number, sizeof number, "%dx%d", size[0], size[1]);
+    pair(t, f->key, number);
+}
+
+static void field_pair(text *t, const rf_infotext *info, const rf_infotext_field *f)
+{
+    const char *at = (f->in_job ? (const char *)info->job : (const char *)info) + f->offset;
+    char        shown[24];
+    if (f->when && !f->when(info)) return;
+    switch (f->kind) {
+    case RF_INFOTEXT_TEXT: pair(t, f->key, *(const char *const *)at); break;
+    case RF_INFOTEXT_HASH: pair(t, f->key, short_hash(shown, *(const char *const *)at)); break;
+    case RF_INFOTEXT_TITLE:
+        title_pair(t, f->key, *(const char *const *)at, info->refiner_hash);
+        break;
+    case RF_INFOTEXT_INT: integer_pair(t, f, *(const int *)at); break;
+    case RF_INFOTEXT_INT64: integer_pair(t, f, *(const int64_t *)at); break;
+    case RF_INFOTEXT_UINT64:
+        snprintf(shown, sizeof shown, "%" PRIu64, *(const uint64_t *)at);
+        pair(t, f->key, shown);
+        break;
+    case RF_INFOTEXT_DOUBLE: number_pair(t, f, *(const double *)at, 0); break;
+    case RF_INFOTEXT_FLOAT: number_pair(t, f, (double)*(const float *)at, 1); break;
+    case RF_INFOTEXT_FLAG: pair(t, f->key, *(const int *)at ? "True" : NULL); break;
+    case RF_INFOTEXT_SIZE: size_pair(t, f, (const int *)at); break;
+    }
 }
 
 static void all_pairs(text *t, const rf_infotext *info)
 {
-    char number[RF_NUMBER_BYTES], hash[11];
-    snprintf(number, sizeof number, "%d", info->steps);
-    pair(t, "Steps", number);
-    pair(t, "Sampler", info->sampler);
-    pair(t, "Schedule type", info->schedule);
-    pair(t, "CFG scale", rf_number_text(number, (double)info->cfg_scale, 1));
-    snprintf(number, sizeof number, "%" PRIu64, info->seed);
-    pair(t, "Seed", number);
-    snprintf(number, sizeof number, "%dx%d", info->width, info->height);
-    pair(t, "Size", number);
-    pair(t, "Model hash", short_hash(hash, info->model_hash));
-    pair(t, "Model", info->model);
-    pair(t, "VAE hash", info->vae ? short_hash(hash, info->vae_hash) : NULL);
-    pair(t, "VAE", info->vae);
-    pair(t, "RNG", info->rng);
-    refiner_pairs(t, info);
+    for (size_t i = 0; i < rf_infotext_field_count; i++)
+        field_pair(t, info, &rf_infotext_fields[i]);
     for (size_t i = 0; i < info->extra_count; i++)
         pair(t, info->extra[i].key, info->extra[i].value);
     pair(t, "Version", info->version);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "engine/files/utf8.h"
+
 static int fail(rf_json *j, const char *error)
 {
     if (!j->error) j->error = error;
@@ -27,42 +29,6 @@ int rf_json_take(rf_json *j, char c)
 int rf_json_expect(rf_json *j, char c, const char *error)
 {
     return rf_json_take(j, c) || fail(j, error);
-}
-
-/* Length of the well-formed UTF-8 sequence at `s` (Unicode 15, table 3-7), or 0. */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-    const unsigned char lead = s[0];
-    if (lead < 0x80) return 1;
-    const size_t n = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0xC2 || lead > 0xF4 || n > left) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    if (lead == 0xE0 && s[1] < 0xA0) return 0; /* overlong */
-    if (lead == 0xED && s[1] > 0x9F) return 0; /* surrogates */
-    if (lead == 0xF0 && s[1] < 0x90) return 0; /* overlong */
-    if (lead == 0xF4 && s[1] > 0x8F) return 0; /* above U+10FFFF */
-    return n;
-}
-
-static char *put_utf8(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        *out++ = (char)c;
-    } else if (c < 0x800) {
-        *out++ = (char)(0xC0 | c >> 6);
-        *out++ = (char)(0x80 | (c & 0x3F));
-    } else if (c < 0x10000) {
-        *out++ = (char)(0xE0 | c >> 12);
-        *out++ = (char)(0x80 | (c >> 6 & 0x3F));
-        *out++ = (char)(0x80 | (c & 0x3F));
-    } else {
-        *out++ = (char)(0xF0 | c >> 18);
-        *out++ = (char)(0x80 | (c >> 12 & 0x3F));
-        *out++ = (char)(0x80 | (c >> 6 & 0x3F));
-        *out++ = (char)(0x80 | (c & 0x3F));
-    }
-    return out;
 }
 
 /* Four hex digits at `at`, or -1. */
@@ -102,7 +68,7 @@ static int unicode_escape(rf_json *j, char **out)
         if (low < 0xDC00 || low > 0xDFFF) return fail(j, "half a surrogate pair in a string");
         c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
     }
-    *out = put_utf8(*out, (uint32_t)c);
+    *out = rf_utf8_put(*out, (uint32_t)c);
     return 1;
 }
 
@@ -137,7 +103,7 @@ int rf_json_string(rf_json *j, char **text, size_t *bytes)
             if (!escape(j, &out)) return 0;
             continue;
         }
-        const size_t n = utf8_length((const unsigned char *)j->at, (size_t)(j->end - j->at));
+        const size_t n = rf_utf8_span(j->at, (size_t)(j->end - j->at));
         if (n == 0) return fail(j, "text that is not UTF-8");
         if (out != j->at) memmove(out, j->at, n);
         out += n;

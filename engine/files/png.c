@@ -1,4 +1,4 @@
-/* Pictures on disk: rf_png_write and rf_output_check of refinery.h.
+/* Writing pictures: rf_png_write and rf_output_check of refinery.h.
  *
  * Rows are compressed straight into the temporary file.  Level and filter are constants chosen by
  * measurement (below), so that equal pixels give equal bytes. */
@@ -9,15 +9,13 @@
 #include "engine/files/outfile.h"
 #include "engine/refinery.h"
 
-/* What A1111 and all readers of its pictures look for. */
-static const char keyword[] = "parameters";
-
 /* 1024x1024 of gradients and grain, one Zen 4 core, November 2026: 0.20 s and 1.75 MB; with level 1
  * 0.09 s and 1.99 MB; with one filter for all rows 0.13 s and 1.79 MB.  A picture takes far longer
  * to make than to compress. */
 enum {
     LEVEL = 6,
     FILTERS = SPNG_FILTER_CHOICE_ALL,
+    TEXTS_MAX = 8,
     SIDE_MAX = 1 << 16, /* 8 times the largest picture a job may ask for */
 };
 
@@ -55,31 +53,64 @@ static int to_latin1(const char *text, char *out)
     return 1;
 }
 
-/* tEXt where the text allows it, as Pillow does, else iTXt.  spng copies what it is given. */
-static int set_parameters(spng_ctx *ctx, const char *parameters)
+/* tEXt where the text allows it, as Pillow does, else iTXt.  *copy is to be free()d. */
+static rf_status make_text(struct spng_text *out, char **copy, const rf_picture_text *text,
+                           const char *path, rf_error *err)
 {
-    struct spng_text text = {.type = SPNG_TEXT};
-    char            *copy = malloc(strlen(parameters) + 1);
-    char             empty[] = "";
-    if (!copy) return SPNG_EMEM;
-    memcpy(text.keyword, keyword, sizeof keyword);
-    if (!to_latin1(parameters, copy)) {
-        text.type = SPNG_ITXT;
-        strcpy(copy, parameters);
+    static char empty[] = "";
+    if (!text->key || !*text->key || strlen(text->key) >= sizeof out->keyword)
+        return rf_fail(err, RF_E_ARG, "%s: a text's key is 1 to 79 characters, not \"%s\"", path,
+                       text->key ? text->key : "");
+    *copy = malloc(strlen(text->text) + 1);
+    if (!*copy) return rf_fail(err, RF_E_NOMEM, "%s: no memory for the text %s", path, text->key);
+    *out = (struct spng_text){.type = SPNG_TEXT, .text = *copy};
+    strcpy(out->keyword, text->key);
+    if (!to_latin1(text->text, *copy)) {
+        out->type = SPNG_ITXT;
+        strcpy(*copy, text->text);
     }
-    text.text = copy;
-    text.length = strlen(copy);
-    text.language_tag = empty;
-    text.translated_keyword = empty;
-    const int code = spng_set_text(ctx, &text, 1);
-    /* spng keeps the pointers until the chunks are written */
-    const int wrote = code ? code : spng_encode_chunks(ctx);
-    free(copy);
-    return wrote;
+    out->length = strlen(*copy);
+    out->language_tag = empty;
+    out->translated_keyword = empty;
+    return RF_OK;
 }
 
-static int encode(spng_ctx *ctx, sink *s, const uint8_t *rgb, int width, int height,
-                  const char *parameters)
+static rf_status png_failed(const char *path, int code, rf_error *err)
+{
+    return rf_fail(err, code == SPNG_EMEM ? RF_E_NOMEM : RF_E_IO, "%s: PNG encoder: %s", path,
+                   spng_strerror(code));
+}
+
+/* Everything before the pixels.  spng keeps pointers to the texts until they are written. */
+static rf_status write_head(spng_ctx *ctx, sink *s, const rf_picture_text *texts, int text_count,
+                            const char *path, rf_error *err)
+{
+    rf_status        st = RF_OK;
+    struct spng_text made[TEXTS_MAX];
+    char            *copy[TEXTS_MAX] = {0};
+    uint32_t         count = 0;
+    if (text_count > TEXTS_MAX)
+        return rf_fail(err, RF_E_ARG, "%s: at most %d texts fit", path, TEXTS_MAX);
+    for (int i = 0; i < text_count; i++)
+        if (texts[i].text) {
+            RF_TRY(make_text(&made[count], &copy[count], &texts[i], path, err));
+            count++;
+        }
+    int code = count ? spng_set_text(ctx, made, count) : 0;
+    if (code) {
+        st = rf_fail(err, RF_E_ARG, "%s: no such text fits into a PNG: %s", path,
+                     spng_strerror(code));
+        goto done;
+    }
+    code = spng_encode_chunks(ctx);
+    RF_TRY(s->st);
+    if (code) st = png_failed(path, code, err);
+done:
+    for (uint32_t i = 0; i < TEXTS_MAX; i++) free(copy[i]);
+    return st;
+}
+
+static int set_up(spng_ctx *ctx, sink *s, int width, int height)
 {
     struct spng_ihdr ihdr = {.width = (uint32_t)width,
                              .height = (uint32_t)height,
@@ -89,15 +120,11 @@ static int encode(spng_ctx *ctx, sink *s, const uint8_t *rgb, int width, int hei
     if (!code) code = spng_set_ihdr(ctx, &ihdr);
     if (!code) code = spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL, LEVEL);
     if (!code) code = spng_set_option(ctx, SPNG_FILTER_CHOICE, FILTERS);
-    if (!code && parameters) code = set_parameters(ctx, parameters);
-    if (!code)
-        code = spng_encode_image(ctx, rgb, (size_t)width * (size_t)height * 3, SPNG_FMT_PNG,
-                                 SPNG_ENCODE_FINALIZE);
     return code;
 }
 
 rf_status rf_png_write(const char *path, const uint8_t *rgb, int width, int height,
-                       const char *parameters, int overwrite, rf_error *err)
+                       const rf_picture_text *texts, int text_count, int overwrite, rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_outfile file = {0};
@@ -110,12 +137,16 @@ rf_status rf_png_write(const char *path, const uint8_t *rgb, int width, int heig
         st = rf_fail(err, RF_E_NOMEM, "%s: no memory for the PNG encoder", path);
         goto done;
     }
-    sink      s = {.file = &file, .err = err};
-    const int code = encode(ctx, &s, rgb, width, height, parameters);
+    sink s = {.file = &file, .err = err};
+    int  code = set_up(ctx, &s, width, height);
+    if (!code) {
+        RF_TRY(write_head(ctx, &s, texts, text_count, path, err));
+        code = spng_encode_image(ctx, rgb, (size_t)width * (size_t)height * 3, SPNG_FMT_PNG,
+                                 SPNG_ENCODE_FINALIZE);
+    }
     RF_TRY(s.st);
     if (code) {
-        st = rf_fail(err, code == SPNG_EMEM ? RF_E_NOMEM : RF_E_IO, "%s: PNG encoder: %s", path,
-                     spng_strerror(code));
+        st = png_failed(path, code, err);
         goto done;
     }
     RF_TRY(rf_outfile_commit(&file, err));

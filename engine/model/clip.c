@@ -124,7 +124,7 @@ void rf_clip_forward(rf_recorder *r, const void *arg)
         (rf_embedding_args){
             .y = a->hidden, .id = a->id, .m = m, .c = c, .vocab = arch->vocab, .seq = seq},
         s->tokens, s->positions);
-    for (int i = 0; i < arch->layers - 1; i++) layer(r, arch, s, a->hidden, t, a->chunks, i);
+    for (int i = 0; i < a->depth; i++) layer(r, arch, s, a->hidden, t, a->chunks, i);
 
     if (arch->projection) {
         void *last = rf_take(r, (size_t)seq * (size_t)c);

@@ -1,6 +1,6 @@
 /* The two text encoders as one forward function: CLIP-L in Hugging Face's spelling, bigG in
  * OpenCLIP's (Radford et al. 2021; SDXL reads both at the penultimate layer, without the final
- * norm). */
+ * norm; clip skip reads CLIP-L elsewhere). */
 #ifndef RF_CLIP_H
 #define RF_CLIP_H
 
@@ -10,7 +10,9 @@
 typedef struct rf_clip_args {
     const rf_clip_arch *arch;
     const int32_t      *id;     /* [chunks, 77], read when the program runs */
-    void               *hidden; /* [chunks, 77, width]: input of the last layer */
+    void               *hidden; /* [chunks, 77, width]: the state behind `depth` layers */
+    /* layers - 1 is what SDXL reads; without a projection up to `layers`. */
+    int depth;
     /* [77, projection], or NULL: every position of the first chunk through the last layer, the
      * final norm and the projection.  The pooled vector is the row of the first end token. */
     void *pooled;

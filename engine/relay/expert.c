@@ -133,7 +133,10 @@ rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err)
 
 static rf_status list_clip(rf_expert *e, rf_weights *w, const rf_clip_arch *arch, rf_error *err)
 {
-    const rf_clip_args args = {.arch = arch, .chunks = 1};
+    /* CLIP-L's last layer is read by clip skip 1 alone: listed all the same, so that the list does
+     * not depend on the job */
+    const int          depth = arch->projection ? arch->layers - 1 : arch->layers;
+    const rf_clip_args args = {.arch = arch, .chunks = 1, .depth = depth};
     return rf_record_list(&e->engine->device, w, rf_clip_forward, &args, err);
 }
 

@@ -1,13 +1,15 @@
-/* What a picture's metadata says: A1111's keys where A1111 has one, and behind them what only a
- * relay has. */
+/* What a picture's metadata says: A1111's keys where A1111 has one, behind them what only a relay
+ * has, and the whole job as JSON. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/files/infotext.h"
+#include "engine/relay/job_json.h"
 #include "engine/relay/plan.h"
 
-enum { EXTRA_MAX = 10 };
+enum { EXTRA_MAX = 12 };
 
 /* The extra pairs of one picture, with room for numbers printed on the way. */
 typedef struct extras {
@@ -33,47 +35,116 @@ static const char *hash_of(rf_expert *e)
     return NULL;
 }
 
+/* The job of one picture, without the settings that its sampler does not read: A1111 shows none of
+ * them. */
+static rf_job shown_job(const rf_plan *p, int index)
+{
+    rf_job         job = rf_job_of_picture(&p->job, index);
+    const rf_job   usual = rf_job_default();
+    const unsigned flags = p->course.stage[0].sampler->flags;
+    if (!(flags & RF_SAMPLER_ANCESTRAL)) job.eta = usual.eta;
+    if (!(flags & RF_SAMPLER_CHURN)) {
+        job.s_churn = usual.s_churn;
+        job.s_tmin = usual.s_tmin;
+        job.s_tmax = usual.s_tmax;
+    }
+    if (!(flags & RF_SAMPLER_ENSD) || job.eta == 0) job.ensd = 0;
+    return job;
+}
+
+/* The negative prompt of a stage, if any of its calls weighs it. */
+static const char *negative_of(const rf_plan *p, int stage)
+{
+    for (int k = 0; k < p->course.calls; k++) {
+        if (p->call[k].stage != stage) continue;
+        const int parts = p->course.set[p->course.stage[stage].set].prompt[RF_POSITIVE]->parts;
+        if (p->call[k].rows > parts) return p->course.set[p->course.stage[stage].set].text[1];
+    }
+    return p->course.adaptive ? p->course.set[p->course.stage[stage].set].text[1] : "";
+}
+
+static void add_refiner(rf_plan *p, extras *x, rf_infotext *info, int base, int refiner)
+{
+    const rf_course       *c = &p->course;
+    const rf_course_stage *from = &c->stage[base], *to = &c->stage[refiner];
+    info->refiner = p->stage_expert[refiner]->name;
+    info->refiner_hash = hash_of(p->stage_expert[refiner]);
+    info->refiner_switch_at = c->until[refiner - 1];
+    info->switch_by_steps = c->rule == RF_SWITCH_STEPS;
+    if (!c->adaptive) {
+        snprintf(x->switch_step, sizeof x->switch_step, "%d", to->first_step + 1); /* from 1 */
+        add(x, "Refiner from step", x->switch_step);
+    }
+    if (c->rule != RF_SWITCH_STEPS && c->rule != RF_SWITCH_NOISE)
+        add(x, "Refiner switch by", rf_switch_rule_name(c->rule));
+    if (strcmp(c->set[to->set].text[RF_POSITIVE], c->set[from->set].text[RF_POSITIVE]) != 0)
+        add(x, "Refiner prompt", c->set[to->set].text[RF_POSITIVE]);
+    if (*negative_of(p, base) && *negative_of(p, refiner) &&
+        strcmp(negative_of(p, refiner), negative_of(p, base)) != 0)
+        add(x, "Refiner negative prompt", negative_of(p, refiner));
+    if (to->cfg != from->cfg)
+        add(x, "Refiner CFG scale", rf_number_text(x->number, (double)to->cfg, 1));
+    if (to->sampler != from->sampler) add(x, "Refiner sampler", to->sampler->id.name);
+}
+
+/* A1111 shows the schedule that was used, but "Automatic" where that is the sampler's own uniform
+ * one. */
+static const char *schedule_shown(const rf_plan *p)
+{
+    const char *name = rf_schedule_name(p->course.schedule);
+    const int   automatic = strcasecmp(p->job.schedule, "automatic") == 0;
+    return automatic && strcmp(name, "Uniform") == 0 ? "Automatic" : name;
+}
+
 rf_status rf_plan_infotext(rf_plan *p, int index, char **out, rf_error *err)
 {
-    const rf_active_stage *base = &p->active[0];
-    const rf_active_stage *refiner = p->active_count > 1 ? &p->active[p->active_count - 1] : NULL;
-    const char *const      negative = base->polarities == 2 ? base->prompt[RF_NEGATIVE].text : "";
+    const int              base = p->active[0], last = p->active[p->active_count - 1];
+    const rf_course_stage *first = &p->course.stage[base];
+    const rf_job           job = shown_job(p, index);
     extras                 x = {.count = 0};
-    rf_infotext            info = {.prompt = base->prompt[RF_POSITIVE].text,
-                                   .negative = negative,
-                                   .steps = p->job.steps,
-                                   .sampler = p->sampler->id.name,
-                                   .schedule = p->schedule->id.name,
-                                   .cfg_scale = base->cfg,
-                                   .seed = p->job.seed + (uint64_t)index,
-                                   .width = p->job.width,
-                                   .height = p->job.height,
-                                   .model = base->expert->name,
-                                   .model_hash = hash_of(base->expert),
-                                   .rng = p->noise->id.name,
-                                   .version = "refinery " RF_VERSION};
+    rf_infotext            info = {
+                   .job = &job,
+                   .prompt = p->course.set[first->set].text[RF_POSITIVE],
+                   .negative = negative_of(p, base),
+                   .sampler = first->sampler->id.name,
+                   .schedule = schedule_shown(p),
+                   .cfg_scale = first->cfg,
+                   .model = p->stage_expert[base]->name,
+                   .model_hash = hash_of(p->stage_expert[base]),
+                   .rng = rf_noise_source_name(p->noise),
+                   .emphasis = rf_emphasis_name(p->course.emphasis),
+                   .timestep_sampler = (first->sampler->flags & RF_SAMPLER_TIMESTEPS) != 0,
+                   .version = "refinery " RF_VERSION,
+    };
     if (p->vae_is_separate) {
         info.vae = p->vae->name;
         info.vae_hash = hash_of(p->vae);
     }
-    if (refiner) {
-        info.refiner = refiner->expert->name;
-        info.refiner_hash = hash_of(refiner->expert);
-        info.refiner_switch_at = p->until[refiner->index - 1];
-        snprintf(x.switch_step, sizeof x.switch_step, "%d",
-                 refiner->first_step + 1); /* counted from 1 */
-        add(&x, "Refiner from step", x.switch_step);
-        if (strcmp(refiner->prompt[RF_POSITIVE].text, base->prompt[RF_POSITIVE].text) != 0)
-            add(&x, "Refiner prompt", refiner->prompt[RF_POSITIVE].text);
-        if (refiner->polarities == 2 && base->polarities == 2 &&
-            strcmp(refiner->prompt[RF_NEGATIVE].text, base->prompt[RF_NEGATIVE].text) != 0)
-            add(&x, "Refiner negative prompt", refiner->prompt[RF_NEGATIVE].text);
-        if (refiner->cfg != base->cfg)
-            add(&x, "Refiner CFG scale", rf_number_text(x.number, (double)refiner->cfg, 1));
-    }
+    if (last != base) add_refiner(p, &x, &info, base, last);
+    if (p->job.compat) add(&x, "Compatibility", p->job.compat);
+    if (p->job.sigmas) add(&x, "Sigmas", p->job.sigmas);
     add(&x, "VAE from", p->vae->name);
     add(&x, "Precision", rf_dtype_name(p->engine->dtype));
     info.extra = x.pair;
     info.extra_count = x.count;
     return rf_infotext_build(out, &info, err);
+}
+
+rf_status rf_plan_job_json(rf_plan *p, int index, char **out, rf_error *err)
+{
+    rf_file_ref *file = calloc((size_t)p->course.stages, sizeof *file);
+    if (!file) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
+    rf_job_files files = {.stage = file, .dtype = rf_dtype_name(p->engine->dtype)};
+    for (int i = 0; i < p->course.stages; i++) {
+        const rf_expert *e = p->stage_expert[i];
+        file[i] = (rf_file_ref){.name = e->name, .path = e->path};
+    }
+    for (int i = 0; i < p->active_count; i++) /* of the others nobody asked for a hash */
+        file[p->active[i]].sha256 = hash_of(p->stage_expert[p->active[i]]);
+    if (p->vae_is_separate)
+        files.vae =
+            (rf_file_ref){.name = p->vae->name, .path = p->vae->path, .sha256 = hash_of(p->vae)};
+    const rf_status st = rf_job_json(out, &p->job, index, &files, err);
+    free(file);
+    return st;
 }

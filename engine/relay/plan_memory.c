@@ -5,6 +5,7 @@
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/plan.h"
+#include "engine/sample/adaptive.h"
 
 #include <stdint.h>
 
@@ -20,67 +21,76 @@ static rf_status widen_slab(rf_plan *p, rf_expert *e, rf_network network, size_t
     return st;
 }
 
-static rf_status size_text(rf_plan *p, rf_active_stage *a, int polarity, rf_error *err)
+static rf_status size_text(rf_plan *p, rf_plan_expert *x, int encoder, rf_error *err)
 {
     static const rf_network network[RF_ENCODERS] = {RF_NET_CLIP_L, RF_NET_CLIP_G};
-    rf_expert              *e = a->expert;
-    for (int i = 0; i < RF_ENCODERS; i++) {
-        const rf_clip_args args = {.arch = i == RF_ENCODER_L ? &e->arch.clip_l : &e->arch.clip_g,
-                                   .chunks = a->prompt[polarity].tokens[i].chunks};
-        rf_status          st = rf_expert_list(e, network[i], err);
-        if (st == RF_OK) st = widen_slab(p, e, network[i], 0, rf_clip_forward, &args, err);
+    rf_expert              *e = x->expert;
+    rf_status               st = rf_expert_list(e, network[encoder], err);
+    if (st != RF_OK) return st;
+    for (int i = 0; i < x->conds; i++) {
+        const rf_clip_args args = rf_clip_args_of(p, x, &x->cond[i], encoder);
+        st = widen_slab(p, e, network[encoder], 0, rf_clip_forward, &args, err);
         if (st != RF_OK) return st;
-        if (e->weights[network[i]].bytes > p->text_bytes)
-            p->text_bytes = e->weights[network[i]].bytes;
     }
+    if (e->weights[network[encoder]].bytes > p->text_bytes)
+        p->text_bytes = e->weights[network[encoder]].bytes;
     return RF_OK;
 }
 
-static int most_tokens(const rf_active_stage *a)
+static int most_tokens(const rf_plan_expert *x)
 {
-    int chunks = 1;
-    for (int i = 0; i < a->polarities; i++)
-        if (a->prompt[i].tokens[0].chunks > chunks) chunks = a->prompt[i].tokens[0].chunks;
-    return chunks * RF_TOKENS_PER_CHUNK;
+    int rows = RF_TOKENS_PER_CHUNK;
+    for (int i = 0; i < x->conds; i++)
+        if (x->cond[i].rows > rows) rows = x->cond[i].rows;
+    return rows;
 }
 
-rf_unet_forward_args rf_stage_forward_args(const rf_plan *plan, const rf_active_stage *stage,
-                                           int batch)
+rf_unet_forward_args rf_expert_forward_args(const rf_plan *plan, const rf_plan_expert *x, int rows,
+                                            int batch)
 {
-    return (rf_unet_forward_args){.list = &stage->expert->blocks,
-                                  .arch = &stage->expert->arch.unet,
+    return (rf_unet_forward_args){.list = &x->expert->blocks,
+                                  .arch = &x->expert->arch.unet,
                                   .x = plan->x,
                                   .y = plan->eps,
-                                  .temb = stage->temb,
-                                  .temb_rows = stage->calls * stage->polarities,
+                                  .temb = x->temb,
+                                  .temb_rows = x->table_rows,
                                   .temb_row = plan->temb_row,
                                   .kv = plan->kv_table,
-                                  .kv_tokens = most_tokens(stage),
-                                  .n = batch * stage->polarities,
+                                  .kv_tokens = most_tokens(x),
+                                  .n = batch * rows,
                                   .h = plan->h,
                                   .w = plan->w};
 }
 
-static rf_status size_unet(rf_plan *p, rf_active_stage *a, rf_error *err)
+rf_unet_embed_args rf_expert_embed_args(const rf_plan_expert *x)
 {
-    rf_expert               *e = a->expert;
+    return (rf_unet_embed_args){.list = &x->expert->blocks,
+                                .arch = &x->expert->arch.unet,
+                                .timestep = x->timestep,
+                                .vector = x->vector,
+                                .table = x->temb,
+                                .rows = x->table_rows};
+}
+
+static rf_status size_unet(rf_plan *p, rf_plan_expert *x, rf_error *err)
+{
+    rf_expert               *e = x->expert;
     rf_status                st = RF_OK;
-    const rf_unet_embed_args embed = {
-        .list = &e->blocks, .arch = &e->arch.unet, .rows = a->calls * a->polarities};
+    const rf_unet_embed_args embed = rf_expert_embed_args(x);
 
     RF_TRY(rf_expert_list(e, RF_NET_UNET, err));
     RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.embed, rf_unet_embed, &embed, err));
-    for (int i = 0; i < a->polarities; i++) {
-        const rf_unet_kv_args kv = {.list = &e->blocks,
-                                    .arch = &e->arch.unet,
-                                    .tokens = a->prompt[i].tokens[0].chunks * RF_TOKENS_PER_CHUNK};
+    for (int i = 0; i < x->conds; i++) {
+        const rf_unet_kv_args kv = {
+            .list = &e->blocks, .arch = &e->arch.unet, .tokens = x->cond[i].rows};
         RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.kv, rf_unet_kv, &kv, err));
     }
-    for (int kind = 0; kind < RF_BATCH_KINDS; kind++) {
-        const rf_unet_forward_args forward =
-            rf_stage_forward_args(p, a, kind == RF_WHOLE_BATCH ? p->batch : p->last_batch);
-        RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.forward, rf_unet_forward, &forward, err));
-    }
+    for (int i = 0; i < x->programs; i++)
+        for (int kind = 0; kind < RF_BATCH_KINDS; kind++) {
+            const rf_unet_forward_args forward = rf_expert_forward_args(
+                p, x, x->program[i].rows, kind == RF_WHOLE_BATCH ? p->batch : p->last_batch);
+            RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.forward, rf_unet_forward, &forward, err));
+        }
 done:
     return st;
 }
@@ -104,17 +114,12 @@ static void *place(placer *at, size_t count, size_t size)
 static void place_kv(rf_plan *p, placer *at)
 {
     const size_t bytes = rf_dtype_bytes(p->engine->dtype);
-    for (int i = 0; i < p->active_count; i++) {
-        rf_active_stage    *a = &p->active[i];
-        const rf_unet_list *blocks = &a->expert->blocks;
-        const size_t        rows = (size_t)a->calls * (size_t)a->polarities;
-        a->temb = place(at, blocks->temb_columns * rows, bytes);
-        for (int j = 0; j < a->polarities; j++) {
-            rf_prompt   *prompt = &a->prompt[j];
-            const size_t tokens = (size_t)prompt->tokens[0].chunks * RF_TOKENS_PER_CHUNK;
-            prompt->kv =
-                prompt->same ? prompt->same->kv : place(at, blocks->kv_elems * tokens, bytes);
-        }
+    for (int i = 0; i < p->expert_count; i++) {
+        rf_plan_expert     *x = &p->expert[i];
+        const rf_unet_list *blocks = &x->expert->blocks;
+        x->temb = place(at, blocks->temb_columns * (size_t)x->table_rows, bytes);
+        for (int j = 0; j < x->conds; j++)
+            x->cond[j].kv = place(at, blocks->kv_elems * (size_t)x->cond[j].rows, bytes);
     }
 }
 
@@ -126,14 +131,14 @@ typedef struct text_sizes {
 static text_sizes measure_text(const rf_plan *p)
 {
     text_sizes s = {0};
-    for (int i = 0; i < p->active_count; i++) {
-        const rf_active_stage *a = &p->active[i];
-        const size_t width = (size_t)(a->expert->arch.clip_l.width > a->expert->arch.clip_g.width
-                                          ? a->expert->arch.clip_l.width
-                                          : a->expert->arch.clip_g.width);
-        const size_t pooled = (size_t)a->expert->arch.clip_g.projection;
-        for (int j = 0; j < a->polarities; j++) {
-            const size_t chunks = (size_t)a->prompt[j].tokens[0].chunks;
+    for (int i = 0; i < p->expert_count; i++) {
+        const rf_plan_expert *x = &p->expert[i];
+        const rf_sdxl_arch   *arch = &x->expert->arch;
+        const size_t width = (size_t)(arch->clip_l.width > arch->clip_g.width ? arch->clip_l.width
+                                                                              : arch->clip_g.width);
+        const size_t pooled = (size_t)arch->clip_g.projection;
+        for (int j = 0; j < x->conds; j++) {
+            const size_t chunks = (size_t)x->cond[j].tokens[0].chunks;
             if (chunks > s.chunks) s.chunks = chunks;
             if (chunks * width > s.hidden) s.hidden = chunks * width;
         }
@@ -144,34 +149,58 @@ static text_sizes measure_text(const rf_plan *p)
     return s;
 }
 
-static void place_stage_state(rf_plan *p, rf_active_stage *a, placer *at)
+static void place_expert_state(rf_plan *p, rf_plan_expert *x, placer *at)
 {
     const size_t bytes = rf_dtype_bytes(p->engine->dtype);
-    const size_t rows = (size_t)a->calls * (size_t)a->polarities;
-    a->timestep = place(at, rows, sizeof *a->timestep);
-    a->vector = place(at, rows * (size_t)a->expert->arch.unet.vector, bytes);
-    for (int j = 0; j < a->polarities; j++) {
-        rf_prompt   *prompt = &a->prompt[j];
-        const size_t tokens = (size_t)prompt->tokens[0].chunks * RF_TOKENS_PER_CHUNK;
-        if (prompt->same) {
-            prompt->context = prompt->same->context;
-            prompt->pooled = prompt->same->pooled;
-            continue;
-        }
-        prompt->context = place(at, tokens * (size_t)a->expert->arch.unet.context, bytes);
-        prompt->pooled = place(at, (size_t)a->expert->arch.clip_g.projection, bytes);
+    const size_t rows = (size_t)x->table_rows;
+    x->timestep = place(at, rows, sizeof *x->timestep);
+    x->vector = place(at, rows * (size_t)x->expert->arch.unet.vector, bytes);
+    for (int j = 0; j < x->conds; j++) {
+        rf_conditioning *cond = &x->cond[j];
+        cond->context = place(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
+        cond->pooled = place(at, (size_t)x->expert->arch.clip_g.projection, bytes);
     }
+}
+
+/* The sampler's slots: those that no call reads or writes do not exist. */
+static void place_slots(rf_plan *p, placer *at)
+{
+    const size_t elems = (size_t)p->batch * (size_t)p->h * (size_t)p->w * 4;
+    int          used[RF_SOURCES] = {[RF_SOURCE_X] = 1, [RF_SOURCE_D] = 1, [RF_SOURCE_NOISE] = 1};
+    int          remembers = 0;
+    for (int k = 0; k < p->course.calls; k++) {
+        const rf_call *c = &p->call[k].sampler;
+        used[RF_SOURCE_ANCHOR] |= c->keeps_anchor;
+        remembers |= c->remembers;
+        for (int s = 0; s < RF_SOURCES; s++)
+            used[s] |= c->next[s] != 0 || (c->keeps_anchor && c->anchor[s] != 0);
+    }
+    for (int s = RF_SOURCE_H1; s <= RF_SOURCE_H3; s++) used[s] |= remembers;
+    for (int s = 0; s < RF_SOURCES; s++)
+        p->slot[s] = used[s] ? place(at, elems, sizeof(float)) : NULL;
+    p->spare[0] = remembers ? place(at, elems, sizeof(float)) : NULL;
+    p->spare[1] = used[RF_SOURCE_ANCHOR] ? place(at, elems, sizeof(float)) : NULL;
+}
+
+/* Scratch of the noise: three tensors, of the size the seed is from if that is larger. */
+static size_t scratch_elems(const rf_plan *p)
+{
+    const size_t here = (size_t)p->h * (size_t)p->w;
+    const size_t seed = (size_t)(p->job.seed_height / 8) * (size_t)(p->job.seed_width / 8);
+    return 3 * 4 * (here > seed ? here : seed);
 }
 
 static void place_state(rf_plan *p, placer *at)
 {
     const size_t     bytes = rf_dtype_bytes(p->engine->dtype);
-    const size_t     batch = (size_t)p->batch, samples = batch * RF_POLARITIES;
+    const size_t     batch = (size_t)p->batch, samples = batch * (size_t)p->rows;
     const size_t     latent = (size_t)p->h * (size_t)p->w * 4;
     const text_sizes text = measure_text(p);
 
-    p->latent = place(at, batch * latent, sizeof(float));
-    p->draw = place(at, batch * latent, sizeof(float));
+    place_slots(p, at);
+    p->scratch = place(at, scratch_elems(p), sizeof(float));
+    p->adaptive = p->course.adaptive ? place(at, rf_adaptive_scratch(latent), sizeof(float)) : NULL;
+    p->memo = place(at, batch, sizeof *p->memo);
     p->decode_latent = place(at, latent, sizeof(float));
     p->x = place(at, samples * latent, bytes);
     p->eps = place(at, samples * latent, bytes);
@@ -185,21 +214,19 @@ static void place_state(rf_plan *p, placer *at)
     p->pooled_rows = place(at, text.pooled, bytes);
     p->pixels = place(at, latent / 4 * 64, 3);
     p->stats = place(at, 1, sizeof(rf_pixels_stats));
-    for (int i = 0; i < p->active_count; i++) place_stage_state(p, &p->active[i], at);
+    for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
 
 /* ---- both together ------------------------------------------------------------------------ */
 
-/* Packed bytes of the UNets: what each stage adds, the same expert counted once. */
+/* Packed bytes of the UNets: told at the first stage that has the expert. */
 static size_t sum_unets(rf_plan *p)
 {
     size_t sum = 0;
-    for (int i = 0; i < p->active_count; i++) {
-        rf_active_stage *a = &p->active[i];
-        int              seen = 0;
-        for (int j = 0; j < i; j++) seen |= p->active[j].expert == a->expert;
-        p->info[a->index].weights_bytes = seen ? 0 : a->expert->weights[RF_NET_UNET].bytes;
-        sum += p->info[a->index].weights_bytes;
+    for (int i = 0; i < p->expert_count; i++) {
+        const rf_plan_expert *x = &p->expert[i];
+        p->info[x->stage].weights_bytes = x->expert->weights[RF_NET_UNET].bytes;
+        sum += x->expert->weights[RF_NET_UNET].bytes;
     }
     return sum;
 }
@@ -215,13 +242,13 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     rf_status                st = RF_OK;
     const rf_vae_decode_args decode = {.arch = &p->vae->arch.vae, .n = 1, .h = p->h, .w = p->w};
 
-    for (int i = 0; i < p->active_count; i++) {
-        rf_active_stage *a = &p->active[i];
-        for (int j = 0; j < a->polarities; j++) RF_TRY(size_text(p, a, j, err));
-        RF_TRY(size_unet(p, a, err));
-        widen_staging(p, a->expert, RF_NET_CLIP_L);
-        widen_staging(p, a->expert, RF_NET_CLIP_G);
-        widen_staging(p, a->expert, RF_NET_UNET);
+    for (int i = 0; i < p->expert_count; i++) {
+        rf_plan_expert *x = &p->expert[i];
+        for (int e = 0; e < RF_ENCODERS; e++) RF_TRY(size_text(p, x, e, err));
+        RF_TRY(size_unet(p, x, err));
+        widen_staging(p, x->expert, RF_NET_CLIP_L);
+        widen_staging(p, x->expert, RF_NET_CLIP_G);
+        widen_staging(p, x->expert, RF_NET_UNET);
     }
     RF_TRY(rf_expert_list(p->vae, RF_NET_VAE, err));
     RF_TRY(widen_slab(p, p->vae, RF_NET_VAE, 0, rf_vae_decode, &decode, err));

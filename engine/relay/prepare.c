@@ -6,6 +6,7 @@
 
 #include "engine/model/vae.h"
 #include "engine/relay/plan.h"
+#include "kernels/half.h"
 
 double rf_now(void)
 {
@@ -46,11 +47,8 @@ static int64_t bytes_to_read(const rf_expert *e, rf_network network)
 static int64_t total_to_read(const rf_plan *p)
 {
     int64_t total = bytes_to_read(p->vae, RF_NET_VAE);
-    for (int i = 0; i < p->active_count; i++) {
-        const rf_expert *e = p->active[i].expert;
-        int              seen = 0;
-        for (int j = 0; j < i; j++) seen |= p->active[j].expert == e;
-        if (seen) continue;
+    for (int i = 0; i < p->expert_count; i++) {
+        const rf_expert *e = p->expert[i].expert;
         total += bytes_to_read(e, RF_NET_UNET);
         if (!p->encoded) total += bytes_to_read(e, RF_NET_CLIP_L) + bytes_to_read(e, RF_NET_CLIP_G);
     }
@@ -77,82 +75,107 @@ rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, i
 
 static rf_status load_all(rf_plan *p, void *staging, const rf_callbacks *callbacks, rf_error *err)
 {
-    for (int i = 0; i < p->active_count; i++) {
-        const rf_status st = rf_load_reporting(p, p->active[i].expert, RF_NET_UNET,
-                                               p->active[i].index, staging, callbacks, err);
+    for (int i = 0; i < p->expert_count; i++) {
+        const rf_status st = rf_load_reporting(p, p->expert[i].expert, RF_NET_UNET,
+                                               p->expert[i].stage, staging, callbacks, err);
         if (st != RF_OK) return st;
     }
-    return rf_load_reporting(p, p->vae, RF_NET_VAE, p->active[p->active_count - 1].index, staging,
+    return rf_load_reporting(p, p->vae, RF_NET_VAE, p->active[p->active_count - 1], staging,
                              callbacks, err);
 }
 
-/* ---- what a stage computes once ----------------------------------------------------------- */
+/* ---- what an expert computes once --------------------------------------------------------- */
+
+/* Sizes are held in f16 before they are embedded as in A1111: above 2048 odd values are lost. */
+static float held(int size)
+{
+    return rf_f32_from_f16(rf_f16_from_f32((float)size));
+}
 
 /* vector = pooled, then each of (h, w, crop top, crop left, target h, target w) as 256 sinusoids
  * (generative-models, ConcatTimestepEmbedderND). */
-static rf_status fill_vectors(rf_plan *p, rf_active_stage *a)
+static rf_status fill_vectors(rf_plan *p, rf_plan_expert *x)
 {
     const rf_ops *ops = p->engine->device.ops;
+    const rf_job *job = &p->job;
     const size_t  bytes = rf_dtype_bytes(p->engine->dtype);
-    const size_t  pooled = (size_t)a->expert->arch.clip_g.projection * bytes;
-    const size_t  row_bytes = (size_t)a->expert->arch.unet.vector * bytes;
-    const float   sizes[6] = {(float)p->job.height, (float)p->job.width, 0, 0,
-                              (float)p->job.height, (float)p->job.width};
-    memcpy(p->sizes, sizes, sizeof sizes);
-    for (int row = 0; row < a->calls * a->polarities; row++) {
-        char                  *vector = (char *)a->vector + (size_t)row * row_bytes;
+    const size_t  pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
+    const size_t  row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
+    p->sizes[0] = held(job->original_height ? job->original_height : job->height);
+    p->sizes[1] = held(job->original_width ? job->original_width : job->width);
+    p->sizes[2] = held(job->crop_top);
+    p->sizes[3] = held(job->crop_left);
+    p->sizes[4] = held(job->target_height ? job->target_height : job->height);
+    p->sizes[5] = held(job->target_width ? job->target_width : job->width);
+    for (int row = 0; row < x->table_rows; row++) {
+        char                  *vector = (char *)x->vector + (size_t)row * row_bytes;
         const rf_timestep_args args = {.y = vector + pooled,
                                        .value = p->sizes,
                                        .m = 6,
                                        .dim = 256,
                                        .y_stride = 256,
                                        .dtype = p->engine->dtype};
-        memcpy(vector, a->prompt[row % a->polarities].pooled, pooled);
+        memcpy(vector, x->cond[x->row_cond[row]].pooled, pooled);
         const rf_status st = ops->timestep(p->engine->device.stream, &args);
         if (st != RF_OK) return st;
-        a->timestep[row] = p->step[a->first_step + row / a->polarities].timestep;
     }
     return RF_OK;
 }
 
-/* Records a program that runs once, and runs it. */
-static rf_status run_once(rf_plan *p, rf_expert *e, size_t first_slot, rf_forward_fn *forward,
-                          const void *arg, rf_error *err)
+static void fill_timesteps(rf_plan *p)
 {
-    const rf_status st = rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], first_slot,
-                                         forward, arg, p->slab, p->slab_bytes, &p->scratch, err);
-    return st == RF_OK ? rf_program_run(&p->scratch, &p->engine->device, err) : st;
+    for (int k = 0; k < p->course.calls; k++) {
+        const rf_relay_call *call = &p->call[k];
+        for (int i = 0; i < call->rows; i++)
+            p->expert[call->expert].timestep[call->table_row + i] = (float)call->timestep;
+    }
 }
 
-static rf_status prepare_stage(rf_plan *p, rf_active_stage *a, rf_error *err)
+static rf_status record_unet(rf_plan *p, rf_expert *e, size_t first_slot, rf_forward_fn *forward,
+                             const void *arg, rf_program *program, rf_error *err)
 {
-    rf_expert *e = a->expert;
-    rf_status  st = fill_vectors(p, a);
-    if (st != RF_OK) return rf_fail(err, st, "%s: the size embedding failed", e->path);
+    return rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], first_slot, forward, arg,
+                           p->slab, p->slab_bytes, program, err);
+}
 
-    const rf_unet_embed_args embed = {.list = &e->blocks,
-                                      .arch = &e->arch.unet,
-                                      .timestep = a->timestep,
-                                      .vector = a->vector,
-                                      .table = a->temb,
-                                      .rows = a->calls * a->polarities};
-    RF_TRY(run_once(p, e, e->unet.embed, rf_unet_embed, &embed, err));
-    for (int j = 0; j < a->polarities; j++) {
-        if (a->prompt[j].same) continue;
-        const rf_unet_kv_args kv = {.list = &e->blocks,
-                                    .arch = &e->arch.unet,
-                                    .context = a->prompt[j].context,
-                                    .pool = a->prompt[j].kv,
-                                    .tokens = a->prompt[j].tokens[0].chunks * RF_TOKENS_PER_CHUNK};
-        RF_TRY(run_once(p, e, e->unet.kv, rf_unet_kv, &kv, err));
-    }
-    for (int kind = 0; kind < RF_BATCH_KINDS; kind++) {
-        const rf_unet_forward_args forward =
-            rf_stage_forward_args(p, a, kind == RF_WHOLE_BATCH ? p->batch : p->last_batch);
-        RF_TRY(rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], e->unet.forward,
-                               rf_unet_forward, &forward, p->slab, p->slab_bytes, &a->forward[kind],
-                               err));
-    }
+/* Time and vector conditioning of all calls; DPM adaptive keeps the program for later. */
+static rf_status embed(rf_plan *p, rf_plan_expert *x, rf_error *err)
+{
+    rf_expert               *e = x->expert;
+    const rf_unet_embed_args args = rf_expert_embed_args(x);
+    rf_program              *program = p->course.adaptive ? &x->embed : &p->scratch_program;
+    rf_status                st = RF_OK;
+    RF_TRY(record_unet(p, e, e->unet.embed, rf_unet_embed, &args, program, err));
+    if (!p->course.adaptive) RF_TRY(rf_program_run(program, &p->engine->device, err));
+done:
+    return st;
+}
+
+static rf_status fill_kv(rf_plan *p, rf_plan_expert *x, const rf_conditioning *cond, rf_error *err)
+{
+    rf_expert            *e = x->expert;
+    const rf_unet_kv_args args = {.list = &e->blocks,
+                                  .arch = &e->arch.unet,
+                                  .context = cond->context,
+                                  .pool = cond->kv,
+                                  .tokens = cond->rows};
+    const rf_status st = record_unet(p, e, e->unet.kv, rf_unet_kv, &args, &p->scratch_program, err);
+    return st == RF_OK ? rf_program_run(&p->scratch_program, &p->engine->device, err) : st;
+}
+
+static rf_status prepare_expert(rf_plan *p, rf_plan_expert *x, rf_error *err)
+{
+    rf_status st = fill_vectors(p, x);
+    if (st != RF_OK) return rf_fail(err, st, "%s: the size embedding failed", x->expert->path);
+    RF_TRY(embed(p, x, err));
+    for (int i = 0; i < x->conds; i++) RF_TRY(fill_kv(p, x, &x->cond[i], err));
+    for (int i = 0; i < x->programs; i++)
+        for (int kind = 0; kind < RF_BATCH_KINDS; kind++) {
+            const rf_unet_forward_args args = rf_expert_forward_args(
+                p, x, x->program[i].rows, kind == RF_WHOLE_BATCH ? p->batch : p->last_batch);
+            RF_TRY(record_unet(p, x->expert, x->expert->unet.forward, rf_unet_forward, &args,
+                               &x->program[i].forward[kind], err));
+        }
 done:
     return st;
 }
@@ -189,7 +212,8 @@ rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *e
     }
     RF_TRY(load_all(p, staging, callbacks, err));
     const double start = rf_now();
-    for (int i = 0; i < p->active_count; i++) RF_TRY(prepare_stage(p, &p->active[i], err));
+    fill_timesteps(p);
+    for (int i = 0; i < p->expert_count; i++) RF_TRY(prepare_expert(p, &p->expert[i], err));
     RF_TRY(record_decode(p, err));
     p->timings.encode += rf_now() - start;
     p->ready = 1;

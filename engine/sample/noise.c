@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "engine/sample/mt19937.h"
+
 enum { ROUNDS = 10 }; /* Philox-4x32-10 */
 
 static const uint32_t MULTIPLIER_0 = 0xD2511F53u, MULTIPLIER_1 = 0xCD9E8D57u;
@@ -33,22 +35,26 @@ static float nv_element(uint64_t seed, uint32_t draw, uint32_t element)
     return (float)(sqrt(-2.0 * log(u)) * sin(v));
 }
 
-void rf_noise_nv(uint64_t seed, uint32_t draw, uint32_t count, float *out)
-{
-    for (uint32_t e = 0; e < count; e++) out[e] = nv_element(seed, draw, e);
-}
-
-void rf_noise_nv_latent(uint64_t seed, uint32_t draw, rf_noise_shape shape, float *out)
+static void draw_nv(uint64_t seed, uint32_t draw, rf_noise_shape shape, rf_noise_memo *memo,
+                    float *out)
 {
     const uint32_t channels = (uint32_t)shape.channels;
     const uint32_t pixels = (uint32_t)shape.h * (uint32_t)shape.w;
+    (void)memo; /* every value is at hand */
     for (uint32_t p = 0; p < pixels; p++)
         for (uint32_t c = 0; c < channels; c++)
             out[(size_t)p * channels + c] = nv_element(seed, draw, c * pixels + p);
 }
 
+struct rf_noise_source {
+    rf_name id;
+    void (*draw)(uint64_t seed, uint32_t draw, rf_noise_shape shape, rf_noise_memo *memo,
+                 float *out);
+};
+
 static const rf_noise_source SOURCES[] = {
-    {.id = {.name = "NV"}, .latent = rf_noise_nv_latent},
+    {.id = {.name = "NV"}, .draw = draw_nv},
+    {.id = {.name = "CPU"}, .draw = rf_noise_draw_cpu},
 };
 
 rf_status rf_noise_source_find(const rf_noise_source **out, const char *name, rf_error *err)
@@ -59,4 +65,15 @@ rf_status rf_noise_source_find(const rf_noise_source **out, const char *name, rf
     const rf_status     st = rf_name_find(&row, &table, name, err);
     *out = (const rf_noise_source *)row;
     return st;
+}
+
+const char *rf_noise_source_name(const rf_noise_source *source)
+{
+    return source->id.name;
+}
+
+void rf_noise_draw(const rf_noise_source *source, uint64_t seed, uint32_t draw,
+                   rf_noise_shape shape, rf_noise_memo *memo, float *out)
+{
+    source->draw(seed, draw, shape, memo, out);
 }

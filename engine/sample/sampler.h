@@ -98,8 +98,9 @@ typedef struct rf_sampler {
 } rf_sampler;
 
 /* The sampler of that name or A1111 alias ("k_euler_a"), case ignored; an old combined name ("DPM++
- * 2M Karras") is split, and *schedule then is the schedule's name (else NULL; `schedule` may be
- * NULL: combined names are unknown then).  RF_E_ARG with a suggestion and the names. */
+ * 2M Karras") is split, and *schedule then is the schedule's name, "Automatic" where that means the
+ * same (else NULL; `schedule` may be NULL: combined names are unknown then).  RF_E_ARG with a
+ * suggestion and the names. */
 rf_status rf_sampler_find(const rf_sampler **out, const char **schedule, const char *name,
                           rf_error *err);
 

@@ -37,14 +37,34 @@ float rf_timestep_for_sigma(const rf_sigma_table *table, double sigma);
 
 /* What is asked of a schedule beside its name.  Zeroed: the defaults. */
 typedef struct rf_schedule_options {
-    double sigma_min, sigma_max; /* ends, for the schedules that take them; 0: the table's */
+    double sigma_min, sigma_max; /* ends; 0: the table's.  Uniform, Simple, DDIM and Align Your
+                                    Steps take none */
     double rho;                  /* Karras, Polyexponential; 0: 7 and 1 */
-    int    discard_penultimate;  /* one value more, and the one before the final 0 left out */
-    int    lcm_table;            /* the 50-entry table of the sampler LCM, for Uniform */
-    /* A1111 to the letter: KL Optimal without its final 0, Beta spread over sigma instead of t. */
-    int exact_a1111;
+    int    discard_penultimate;  /* one value more, and the one before the last left out */
+    int    lcm_table;            /* the sampler LCM's: entries 19, 39 .. 999 stand for the table */
+    int    exact_a1111;          /* A1111 to the letter, where it differs (below) */
 } rf_schedule_options;
 
+/* The schedules, n steps of them, i from 0 (a1111.md 5.4; Karras et al. 2022, eq. 5; Sabour et al.
+ * 2024 for the last two).  T, S: rf_t_from_sigma, rf_sigma_from_t; ends s_max, s_min.
+ *
+ *   Uniform           S of n values from 999 to 0
+ *   Normal            S of n values from T(s_max) to T(s_min)
+ *   SGM Uniform       S of n + 1 such values without the last
+ *   Simple            table entry 999 - trunc(1000 i / n)
+ *   DDIM              each trunc(1000 / n)-th entry (at least each) from entry 1 on: may give more
+ *                     than n steps, and starts below the top: n = 1 is entry 1 alone, as in A1111
+ *   Karras            n values from s_max to s_min, equal distances in sigma^(1/rho)
+ *   Exponential       ... in ln sigma
+ *   Polyexponential   ... in (ln sigma - ln s_min)^(1/rho)
+ *   Beta              S of T(s_min) + q (T(s_max) - T(s_min)), q the quantiles of Beta(0.6, 0.6) at
+ *                     n values from 1 to 0; exact_a1111: s_min + q (s_max - s_min), which crowds
+ *                     at the top of the noise instead of the top and bottom of the timesteps
+ *   Align Your Steps  n values log-linear between eleven for SDXL; exact_a1111: n = 1 is the last
+ *   KL Optimal        tan((1 - i/n) atan s_max + (i/n) atan s_min), i < n; exact_a1111: i <= n
+ *
+ * A final 0 follows, except after exact_a1111's KL Optimal, which ends at s_min.  So the repaired
+ * KL Optimal makes n calls at A1111's own noise levels, and its last step goes on to 0. */
 typedef struct rf_schedule rf_schedule;
 
 /* The schedule of that name (or A1111 label or alias), case ignored; "Automatic" is the schedule
@@ -57,16 +77,18 @@ const char *rf_schedule_name(const rf_schedule *schedule); /* A1111's label: "SG
 typedef struct rf_sigmas {
     double *sigma; /* [steps + 1], strictly descending f32 values; the last is 0 (but see
                       exact_a1111) */
-    int     steps; /* of the run: the schedule DDIM may give one more than was asked for */
+    int steps;     /* of the run: the schedule DDIM may give more than were asked for */
 } rf_sigmas;
 
-/* steps 1 gives the largest sigma, then 0, for every schedule (A1111's ramps of one value are their
- * first value).  RF_E_ARG unless steps is 1 .. RF_STEPS_MAX and the options make sense. */
+/* steps 1 gives the first value of n = 1, then 0: ramps of one value are their first value.  *out
+ * is {0} on failure: RF_E_ARG unless steps is 1 .. RF_STEPS_MAX, the options make sense, and that
+ * many f32 lie apart between the ends (Simple has 1000). */
 rf_status rf_schedule_sigmas(const rf_schedule *schedule, const rf_sigma_table *table, int steps,
                              const rf_schedule_options *options, rf_sigmas *out, rf_error *err);
 
-/* An explicit list, "14.6, 8 3.1 0.5": commas or spaces between, strictly descending, positive; a
- * final 0 is added unless it is there.  RF_E_ARG names the entry that is wrong. */
+/* An explicit list, "14.6, 8 3.1 0.5": a comma, blanks or both between, plain decimal numbers,
+ * strictly descending, positive; a final 0 is added unless it is there.  RF_E_ARG names the entry
+ * that is wrong, from 1. */
 rf_status rf_sigmas_parse(rf_sigmas *out, const char *text, rf_error *err);
 
 #endif

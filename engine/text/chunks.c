@@ -1,7 +1,6 @@
 /* Chunks of 77 tokens; see chunks.h. */
 #include "engine/text/chunks.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,18 +18,30 @@ static int32_t *open_chunk(const rf_chunker *c)
     return c->tokens.id + (size_t)c->tokens.chunks * RF_TOKENS_PER_CHUNK + 1;
 }
 
-/* Makes room for the open chunk. */
+/* Its weights. */
+static float *open_weights(const rf_chunker *c)
+{
+    return c->tokens.weight + (size_t)c->tokens.chunks * RF_TOKENS_PER_CHUNK + 1;
+}
+
+static rf_status resize(rf_tokens *tokens, size_t chunks, rf_error *err)
+{
+    const size_t count = chunks * RF_TOKENS_PER_CHUNK;
+    int32_t     *id = realloc(tokens->id, count * sizeof *id);
+    if (id) tokens->id = id;
+    float *weight = id ? realloc(tokens->weight, count * sizeof *weight) : NULL;
+    if (weight) tokens->weight = weight;
+    return weight ? RF_OK : rf_fail(err, RF_E_NOMEM, "text: %zu chunks of tokens", chunks);
+}
+
+/* Makes room for the open chunk; there is one more than may be closed. */
 static rf_status reserve(rf_chunker *c, rf_error *err)
 {
     if (c->tokens.chunks < c->chunks_max) return RF_OK;
-    const size_t chunk_bytes = RF_TOKENS_PER_CHUNK * sizeof *c->tokens.id;
-    int32_t     *id = NULL;
-    const size_t max = c->chunks_max ? 2 * (size_t)c->chunks_max : 1;
-    if (max <= INT_MAX / RF_TOKENS_PER_CHUNK) id = realloc(c->tokens.id, max * chunk_bytes);
-    if (!id) return rf_fail(err, RF_E_NOMEM, "text: %zu chunks of tokens", max);
-    c->tokens.id = id;
-    c->chunks_max = (int)max;
-    return RF_OK;
+    const int       max = c->chunks_max ? 2 * c->chunks_max : 1;
+    const rf_status st = resize(&c->tokens, (size_t)max, err);
+    if (st == RF_OK) c->chunks_max = max;
+    return st;
 }
 
 rf_status rf_chunker_start(rf_chunker *chunker, rf_error *err)
@@ -39,31 +50,51 @@ rf_status rf_chunker_start(rf_chunker *chunker, rf_error *err)
     return reserve(chunker, err);
 }
 
+void rf_tokens_free(rf_tokens *tokens)
+{
+    free(tokens->id);
+    free(tokens->weight);
+    *tokens = (rf_tokens){0};
+}
+
 void rf_chunker_free(rf_chunker *chunker)
 {
-    free(chunker->tokens.id);
+    rf_tokens_free(&chunker->tokens);
     *chunker = (rf_chunker){.last_comma = -1};
 }
 
 /* Ends the open chunk after its first `keep` prompt tokens; the rest opens the next chunk. */
 static rf_status close_chunk(rf_chunker *c, int keep, rf_error *err)
 {
-    int32_t   rest[FULL];
-    const int moved = c->filled - keep;
-    int32_t  *id = open_chunk(c);
-    memcpy(rest, id + keep, (size_t)moved * sizeof *rest);
+    int32_t      rest[FULL];
+    float        rest_weight[FULL];
+    const size_t moved = (size_t)(c->filled - keep);
+    int32_t     *id = open_chunk(c);
+    float       *weight = open_weights(c);
+    if (c->tokens.chunks == RF_CHUNKS_MAX)
+        return rf_fail(err, RF_E_ARG, "the prompt has more than %d chunks of %d tokens",
+                       RF_CHUNKS_MAX, FULL);
+    memcpy(rest, id + keep, moved * sizeof *rest);
+    memcpy(rest_weight, weight + keep, moved * sizeof *rest_weight);
     id[-1] = RF_TOKEN_START;
-    for (int i = keep; i <= FULL; i++) id[i] = RF_TOKEN_END;
+    weight[-1] = 1;
+    for (int i = keep; i <= FULL; i++) {
+        id[i] = RF_TOKEN_END;
+        weight[i] = 1;
+    }
     c->tokens.chunks++;
-    c->filled = moved;
+    c->filled = (int)moved;
     c->last_comma = -1;
 
     const rf_status st = reserve(c, err);
-    if (st == RF_OK) memcpy(open_chunk(c), rest, (size_t)moved * sizeof *rest);
-    return st;
+    if (st != RF_OK) return st;
+    memcpy(open_chunk(c), rest, moved * sizeof *rest);
+    memcpy(open_weights(c), rest_weight, moved * sizeof *rest_weight);
+    return RF_OK;
 }
 
-rf_status rf_chunker_add(rf_chunker *c, const int32_t *id, size_t count, rf_error *err)
+rf_status rf_chunker_add(rf_chunker *c, const int32_t *id, size_t count, float weight,
+                         rf_error *err)
 {
     rf_status st = RF_OK;
     for (size_t i = 0; i < count; i++) {
@@ -75,11 +106,17 @@ rf_status rf_chunker_add(rf_chunker *c, const int32_t *id, size_t count, rf_erro
         } else if (comma) {
             c->last_comma = c->filled;
         }
-        open_chunk(c)[c->filled++] = id[i];
+        open_chunk(c)[c->filled] = id[i];
+        open_weights(c)[c->filled++] = weight;
         c->tokens.length++;
     }
 done:
     return st;
+}
+
+rf_status rf_chunker_break(rf_chunker *chunker, rf_error *err)
+{
+    return close_chunk(chunker, chunker->filled, err);
 }
 
 /* bigG's padding: zeros after each chunk's first end token. */
@@ -110,15 +147,16 @@ done:
 rf_status rf_tokens_pad(rf_tokens *tokens, rf_tokenizer_flavour flavour, int chunks, rf_error *err)
 {
     if (chunks <= tokens->chunks) return RF_OK;
-    int32_t *id = NULL;
-    if (chunks <= INT_MAX / RF_TOKENS_PER_CHUNK)
-        id = realloc(tokens->id, (size_t)chunks * RF_TOKENS_PER_CHUNK * sizeof *id);
-    if (!id) return rf_fail(err, RF_E_NOMEM, "text: %d chunks of tokens", chunks);
-    tokens->id = id;
+    const rf_status st = resize(tokens, (size_t)chunks, err);
+    if (st != RF_OK) return st;
     const int32_t pad = flavour == RF_TOKENIZER_CLIP_G ? PAD_AFTER_END_G : RF_TOKEN_END;
     for (; tokens->chunks < chunks; tokens->chunks++) {
-        int32_t *empty = id + (size_t)tokens->chunks * RF_TOKENS_PER_CHUNK;
-        for (int i = 0; i < RF_TOKENS_PER_CHUNK; i++) empty[i] = pad;
+        const size_t start = (size_t)tokens->chunks * RF_TOKENS_PER_CHUNK;
+        int32_t     *empty = tokens->id + start;
+        for (int i = 0; i < RF_TOKENS_PER_CHUNK; i++) {
+            empty[i] = pad;
+            tokens->weight[start + (size_t)i] = 1;
+        }
         empty[0] = RF_TOKEN_START;
         empty[1] = RF_TOKEN_END;
     }

@@ -48,4 +48,6 @@ rf_status rf_chunker_finish(rf_chunker *chunker, rf_tokenizer_flavour flavour, r
  * one prompt, and their encoders' outputs stand side by side. */
 rf_status rf_tokens_pad(rf_tokens *tokens, rf_tokenizer_flavour flavour, int chunks, rf_error *err);
 
+void rf_tokens_free(rf_tokens *tokens); /* {0} is fine; it is {0} after */
+
 #endif

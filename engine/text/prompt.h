@@ -82,6 +82,7 @@ typedef struct rf_prompt_entry {
 
 typedef struct rf_prompt_part { /* one side of an AND */
     double                 weight;
+    const char            *text; /* as written, tags and weight taken off */
     const rf_prompt_entry *entry;
     int                    entries; /* >= 1 */
 } rf_prompt_part;
@@ -97,7 +98,7 @@ typedef struct rf_prompt {
     int                   parts; /* >= 1 */
     const rf_prompt_tag  *tag;
     int                   tags;
-    int                   has_numeric_when; /* an edit with a number, and an alternation: whether */
+    int                   has_numeric_when; /* some edit has a number as its `when` */
     int                   uses_switch;      /* the keyword `switch` was understood */
 } rf_prompt;
 

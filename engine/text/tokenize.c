@@ -145,16 +145,23 @@ done:
     return st;
 }
 
-rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour, const char *text,
-                      rf_tokens *out, rf_error *err)
+rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
+                      const rf_piece *piece, int pieces, rf_tokens *out, rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_ids     ids = {0};
     rf_chunker chunker = {0};
     *out = (rf_tokens){0};
-    RF_TRY(rf_tokenizer_encode(tokenizer, flavour, text, &ids, err));
     RF_TRY(rf_chunker_start(&chunker, err));
-    RF_TRY(rf_chunker_add(&chunker, ids.at, ids.length, err));
+    for (int i = 0; i < pieces; i++) {
+        if (piece[i].is_break) {
+            RF_TRY(rf_chunker_break(&chunker, err));
+            continue;
+        }
+        ids.length = 0;
+        RF_TRY(rf_tokenizer_encode(tokenizer, flavour, piece[i].text, &ids, err));
+        RF_TRY(rf_chunker_add(&chunker, ids.at, ids.length, (float)piece[i].weight, err));
+    }
     RF_TRY(rf_chunker_finish(&chunker, flavour, out, err));
 done:
     rf_chunker_free(&chunker);

@@ -30,6 +30,5 @@ rf_status rf_tokenizer_encode(const rf_tokenizer *tokenizer, rf_tokenizer_flavou
  * rf_tokens_free.  RF_E_ARG also for more than RF_CHUNKS_MAX chunks. */
 rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
                       const rf_piece *piece, int pieces, rf_tokens *out, rf_error *err);
-void      rf_tokens_free(rf_tokens *tokens); /* {0} is fine */
 
 #endif

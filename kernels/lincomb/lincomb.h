@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-enum { RF_LINCOMB_TERMS = 6 }; /* the widest sampler step: x, cond, uncond, noise, two histories */
+enum { RF_LINCOMB_TERMS = 8 }; /* every slot of the widest sampler step */
 
 typedef struct rf_lincomb_args {
     void        *y;
@@ -41,7 +41,7 @@ rf_lincomb_fn rf_lincomb_ref, rf_lincomb_cpu;
     /* name        n        e  terms  why                                         */               \
     X(edge_one, 1, 1, 1, "smallest")                                                               \
     X(edge_ragged, 3, 77, 2, "not a multiple of a vector")                                         \
-    X(edge_most, 2, 129, 6, "as many terms as there can be")                                       \
+    X(edge_most, 2, 129, 8, "as many terms as there can be")                                       \
     X(cfg_512, 4, 16384, 3, "512 px: latent, cond, uncond")                                        \
     X(step_1024, 1, 65536, 4, "1024 px: one sampler step with noise")                              \
     X(step_batch, 8, 65536, 6, "a batch of eight, two histories")

@@ -236,22 +236,23 @@ Test(outfile, old_file_systems)
 
 Test(outfile, a_picture_that_does_not_fit_leaves_nothing)
 {
-    static uint8_t      rgb[256 * 256 * 3];
-    const struct rlimit limit = {.rlim_cur = 20000, .rlim_max = 20000};
-    rf_error            err;
-    uint32_t            x = 1;
+    static uint8_t        rgb[256 * 256 * 3];
+    const rf_picture_text text = {"parameters", "text"};
+    const struct rlimit   limit = {.rlim_cur = 20000, .rlim_max = 20000};
+    rf_error              err;
+    uint32_t              x = 1;
     for (size_t i = 0; i < sizeof rgb; i++)
         rgb[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24);
     signal(SIGXFSZ, SIG_IGN);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    cr_expect_eq(rf_png_write(fixture_path("a.png"), rgb, 256, 256, "text", 0, &err), RF_E_NO_SPACE,
-                 "%s", err.message);
+    cr_expect_eq(rf_png_write(fixture_path("a.png"), rgb, 256, 256, &text, 1, 0, &err),
+                 RF_E_NO_SPACE, "%s", err.message);
     cr_expect_eq(entries(), 0);
     rf_status st = RF_E_NO_SPACE;
     int       at = 0;
     for (; st != RF_OK; at++) { /* the disk fills up at the first, second, ... write */
         failing = WRITE, failing_errno = ENOSPC, countdown = at;
-        st = rf_png_write(fixture_path("a.png"), rgb, 32, 32, "text", 0, &err);
+        st = rf_png_write(fixture_path("a.png"), rgb, 32, 32, &text, 1, 0, &err);
         failing = NONE;
         cr_expect(st == RF_OK || st == RF_E_NO_SPACE, "%s", err.message);
         cr_expect_eq(entries(), st == RF_OK);

@@ -55,6 +55,13 @@ static int round_trip(const char *path, const uint8_t *rgb, int width, int heigh
     return texts ? text.type : 0;
 }
 
+static rf_status write_text(const char *path, const uint8_t *rgb, int width, int height,
+                            const char *parameters, rf_error *err)
+{
+    const rf_picture_text text = {"parameters", parameters};
+    return rf_png_write(path, rgb, width, height, &text, 1, 1, err);
+}
+
 static void picture(uint8_t *rgb, int width, int height)
 {
     for (int y = 0; y < height; y++)
@@ -71,13 +78,13 @@ Test(png, pixels_survive)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         rf_error err;
         picture(rgb, sizes[i][0], sizes[i][1]);
-        cr_assert_eq(rf_png_write(path, rgb, sizes[i][0], sizes[i][1], NULL, 1, &err), RF_OK, "%s",
-                     err.message);
+        cr_assert_eq(rf_png_write(path, rgb, sizes[i][0], sizes[i][1], NULL, 0, 1, &err), RF_OK,
+                     "%s", err.message);
         cr_expect_eq(round_trip(path, rgb, sizes[i][0], sizes[i][1], NULL), 0);
     }
-    cr_expect_eq(rf_png_write(path, rgb, 1, 1, NULL, 0, NULL), RF_E_EXISTS);
-    cr_expect_eq(rf_png_write(path, rgb, 0, 1, NULL, 1, NULL), RF_E_ARG);
-    cr_expect_eq(rf_png_write(path, NULL, 1, 1, NULL, 1, NULL), RF_E_ARG);
+    cr_expect_eq(rf_png_write(path, rgb, 1, 1, NULL, 0, 0, NULL), RF_E_EXISTS);
+    cr_expect_eq(rf_png_write(path, rgb, 0, 1, NULL, 0, 1, NULL), RF_E_ARG);
+    cr_expect_eq(rf_png_write(path, NULL, 1, 1, NULL, 0, 1, NULL), RF_E_ARG);
 }
 
 /* Latin-1 goes into tEXt, as Pillow does it; anything else into iTXt. */
@@ -97,7 +104,7 @@ Test(png, text_is_kept)
     const char    *path = fixture_path("a.png");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rf_error err;
-        cr_assert_eq(rf_png_write(path, rgb, 16, 16, rows[i].text, 1, &err), RF_OK, "%s: %s",
+        cr_assert_eq(write_text(path, rgb, 16, 16, rows[i].text, &err), RF_OK, "%s: %s",
                      rows[i].text, err.message);
         cr_expect_eq(round_trip(path, rgb, 16, 16, rows[i].text), rows[i].type, "%s", rows[i].text);
     }
@@ -109,7 +116,7 @@ Test(png, text_chunk_is_latin1)
     static uint8_t rgb[16 * 16 * 3];
     size_t         bytes;
     const char    *path = fixture_path("a.png");
-    cr_assert_eq(rf_png_write(path, rgb, 16, 16, "caf\xC3\xA9", 0, NULL), RF_OK);
+    cr_assert_eq(write_text(path, rgb, 16, 16, "caf\xC3\xA9", NULL), RF_OK);
     unsigned char *data = slurp(path, &bytes);
     cr_expect_eq(memcmp(data + 33, "\0\0\0\x0FtEXtparameters\0caf\xE9", 8 + 15), 0);
     free(data);
@@ -120,12 +127,32 @@ Test(png, same_pixels_same_bytes)
     static uint8_t rgb[100 * 80 * 3];
     size_t         a_bytes, b_bytes;
     picture(rgb, 100, 80);
-    cr_assert_eq(rf_png_write(fixture_path("a.png"), rgb, 100, 80, "p", 0, NULL), RF_OK);
-    cr_assert_eq(rf_png_write(fixture_path("b.png"), rgb, 100, 80, "p", 0, NULL), RF_OK);
+    cr_assert_eq(write_text(fixture_path("a.png"), rgb, 100, 80, "p", NULL), RF_OK);
+    cr_assert_eq(write_text(fixture_path("b.png"), rgb, 100, 80, "p", NULL), RF_OK);
     unsigned char *a = slurp(fixture_path("a.png"), &a_bytes);
     unsigned char *b = slurp(fixture_path("b.png"), &b_bytes);
     cr_expect_eq(a_bytes, b_bytes);
     cr_expect_eq(memcmp(a, b, a_bytes), 0);
     free(a);
     free(b);
+}
+
+/* Keys that PNG forbids, and too many texts; nothing is left of the file. */
+Test(png, texts_that_do_not_fit)
+{
+    static const char *const keys[] = {
+        "",   " a",
+        "a ", "a  b",
+        NULL, "12345678901234567890123456789012345678901234567890123456789012345678901234567890"};
+    static uint8_t  rgb[16 * 16 * 3];
+    rf_picture_text texts[9];
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        texts[0] = (rf_picture_text){keys[i], "x"};
+        rf_error err = {0};
+        cr_expect_eq(rf_png_write(fixture_path("a.png"), rgb, 16, 16, texts, 1, 0, &err), RF_E_ARG,
+                     "%s: %s", keys[i] ? keys[i] : "(none)", err.message);
+    }
+    for (int i = 0; i < 9; i++) texts[i] = (rf_picture_text){"a", "b"};
+    cr_expect_eq(rf_png_write(fixture_path("a.png"), rgb, 16, 16, texts, 9, 0, NULL), RF_E_ARG);
+    cr_expect_eq(rf_png_write(fixture_path("a.png"), rgb, 16, 16, texts, 8, 0, NULL), RF_OK);
 }

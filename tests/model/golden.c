@@ -31,26 +31,27 @@ void remove_tiny(char *path)
     free(path);
 }
 
-static rf_safetensors *golden_file(void)
+static const char NETWORKS[] = "tests/golden/networks.safetensors";
+
+static rf_safetensors *golden_file(const char *path)
 {
     rf_safetensors *file = NULL;
     rf_error        err = {0};
-    cr_assert_eq(rf_safetensors_open(&file, "tests/golden/networks.safetensors", &err), RF_OK, "%s",
-                 err.message);
+    cr_assert_eq(rf_safetensors_open(&file, path, &err), RF_OK, "%s", err.message);
     return file;
 }
 
 int golden_has(const char *name)
 {
-    rf_safetensors *file = golden_file();
+    rf_safetensors *file = golden_file(NETWORKS);
     const int       has = rf_tensors_find(rf_safetensors_list(file), name) != NULL;
     rf_safetensors_close(file);
     return has;
 }
 
-static void *read_golden(const char *name, rf_filetype type, size_t *elems)
+static void *read_golden(const char *path, const char *name, rf_filetype type, size_t *elems)
 {
-    rf_safetensors   *file = golden_file();
+    rf_safetensors   *file = golden_file(path);
     const rf_tensors *list = rf_safetensors_list(file);
     const rf_tensor  *t = rf_tensors_find(list, name);
     rf_error          err = {0};
@@ -64,14 +65,19 @@ static void *read_golden(const char *name, rf_filetype type, size_t *elems)
     return data;
 }
 
+float *conditioning_f32(const char *name, size_t *elems)
+{
+    return read_golden("tests/golden/conditioning.safetensors", name, RF_FILE_F32, elems);
+}
+
 float *golden_f32(const char *name, size_t *elems)
 {
-    return read_golden(name, RF_FILE_F32, elems);
+    return read_golden(NETWORKS, name, RF_FILE_F32, elems);
 }
 
 int32_t *golden_i32(const char *name, size_t *elems)
 {
-    return read_golden(name, RF_FILE_I32, elems);
+    return read_golden(NETWORKS, name, RF_FILE_I32, elems);
 }
 
 double relative_error(const void *got, rf_dtype dtype, const float *want, size_t elems)
@@ -85,7 +91,7 @@ double relative_error(const void *got, rf_dtype dtype, const float *want, size_t
     return sqrt(difference / size); /* NaN, and so no pass, if anything is */
 }
 
-const void *call_result(const rf_call *call, size_t *elems)
+const void *call_result(const rf_op_call *call, size_t *elems)
 {
     *elems = 0;
     switch (call->kind) {

@@ -14,6 +14,7 @@ void  remove_tiny(char *path); /* and frees it */
 /* A recorded tensor of tests/golden/networks.safetensors as f32; fails the test if it is missing.
  * `elems` may be NULL.  free() it. */
 float   *golden_f32(const char *name, size_t *elems);
+float   *conditioning_f32(const char *name, size_t *elems); /* of conditioning.safetensors */
 int32_t *golden_i32(const char *name, size_t *elems);
 int      golden_has(const char *name);
 
@@ -21,7 +22,7 @@ int      golden_has(const char *name);
 double relative_error(const void *got, rf_dtype dtype, const float *want, size_t elems);
 
 /* Result of a call: address and number of elements. */
-const void *call_result(const rf_call *call, size_t *elems);
+const void *call_result(const rf_op_call *call, size_t *elems);
 
 /* Parity bounds.  f32: PyTorch's own f32 is within 1.2e-6 of the recorded f64, and 1e-4 would let a
  * prompt through that was encoded by the wrong expert; bf16: 3e-2, PyTorch's own being 1.5e-2. */

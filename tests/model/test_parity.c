@@ -105,8 +105,12 @@ static void check_clip(rf_level level, rf_dtype dtype, int g)
     const size_t        bytes = rf_dtype_bytes(dtype);
     char               *hidden = calloc(ids * (size_t)arch->width, bytes);
     char               *pooled = calloc(77 * (size_t)arch->width, bytes);
-    rf_clip_args        args = {
-               .arch = arch, .id = id, .hidden = hidden, .pooled = pooled, .chunks = chunks};
+    rf_clip_args        args = {.arch = arch,
+                                .id = id,
+                                .hidden = hidden,
+                                .pooled = pooled,
+                                .depth = arch->layers - 1,
+                                .chunks = chunks};
 
     must(rf_record_list(&b.device, &b.weights, rf_clip_forward, &args, &err));
     load(&b);
@@ -123,8 +127,12 @@ static void check_clip(rf_level level, rf_dtype dtype, int g)
         for (int row = 0; row < chunks; row++) {
             int end = 0;
             while (id[row * 77 + end] != 49407) end++;
-            args = (rf_clip_args){
-                .arch = arch, .id = id + row * 77, .hidden = hidden, .pooled = pooled, .chunks = 1};
+            args = (rf_clip_args){.arch = arch,
+                                  .id = id + row * 77,
+                                  .hidden = hidden,
+                                  .pooled = pooled,
+                                  .depth = arch->layers - 1,
+                                  .chunks = 1};
             record(&b, 0, rf_clip_forward, &args);
             must(rf_program_run(&b.program, &b.device, &err));
             compare("pooled", pooled + (size_t)end * width * bytes, dtype,
@@ -164,8 +172,8 @@ static int compare_blocks(bench *b, const char *size, rf_dtype dtype)
 {
     int compared = 0;
     for (size_t i = 0; i < b->program.count; i++) {
-        const rf_call *call = &b->program.call[i];
-        char           block[48], next[48] = "";
+        const rf_op_call *call = &b->program.call[i];
+        char              block[48], next[48] = "";
         must(rf_program_run_range(&b->program, i, i + 1, &b->device, &err));
         block_of(call->label, block);
         if (i + 1 < b->program.count) block_of(b->program.call[i + 1].label, next);
@@ -286,8 +294,8 @@ static void check_vae(rf_level level, rf_dtype dtype, const char *size, int h, i
 
     int compared = 0;
     for (size_t i = 0; i < b.program.count; i++) {
-        const rf_call *call = &b.program.call[i];
-        const char    *next = i + 1 < b.program.count ? b.program.call[i + 1].label : "";
+        const rf_op_call *call = &b.program.call[i];
+        const char       *next = i + 1 < b.program.count ? b.program.call[i + 1].label : "";
         must(rf_program_run_range(&b.program, i, i + 1, &b.device, &err));
         const char *label = call->label;
         const char *part = NULL;

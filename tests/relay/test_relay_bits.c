@@ -283,7 +283,8 @@ Test(relay_bits, guidance_of_one, .timeout = 240)
         rf_plan     *plan = relays_plan(&r, &job);
         rf_error     err = {0};
         rf_callbacks callbacks = pictures_into(&p[i]);
-        cr_expect_eq(plan->active[0].polarities, i < 2 ? 1 : 2);
+        cr_expect_eq(plan->call[0].rows, i < 2 ? 1 : 2);
+        cr_expect_eq(plan->expert[0].conds, i < 2 ? 1 : 2);
         must(rf_plan_run(plan, &callbacks, &err), &err);
         rf_plan_destroy(plan);
     }

@@ -107,8 +107,6 @@ Test(relay_input, values_out_of_range, .timeout = 120)
     REFUSED(stage[0].until, NAN, "stage 1 of 2");
     REFUSED(stage[0].until, -0.1, "stage 1 of 2");
     REFUSED(stage[0].until, 1.5, "stage 1 of 2");
-    REFUSED(stage[1].until, 0.25, "but the stage before it until 0.5");
-    REFUSED(stage[1].until, 0.75, "is the last");
     REFUSED(stage[1].expert, NULL, "stage 2 has no expert");
     other = r;
     relays_start(&other, &bf16);

@@ -220,7 +220,7 @@ Test(relay_memory, a_prompt_is_encoded_once_per_expert, .timeout = 120)
 /* ---- one program -------------------------------------------------------------------------- */
 
 /* Addresses of a call that lie in the slab or in tables: all but weights and embedding tables. */
-static void addresses_of(const rf_call *call, const void *out[6])
+static void addresses_of(const rf_op_call *call, const void *out[6])
 {
     switch (call->kind) {
     case RF_OP_GEMM: {
@@ -250,7 +250,7 @@ static void addresses_of(const rf_call *call, const void *out[6])
     }
 }
 
-static const void *weight_of(const rf_call *call)
+static const void *weight_of(const rf_op_call *call)
 {
     return call->kind == RF_OP_GEMM   ? call->args.gemm.w
            : call->kind == RF_OP_CONV ? call->args.conv.wt
@@ -268,7 +268,8 @@ Test(relay_memory, experts_share_one_program, .timeout = 120)
     const rf_job job = relays_job(stage, 2, 3); /* two calls, then one */
     rf_plan     *plan = relays_plan(&r, &job);
     must(rf_plan_run(plan, NULL, &err), &err);
-    const rf_program *a = &plan->active[0].forward[0], *b = &plan->active[1].forward[0];
+    const rf_program *a = &plan->expert[0].program[0].forward[0];
+    const rf_program *b = &plan->expert[1].program[0].forward[0];
     cr_assert_eq(a->count, b->count);
     cr_expect_gt(a->count, 100u);
     const ptrdiff_t apart =

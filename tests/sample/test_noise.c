@@ -1,4 +1,4 @@
-/* The NV source: Philox's published vectors, A1111's values, recomputed values, and its layout. */
+/* The source NV: Philox's published vectors, A1111's values, recomputed values, and its layout. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +7,14 @@
 
 #include "engine/sample/noise.h"
 #include "kernels/half.h"
+
+/* `count` values of a draw. */
+static void draw_nv(uint64_t seed, uint32_t draw, uint32_t count, float *out)
+{
+    const rf_noise_source *nv = NULL;
+    cr_assert_eq(rf_noise_source_find(&nv, "NV", NULL), RF_OK);
+    rf_noise_draw(nv, seed, draw, (rf_noise_shape){1, 1, (int)count}, NULL, out);
+}
 
 /* Known answers of Random123 (kat_vectors, philox4x32, 10 rounds). */
 Test(noise, philox_gives_the_published_words, .timeout = 10)
@@ -31,7 +39,7 @@ Test(noise, philox_gives_the_published_words, .timeout = 10)
 }
 
 /* Values of A1111 1.10.1, printed with seven decimals. */
-Test(noise, matches_a1111, .timeout = 10)
+Test(a1111_4_2, nv_values, .timeout = 10)
 {
     const struct {
         uint64_t seed;
@@ -46,7 +54,7 @@ Test(noise, matches_a1111, .timeout = 10)
     };
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         float got[4];
-        rf_noise_nv(golden[i].seed, golden[i].draw, 4, got);
+        draw_nv(golden[i].seed, golden[i].draw, 4, got);
         for (int e = 0; e < 4; e++)
             cr_assert_leq(fabs(got[e] - golden[i].want[e]), 0.51e-7 + 1.2e-7,
                           "row %zu element %d: %.8f", i, e, (double)got[e]);
@@ -57,7 +65,7 @@ enum { GOLDEN_COUNT = 64, GOLDEN_LINES = 24, LATENT = 65536 };
 
 /* tools/golden/make_noise.py; bit for bit, up to one unit where a C library's log or sin rounds
  * otherwise (none does here). */
-Test(noise, matches_recomputation, .timeout = 10)
+Test(a1111_4_2, nv_matches_recomputation, .timeout = 10)
 {
     static float got[LATENT];
     static char  line[4096];
@@ -69,7 +77,7 @@ Test(noise, matches_recomputation, .timeout = 10)
         const uint64_t seed = strtoull(at, &at, 10);
         const uint32_t draw = (uint32_t)strtoul(at, &at, 10);
         const uint32_t first = (uint32_t)strtoul(at, &at, 10);
-        rf_noise_nv(seed, draw, first + GOLDEN_COUNT, got);
+        draw_nv(seed, draw, first + GOLDEN_COUNT, got);
         for (uint32_t e = 0; e < GOLDEN_COUNT; e++) {
             const uint32_t mine = rf_bits_from_f32(got[first + e]);
             const uint32_t bits = (uint32_t)strtoul(at, &at, 16);
@@ -87,14 +95,17 @@ Test(noise, matches_recomputation, .timeout = 10)
 
 Test(noise, latent_is_the_same_tensor_channels_last, .timeout = 10)
 {
-    const rf_noise_shape shapes[] = {{4, 16, 16}, {4, 3, 5}, {4, 1, 7}, {1, 2, 2}, {3, 8, 1}};
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const rf_noise_shape s = shapes[i];
-        const int            count = s.channels * s.h * s.w;
-        float                plain[1024], latent[1024 + 1];
+    const rf_noise_shape shapes[] = {{4, 16, 16}, {4, 3, 5}, {4, 1, 7}, {1, 2, 2},
+                                     {3, 8, 1},   {3, 1, 1}, {2, 2, 2}};
+    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+        const rf_noise_shape   s = shapes[i / 2];
+        const rf_noise_source *source = NULL;
+        cr_assert_eq(rf_noise_source_find(&source, i % 2 ? "CPU" : "NV", NULL), RF_OK);
+        const int count = s.channels * s.h * s.w;
+        float     plain[1024], latent[1024 + 1];
         latent[count] = 77;
-        rf_noise_nv(9, 3, (uint32_t)count, plain);
-        rf_noise_nv_latent(9, 3, s, latent);
+        rf_noise_draw(source, 9, 3, (rf_noise_shape){1, 1, count}, NULL, plain);
+        rf_noise_draw(source, 9, 3, s, NULL, latent);
         for (int c = 0; c < s.channels; c++)
             for (int y = 0; y < s.h; y++)
                 for (int x = 0; x < s.w; x++)
@@ -121,7 +132,7 @@ Test(noise, is_standard_normal_and_independent, .timeout = 30)
         uint64_t seed;
         uint32_t draw;
     } others[] = {{7, 1}, {7, 2}, {8, 0}, {7 + (1ull << 32), 0}};
-    rf_noise_nv(7, 0, LATENT, a);
+    draw_nv(7, 0, LATENT, a);
     for (int i = 0; i < LATENT; i++) {
         one[i] = 1;
         square[i] = a[i] * a[i];
@@ -133,7 +144,7 @@ Test(noise, is_standard_normal_and_independent, .timeout = 30)
     cr_assert_leq(fabs(mean_product(square, square, LATENT) - 3), error * sqrt(96));
     cr_assert_leq(fabs(mean_product(a, a + 1, LATENT - 1)), error * 1.01);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        rf_noise_nv(others[i].seed, others[i].draw, LATENT, other);
+        draw_nv(others[i].seed, others[i].draw, LATENT, other);
         cr_assert_leq(fabs(mean_product(a, other, LATENT)), error, "case %zu", i);
     }
 }

@@ -48,15 +48,34 @@ static void check_layout(const rf_tokens *t, rf_tokenizer_flavour flavour)
     }
 }
 
+static rf_status tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
+                          const char *text, rf_tokens *tokens, rf_error *err)
+{
+    const rf_piece piece = {.text = text, .weight = 1};
+    return rf_tokenize(tokenizer, flavour, &piece, 1, tokens, err);
+}
+
+/* The tokens of the text; its chunks are checked too, or refused if they are too many. */
 static int tokenized_length(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
                             const char *text)
 {
     rf_tokens tokens;
+    rf_ids    ids = {0};
     rf_error  err = {0};
-    cr_assert_eq(rf_tokenize(tokenizer, flavour, text, &tokens, &err), RF_OK, "%s", err.message);
-    check_layout(&tokens, flavour);
-    const int length = tokens.length;
-    free(tokens.id);
+    cr_assert_eq(rf_tokenizer_encode(tokenizer, flavour, text, &ids, &err), RF_OK, "%s",
+                 err.message);
+    const int       length = (int)ids.length;
+    const rf_status st = tokenize(tokenizer, flavour, text, &tokens, &err);
+    if (length <= RF_CHUNKS_MAX * (RF_TOKENS_PER_CHUNK - 2)) { /* no row has commas at the edge */
+        cr_assert_eq(st, RF_OK, "%s", err.message);
+        cr_assert_eq(tokens.length, length);
+        check_layout(&tokens, flavour);
+    } else {
+        cr_assert_eq(st, RF_E_ARG);
+        cr_assert(strstr(err.message, "chunks"), "%s", err.message);
+    }
+    rf_tokens_free(&tokens);
+    rf_ids_free(&ids);
     return length;
 }
 
@@ -134,7 +153,7 @@ Test(hostile_prompts, invalid_utf8_is_refused_by_its_offset, .timeout = 30)
         for (int flavour = RF_TOKENIZER_CLIP_L; flavour <= RF_TOKENIZER_CLIP_G; flavour++) {
             rf_tokens tokens = {.chunks = 1};
             rf_error  err = {0};
-            cr_expect_eq(rf_tokenize(tokenizer, flavour, rows[i].text, &tokens, &err), RF_E_ARG);
+            cr_expect_eq(tokenize(tokenizer, flavour, rows[i].text, &tokens, &err), RF_E_ARG);
             cr_expect(strstr(err.message, rows[i].place), "row %zu: %s", i, err.message);
             cr_expect(!tokens.id && tokens.chunks == 0);
         }
@@ -147,7 +166,7 @@ Test(hostile_prompts, a_prompt_over_the_limit_is_refused, .timeout = 30)
     char         *text = filled("", " ", RF_PROMPT_MAX_BYTES + 1);
     rf_tokens     tokens;
     rf_error      err = {0};
-    cr_expect_eq(rf_tokenize(tokenizer, RF_TOKENIZER_CLIP_L, text, &tokens, &err), RF_E_ARG);
+    cr_expect_eq(tokenize(tokenizer, RF_TOKENIZER_CLIP_L, text, &tokens, &err), RF_E_ARG);
     cr_expect(strstr(err.message, "16777217 bytes"), "%s", err.message);
     text[RF_PROMPT_MAX_BYTES] = '\0';
     cr_expect_eq(tokenized_length(tokenizer, RF_TOKENIZER_CLIP_L, text), 0);
@@ -160,12 +179,12 @@ Test(hostile_prompts, an_empty_text_is_one_empty_chunk, .timeout = 30)
     rf_tokenizer *tokenizer = make_tokenizer();
     for (int flavour = RF_TOKENIZER_CLIP_L; flavour <= RF_TOKENIZER_CLIP_G; flavour++) {
         rf_tokens tokens;
-        cr_assert_eq(rf_tokenize(tokenizer, flavour, "", &tokens, NULL), RF_OK);
+        cr_assert_eq(tokenize(tokenizer, flavour, "", &tokens, NULL), RF_OK);
         cr_expect_eq(tokens.chunks, 1);
         cr_expect_eq(tokens.length, 0);
         cr_expect_eq(tokens.id[1], RF_TOKEN_END);
         cr_expect_eq(tokens.id[2], flavour == RF_TOKENIZER_CLIP_L ? RF_TOKEN_END : 0);
-        free(tokens.id);
+        rf_tokens_free(&tokens);
     }
     rf_tokenizer_destroy(tokenizer);
 }
@@ -175,19 +194,22 @@ Test(hostile_prompts, padding_appends_empty_chunks, .timeout = 30)
     rf_tokenizer *tokenizer = make_tokenizer();
     for (int flavour = RF_TOKENIZER_CLIP_L; flavour <= RF_TOKENIZER_CLIP_G; flavour++) {
         rf_tokens cat, empty;
-        cr_assert_eq(rf_tokenize(tokenizer, flavour, "cat", &cat, NULL), RF_OK);
-        cr_assert_eq(rf_tokenize(tokenizer, flavour, "", &empty, NULL), RF_OK);
+        cr_assert_eq(tokenize(tokenizer, flavour, "cat", &cat, NULL), RF_OK);
+        cr_assert_eq(tokenize(tokenizer, flavour, "", &empty, NULL), RF_OK);
         cr_assert_eq(rf_tokens_pad(&cat, flavour, 3, NULL), RF_OK);
         cr_expect_eq(cat.chunks, 3);
         cr_expect_eq(cat.length, 1);
         check_layout(&cat, flavour);
-        for (int c = 1; c < 3; c++)
+        for (int c = 1; c < 3; c++) {
             cr_expect_arr_eq(cat.id + c * RF_TOKENS_PER_CHUNK, empty.id,
                              RF_TOKENS_PER_CHUNK * sizeof *empty.id);
+            cr_expect_arr_eq(cat.weight + c * RF_TOKENS_PER_CHUNK, empty.weight,
+                             RF_TOKENS_PER_CHUNK * sizeof *empty.weight);
+        }
         cr_assert_eq(rf_tokens_pad(&cat, flavour, 2, NULL), RF_OK);
         cr_expect_eq(cat.chunks, 3, "never shorter");
-        free(cat.id);
-        free(empty.id);
+        rf_tokens_free(&cat);
+        rf_tokens_free(&empty);
     }
     rf_tokenizer_destroy(tokenizer);
 }

@@ -84,6 +84,7 @@ Test(text_memory, tokenizing_survives_each_failure, .timeout = 60)
     memcpy(text, start, sizeof start - 1);
     text[sizeof text - 1] = '\0';
 
+    const rf_piece piece[] = {{text, 1, 0}, {"BREAK", -1, 1}, {"cat", 1.2, 0}};
     for (int flavour = RF_TOKENIZER_CLIP_L; flavour <= RF_TOKENIZER_CLIP_G; flavour++) {
         rf_status st = RF_E_NOMEM;
         for (long n = 0; st != RF_OK; n++) {
@@ -91,14 +92,43 @@ Test(text_memory, tokenizing_survives_each_failure, .timeout = 60)
             rf_error  err = {0};
             until_failure = n;
             live = 0;
-            st = rf_tokenize(tokenizer, flavour, text, &tokens, &err);
+            st = rf_tokenize(tokenizer, flavour, piece, 3, &tokens, &err);
             until_failure = -1;
             cr_assert(st == RF_OK || (st == RF_E_NOMEM && err.message[0] && !tokens.id), "n = %ld",
                       n);
-            free(tokens.id);
+            rf_tokens_free(&tokens);
             cr_assert_eq(live, 0, "n = %ld: %ld blocks leak", n, live);
             cr_assert_lt(n, 1000);
         }
     }
     rf_tokenizer_destroy(tokenizer);
+}
+
+Test(text_memory, parsing_survives_each_failure, .timeout = 60)
+{
+    /* Tags, AND, edits, alternations, emphasis, a break, a long number, and all of it rewritten. */
+    static const char       text[] = "<lora:a:1:2><lora:b> (a [b:c:5] BREAK \\( [d|e|[f]]:1.2) AND "
+                                     "[g:[h:i:switch]:0.5] "
+                                     "(j:1.00000000000000000000000000000000000000000000000000000000000000"
+                                     "0000000000000) AND [[[[[[[[[[[[[[[[((((((((((((((((((((((k";
+    const int               handover = 7;
+    const rf_prompt_options options = {
+        .clock = {.nominal = 20, .calls = 20, .handover = &handover, .handovers = 1}};
+    rf_status st = RF_E_NOMEM;
+    for (long n = 0; st != RF_OK; n++) {
+        const rf_prompt *prompt = NULL;
+        char            *shown = NULL;
+        rf_error         err = {0};
+        until_failure = n;
+        live = 0;
+        st = rf_prompt_parse(&prompt, text, &options, &err);
+        if (st == RF_OK) st = rf_prompt_with_switch(&shown, text, &options, 5, &err);
+        until_failure = -1;
+        cr_assert(st == RF_OK || (st == RF_E_NOMEM && err.message[0] && !shown), "n = %ld: %s", n,
+                  err.message);
+        rf_prompt_free(prompt);
+        free(shown);
+        cr_assert_eq(live, 0, "n = %ld: %ld blocks leak", n, live);
+        cr_assert_lt(n, 1000);
+    }
 }

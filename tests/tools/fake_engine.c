@@ -17,7 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/files/hash.h"
 #include "engine/refinery.h"
+#include "tests/tools/fake_engine.h"
 
 struct rf_engine {
     rf_options options;
@@ -29,7 +31,7 @@ struct rf_expert {
 
 struct rf_plan {
     rf_engine *engine;
-    rf_job     job;
+    rf_job     job; /* its stages are the plan's */
     rf_stage   stages[2];
     int        first[3]; /* first step of each stage, and the end */
     double     sigmas[10001];
@@ -105,22 +107,61 @@ const char *rf_expert_path(const rf_expert *expert)
 
 rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err)
 {
-    (void)err;
-    for (int i = 0; i < 64; i++) hex[i] = "0123456789abcdef"[(expert->name[0] + i) % 16];
-    hex[64] = '\0';
-    return RF_OK;
+    return rf_file_sha256(hex, expert->path, NULL, NULL, err);
 }
 
 rf_job rf_job_default(void)
 {
-    return (rf_job){.sampler = "Euler a",
+    return (rf_job){.switch_by = "steps",
+                    .sampler = "Euler a",
                     .schedule = "automatic",
                     .rng = "nv",
+                    .emphasis = "original",
                     .steps = 30,
                     .width = 1024,
                     .height = 1024,
                     .count = 1,
-                    .batch = 1};
+                    .batch = 1,
+                    .eta = NAN,
+                    .s_noise = 1,
+                    .clip_skip = 1};
+}
+
+static rf_status check_name(const char *what, const char *name, const char *const *known,
+                            rf_error *err)
+{
+    for (; *known; known++)
+        if (strcmp(*known, name) == 0) return RF_OK;
+    return rf_fail(err, RF_E_ARG, "unknown %s \"%s\": did you mean something else?", what, name);
+}
+
+rf_status fake_job_check(const rf_job *job, rf_error *err)
+{
+    static const char *const SAMPLERS[] = {"Euler a", "Euler", "DPM++ 2M", NULL};
+    static const char *const SCHEDULES[] = {"automatic", "karras", "normal", "beta", NULL};
+    static const char *const RULES[] = {"steps", "noise", "step", "sigma", "timesteps", NULL};
+    static const char *const SOURCES[] = {"nv", "cpu", NULL};
+    rf_status                st = RF_OK;
+    RF_TRY(check_name("sampler", job->sampler, SAMPLERS, err));
+    RF_TRY(check_name("schedule", job->schedule, SCHEDULES, err));
+    RF_TRY(check_name("switch rule", job->switch_by, RULES, err));
+    RF_TRY(check_name("noise source", job->rng, SOURCES, err));
+    const double until = job->stages[0].until;
+    const int    fraction = strcmp(job->switch_by, "step") && strcmp(job->switch_by, "sigma");
+    if (job->stage_count > 1 && (until < 0 || (fraction && until > 1)))
+        st = rf_fail(err, RF_E_ARG, "switch at %g: must be from 0 to 1", until);
+done:
+    return st;
+}
+
+/* Every rule is the one by steps, moved by a call, so that tests can tell them apart. */
+int fake_first_step(const rf_job *job, int stage)
+{
+    const double until = job->stages[stage].until;
+    const double x = strcmp(job->switch_by, "step") == 0 ? until : until * job->steps;
+    const int    moved = strcmp(job->switch_by, "noise") == 0 ? 1 : 0;
+    const int    step = (int)ceil(x - 1e-6) + moved;
+    return step < 0 ? 0 : step > job->steps ? job->steps : step;
 }
 
 static int has(const rf_plan *plan, const char *order)
@@ -132,11 +173,18 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
 {
     rf_plan *p = *out = calloc(1, sizeof **out);
     if (!p) return rf_fail(err, RF_E_NOMEM, "no memory");
+    const rf_status st = fake_job_check(job, err);
+    if (st != RF_OK) {
+        *out = NULL;
+        free(p);
+        return st;
+    }
     p->engine = engine;
     p->job = *job;
     memcpy(p->stages, job->stages, (size_t)job->stage_count * sizeof *job->stages);
+    p->job.stages = p->stages;
     for (int i = 0; i < job->stage_count; i++) {
-        p->first[i + 1] = (int)ceil(job->stages[i].until * job->steps - 1e-6);
+        p->first[i + 1] = i + 1 < job->stage_count ? fake_first_step(job, i) : job->steps;
         if (p->first[i + 1] == p->first[i] && engine->options.warn)
             engine->options.warn(engine->options.user, "a stage makes no call and is dropped");
     }
@@ -237,7 +285,11 @@ static rf_status decode(fake_run *run, int index, rf_error *err)
     uint64_t      state = job->seed + (uint64_t)index;
     const size_t  bytes = 3 * (size_t)job->width * (size_t)job->height;
     uint8_t      *rgb = malloc(bytes);
-    if (!rgb) return rf_fail(err, RF_E_NOMEM, "no memory");
+    char *const   saved = fake_job_to_json(job, job->seed + (uint64_t)index);
+    if (!rgb || !saved) {
+        st = rf_fail(err, RF_E_NOMEM, "no memory");
+        goto done;
+    }
     for (size_t i = 0; i < bytes; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
         rgb[i] = (uint8_t)(state >> 56);
@@ -247,7 +299,9 @@ static rf_status decode(fake_run *run, int index, rf_error *err)
                             .width = job->width,
                             .height = job->height,
                             .rgb = rgb,
-                            .parameters = "a prompt\nSteps: 1, Sampler: Euler a, Seed: 1"};
+                            .parameters = "a prompt\nNegative prompt: bad\nSteps: 1, Sampler: "
+                                          "Euler a, Seed: 1, Size: 64x64",
+                            .job = saved};
     run->at.phase = RF_PHASE_DECODE;
     run->at.done = run->at.image = index;
     run->at.total = job->count;
@@ -255,6 +309,7 @@ static rf_status decode(fake_run *run, int index, rf_error *err)
     RF_TRY(tell(run, err));
     RF_TRY(run->callbacks->image(run->callbacks->user, &image, err));
 done:
+    free(saved);
     free(rgb);
     return st;
 }
@@ -286,4 +341,29 @@ done:
 void rf_plan_get_timings(const rf_plan *plan, rf_timings *out)
 {
     *out = (rf_timings){.load = 0.25, .denoise = 0.1 * plan->job.steps};
+}
+
+/* ---- small questions ----------------------------------------------------------------------- */
+
+rf_status rf_tokens_of(int32_t **ids, int *count, rf_engine *engine, const char *encoder,
+                       const char *text, rf_error *err)
+{
+    (void)engine;
+    *count = (int)strlen(text);
+    *ids = calloc((size_t)*count + 1, sizeof **ids);
+    if (!*ids) return rf_fail(err, RF_E_NOMEM, "no memory");
+    for (int i = 0; i < *count; i++)
+        (*ids)[i] = (unsigned char)text[i] + (strcmp(encoder, "g") == 0 ? 1000 : 0);
+    return RF_OK;
+}
+
+/* Awkward floats: a third of something, from every argument. */
+rf_status rf_noise_of(const char *rng, uint64_t seed, int draw, int c, int h, int w, float *out,
+                      rf_error *err)
+{
+    if (strcmp(rng, "nv") != 0 && strcmp(rng, "cpu") != 0)
+        return rf_fail(err, RF_E_ARG, "unknown noise source \"%s\"", rng);
+    for (int i = 0; i < c * h * w; i++)
+        out[i] = (float)(seed % 100 + 10 * (uint64_t)draw + (uint64_t)i + (*rng == 'c')) / 3;
+    return RF_OK;
 }

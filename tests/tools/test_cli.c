@@ -207,13 +207,17 @@ Test(cli, bad_values_are_named_with_their_range)
         {"render -m pony.safetensors --cfg-scale 1e400", "is not a number"},
         {"render -m pony.safetensors --cfg-scale 0x10", "is not a number"},
         {"render -m pony.safetensors --cfg-scale '6 '", "is not a number"},
-        {"render -m pony.safetensors --switch-at 1.01", "from 0 to 1"},
-        {"render -m pony.safetensors --switch-at=-0.1", "from 0 to 1"},
+        {BOTH "--switch-at 1.01", "from 0 to 1"},
+        {BOTH "--switch-at=-0.1", "from 0 to 1"},
+        {BOTH "--switch-at nan", "is not a number"},
+        {BOTH "--switch-by stps", "unknown switch rule \"stps\""},
         {"render -m pony.safetensors --seed -2", "nor 'random'"},
         {"render -m pony.safetensors --seed 9223372036854775807 --count 9", "goes beyond"},
         {"render -m pony.safetensors --count 0", "from 1 to 1000000"},
         {"render -m pony.safetensors --batch 65", "from 1 to 64"},
-        {"render -m pony.safetensors --sampler 'Euler b'", "not one of: Euler a, Euler"},
+        {"render -m pony.safetensors --sampler 'Euler b'", "unknown sampler \"Euler b\""},
+        {"render -m pony.safetensors --schedule karas", "unknown schedule \"karas\""},
+        {"render -m pony.safetensors --compat comfy", "not one of: a1111, none"},
         {"render -m pony.safetensors --prompt \"$(printf 'a\\377')\"", "byte 2 (0xFF)"},
         {"render -m pony.safetensors -o out.jpg", "does not end in .png"},
         {"render -m pony.safetensors -o '{sed}.png'", "only {seed} and {index}"},
@@ -236,12 +240,12 @@ Test(cli, bad_values_are_named_with_their_range)
 Test(cli, mistyped_words_get_a_suggestion)
 {
     expect("render -m pony.safetensors --stpes 3", 2, "did you mean --steps?");
-    expect("render -m pony.safetensors --switch 3", 2, "--switch");
+    expect("render -m pony.safetensors --swich-at 3", 2, "did you mean --switch-at?");
     expect("render -m pony.safetensors --refine anime.safetensors", 2, "did you mean --refiner?");
     expect("render -m pony.safetensors --zzzzzz", 2, "refinery help render all lists");
     expect("rendr", 2, "did you mean 'refinery render'?");
     expect("txt2img", 2, "did you mean 'refinery render'?");
-    expect("render --schedule karas", 2, "did you mean 'karras'?");
+    expect("render --dtype bf61", 2, "did you mean 'bf16'?");
     expect("", 2, "Usage: refinery VERB");
 }
 
@@ -437,7 +441,8 @@ Test(cli, a_second_signal_quits_at_once)
 
 /* ---- help --------------------------------------------------------------------------------- */
 
-static const char *const VERBS[] = {"",        "render",     "inspect", "synth",
+static const char *const VERBS[] = {"",        "render",     "explain", "replay",  "meta",
+                                    "recipes", "tokens",     "noise",   "inspect", "synth",
                                     "devices", "completion", "version", "help"};
 
 Test(cli, help_teaches_within_a_page)
@@ -459,11 +464,13 @@ Test(cli, help_teaches_within_a_page)
         cr_expect_str_eq(r.err, "");
     }
     expect("render --help", 0, "");
-    cr_expect(strstr(r.out, "1 = base only,\n  0 = refiner only"));
+    cr_expect(strstr(r.out, "1 = base only, 0 = refiner only"));
     expect("render --nonsense --help", 0, "");
     expect("help render all", 0, "");
     cr_expect(strstr(r.out, "--refiner-cfg-scale X"));
     cr_expect_null(strstr(r.out, "--width"));
+    for (char *line = strtok(r.out, "\n"); line; line = strtok(NULL, "\n"))
+        cr_expect_leq(strlen(line), 80u, "%s", line);
 }
 
 Test(cli, completion_scripts_are_valid_and_complete)

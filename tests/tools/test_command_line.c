@@ -1,16 +1,21 @@
 /* The parts of the command that are functions: values, suggestions, patterns, the progress line. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/exit_codes.h"
+#include "tools/json_writer.h"
 #include "tools/progress.h"
+#include "tools/recipes.h"
 #include "tools/render_outputs.h"
 #include "tools/signals.h"
 #include "tools/suggest.h"
 #include "tools/text_input.h"
 #include "tools/verbs.h"
+#include "tools/wrap.h"
 
 static rf_trouble trouble;
 
@@ -19,22 +24,24 @@ static rf_trouble trouble;
 Test(command_line, tables_are_consistent)
 {
     for (int v = 0; rf_verbs[v]; v++) {
-        const rf_option *rows = rf_verbs[v]->options, *o = rows;
-        for (; o->name; o++) {
+        const rf_verb   *verb = rf_verbs[v];
+        const rf_option *o = NULL, *p = NULL;
+        int              count = 0;
+        for (; (o = rf_option_at(verb, count)); count++) {
             const char *who = o->name;
             cr_expect(o->help && o->group, "%s has no help", who);
             cr_expect(o->kind == RF_OPTION_FLAG || o->value, "%s: its value has no name", who);
             cr_expect(o->kind != RF_OPTION_CHOICE || o->choices, "%s has no choices", who);
             cr_expect_leq(strlen(o->help), 56u, "%s: the help is too long for a line", who);
-            for (const rf_option *p = rows; p < o; p++) {
+            for (int i = 0; i < count && (p = rf_option_at(verb, i)); i++) {
                 cr_expect_str_neq(p->name, o->name);
                 cr_expect(!o->letter || p->letter != o->letter, "-%c twice", o->letter);
                 cr_expect(!rf_option_has_alias(p->aliases, o->name), "%s is an alias too", who);
                 cr_expect(!rf_option_has_alias(o->aliases, p->name), "%s is an alias too", p->name);
             }
         }
-        cr_expect_leq(o - rows, RF_OPTIONS_MAX);
-        cr_expect(rf_verbs[v]->summary && rf_verbs[v]->examples && rf_verbs[v]->usage);
+        cr_expect_leq(count, RF_OPTIONS_MAX);
+        cr_expect(verb->summary && verb->examples && verb->usage);
     }
 }
 
@@ -101,7 +108,8 @@ static const rf_option ROWS[] = {
      .group = "g"},
     RF_COMMON_OPTIONS(both, RF_PLACE_HELP),
 };
-static const rf_verb VERB = {.name = "try", .usage = "", .options = ROWS, .operands_max = 3};
+static const rf_option *const TABLES[] = {ROWS, NULL};
+static const rf_verb VERB = {.name = "try", .usage = "", .options = TABLES, .operands_max = 3};
 
 static rf_status parse(both *values, rf_args *args, const char *line)
 {
@@ -201,6 +209,140 @@ Test(command_line, every_status_has_an_exit_code)
         cr_expect((code == 0) == (st == RF_OK));
         cr_expect(code <= 2 || (code >= 64 && code <= 78) || code == 130, "%d", code);
     }
+}
+
+/* ---- recipes ------------------------------------------------------------------------------ */
+
+static rf_status edit_of(char **out, const char *tags)
+{
+    const rf_recipe_tags t = {.base = tags,
+                              .base_flag = "--base-tags",
+                              .refiner_flag = "--refiner-tags",
+                              .when = "switch"};
+    trouble = (rf_trouble){.hint = ""};
+    return rf_recipe_text(out, "[a, {base}:b, {refiner}:{switch}], {common}", &t, &trouble);
+}
+
+Test(command_line, tags_cannot_break_the_edit_around_them)
+{
+    static const struct {
+        const char *tags, *text;
+    } CASES[] = {
+        {"cat", "[a, cat:b:switch]"},
+        {" cat, , ", "[a, cat:b:switch]"},
+        {", ,", "[a:b:switch]"},
+        {"", "[a:b:switch]"},
+        {":3, rating:safe", "[a, \\:3, rating\\:safe:b:switch]"},
+        {"|_|", "[a, \\|_\\|:b:switch]"},
+        {"(cat:1.2)", "[a, (cat:1.2):b:switch]"},
+        {"(re:zero:1.2)", "[a, (re\\:zero:1.2):b:switch]"},
+        {"(x|y)", "[a, (x\\|y):b:switch]"},
+        {"[x:y:0.3], [x|y]", "[a, [x:y:0.3], [x|y]:b:switch]"},
+        {"saber \\(fate\\), \\:d", "[a, saber \\(fate\\), \\:d:b:switch]"},
+        {"hand, BRAND, AND_1", "[a, hand, BRAND, AND_1:b:switch]"},
+        {"\xE9\x9B\xA8:x", "[a, \xE9\x9B\xA8\\:x:b:switch]"},
+        {"x\\,", "[a, x\\,:b:switch]"},
+    };
+    char *text = NULL;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        cr_assert_eq(edit_of(&text, CASES[i].tags), RF_OK, "%s", trouble.error.message);
+        cr_expect_str_eq(text, CASES[i].text);
+        free(text);
+    }
+}
+
+Test(command_line, tags_that_cannot_be_meant_are_refused)
+{
+    static const struct {
+        const char *tags, *said;
+    } CASES[] = {
+        {"cat]", "--base-tags: ']' at byte 4 closes nothing"},
+        {":)", "--base-tags: ')' at byte 2 closes nothing"},
+        {"a, :(", "--base-tags: '(' at byte 5 is never closed"},
+        {"[x)", "')' at byte 3 closes nothing"},
+        {"x\\", "escapes nothing"},
+        {"x\\\ny", "escapes nothing"},
+        {"cat AND dog", "'A' at byte 5 begins AND"},
+    };
+    char *text = NULL;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        cr_expect_eq(edit_of(&text, CASES[i].tags), RF_E_ARG, "%s", CASES[i].tags);
+        cr_expect_null(text);
+        cr_expect(strstr(trouble.error.message, CASES[i].said), "%s", trouble.error.message);
+        cr_expect(*trouble.hint);
+    }
+}
+
+Test(command_line, tags_of_a_megabyte_take_no_time, .timeout = 10)
+{
+    enum { BYTES = 1 << 20 };
+    static const char FILLS[] = "(:|a";
+    char             *tags = malloc(BYTES + 1), *text = NULL;
+    for (size_t f = 0; f < sizeof FILLS - 1; f++) {
+        memset(tags, FILLS[f], BYTES);
+        tags[BYTES] = '\0';
+        cr_expect_eq(edit_of(&text, tags), FILLS[f] == '(' ? RF_E_ARG : RF_OK);
+        free(text);
+    }
+    free(tags);
+}
+
+/* ---- JSON, columns ------------------------------------------------------------------------ */
+
+Test(command_line, reals_are_short_and_exact)
+{
+    static const struct {
+        double      value;
+        const char *text;
+    } CASES[] = {{1, "1.0"},     {1.1, "1.1"},       {0.1 + 0.2, "0.30000000000000004"},
+                 {-0.0, "-0.0"}, {1e300, "1e+300"},  {1e6, "1000000.0"},
+                 {NAN, "null"},  {INFINITY, "null"}, {1.1 * 1.1, "1.2100000000000002"}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        char          *text = NULL;
+        size_t         bytes = 0;
+        rf_json_writer w = {.out = open_memstream(&text, &bytes)};
+        rf_json_put_real(&w, NULL, CASES[i].value);
+        fclose(w.out);
+        cr_expect_str_eq(text, CASES[i].text);
+        free(text);
+    }
+}
+
+Test(command_line, json_text_is_escaped)
+{
+    char          *text = NULL;
+    size_t         bytes = 0;
+    rf_json_writer w = {.out = open_memstream(&text, &bytes)};
+    rf_json_open(&w, NULL, '{');
+    rf_json_put_text(&w, "a", "\"\\\n\001\xFF\xC3\xA9");
+    rf_json_put_null(&w, "b");
+    rf_json_open(&w, "c", '[');
+    rf_json_put_int(&w, NULL, -1);
+    rf_json_put_bool(&w, NULL, 2);
+    rf_json_close(&w, ']');
+    rf_json_close(&w, '}');
+    fclose(w.out);
+    cr_expect_str_eq(text, "{\"a\":\"\\\"\\\\\\n\\u0001\xEF\xBF\xBD\xC3\xA9\",\"b\":null,\"c\":[-1,"
+                           "true]}");
+    free(text);
+}
+
+Test(command_line, long_texts_are_wrapped)
+{
+    char  *text = NULL, line[400] = "";
+    size_t bytes = 0;
+    FILE  *out = open_memstream(&text, &bytes);
+    for (int i = 0; i < 30; i++) strcat(line, "word, ");
+    rf_text_wrap(out, line, 4, 0);
+    rf_text_wrap(out, "one\ntwo\033[2J", 2, 0);
+    rf_text_wrap(out, "", 2, 0);
+    fclose(out);
+    for (char *p = strtok(text, "\n"); p; p = strtok(NULL, "\n")) {
+        cr_expect_leq(strlen(p), RF_PAGE_COLUMNS);
+        cr_expect_eq(strncmp(p, "  ", 2), 0, "'%s'", p);
+        cr_expect_null(strchr(p, '\033'));
+    }
+    free(text);
 }
 
 /* ---- progress ----------------------------------------------------------------------------- */

@@ -1,12 +1,14 @@
-"""Writes tests/golden/schedules.txt: SDXL's noise table and schedules, recomputed with numpy.
+"""Writes tests/golden/schedules.txt: SDXL's noise table and schedules, recomputed with numpy and
+scipy, in f64.  (sigmas.txt has every schedule as A1111 computes it, in f32.)
 
 Usage: python3 tools/golden/make_schedules.py > tests/golden/schedules.txt
 
 Written from the formulas (Karras et al. 2022; the scaled-linear betas of SDXL), not from the C
 code: vectorised, numpy's interpolation instead of a search.  Values are f32, printed with nine
-digits, which identify an f32.  Made with numpy 2.4.6.
+digits, which identify an f32.  Made with numpy 2.4.6, scipy 1.17.1.
 """
 import numpy as np
+import scipy.stats
 
 STEPS = (1, 2, 3, 7, 10, 20, 30, 50, 200)
 
@@ -24,6 +26,12 @@ def karras(table, steps):
 
 def uniform(table, steps):
     t = np.linspace(999.0, 0.0, steps)
+    return np.exp(np.interp(t, np.arange(1000), np.log(table.astype(np.float64))))
+
+
+def beta(table, steps):
+    """Quantiles as a fraction of the timesteps: the repaired schedule."""
+    t = 999 * scipy.stats.beta.ppf(np.linspace(1, 0, steps), 0.6, 0.6)
     return np.exp(np.interp(t, np.arange(1000), np.log(table.astype(np.float64))))
 
 
@@ -45,6 +53,8 @@ def main():
             sigmas = schedule(table, steps).astype(np.float32)
             line(name, steps, sigmas)
             line(name + "-timesteps", steps, timesteps(table, sigmas))
+    for steps in STEPS[:-1]:
+        line("Beta", steps, beta(table, steps).astype(np.float32))
 
 
 main()

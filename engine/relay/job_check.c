@@ -1,0 +1,108 @@
+/* The numbers of a job, each against its range; what is looked up by name is checked there. */
+#include <math.h>
+
+#include "engine/relay/course.h"
+
+static rf_status check_int(const char *field, long long value, long long least, long long greatest,
+                           rf_error *err)
+{
+    if (value >= least && value <= greatest) return RF_OK;
+    return rf_fail(err, RF_E_ARG, "%s is %lld; it can be %lld to %lld", field, value, least,
+                   greatest);
+}
+
+static rf_status check_real(const char *field, double value, double least, double greatest,
+                            rf_error *err)
+{
+    if (value >= least && value <= greatest) return RF_OK; /* NaN is neither */
+    return rf_fail(err, RF_E_ARG, "%s is %g; it can be %g to %g", field, value, least, greatest);
+}
+
+static rf_status check_size(const char *field, int value, rf_error *err)
+{
+    rf_status st = check_int(field, value, 64, 8192, err);
+    if (st == RF_OK && value % 8)
+        st = rf_fail(err, RF_E_ARG, "%s is %d; it must be a multiple of 8, such as %d", field,
+                     value, (value + 4) / 8 * 8);
+    return st;
+}
+
+static rf_status check_names(const rf_job *job, rf_error *err)
+{
+    const char *missing = !job->stages      ? "stages"
+                          : !job->sampler   ? "sampler"
+                          : !job->schedule  ? "schedule"
+                          : !job->rng       ? "rng"
+                          : !job->switch_by ? "switch_by"
+                          : !job->emphasis  ? "emphasis"
+                                            : NULL;
+    if (!missing) return RF_OK;
+    return rf_fail(err, RF_E_ARG, "the job has no %s; start from rf_job_default()", missing);
+}
+
+static rf_status check_sampling(const rf_job *job, rf_error *err)
+{
+    const double largest = 1e6;
+    rf_status    st = RF_OK;
+    RF_TRY(check_real("sigma_min", job->sigma_min, 0, largest, err));
+    RF_TRY(check_real("sigma_max", job->sigma_max, 0, largest, err));
+    RF_TRY(check_real("rho", job->rho, 0, 1000, err));
+    if (!isnan(job->eta)) RF_TRY(check_real("eta", job->eta, 0, 100, err));
+    RF_TRY(check_real("s_churn", job->s_churn, 0, largest, err));
+    RF_TRY(check_real("s_tmin", job->s_tmin, 0, largest, err));
+    RF_TRY(check_real("s_tmax", job->s_tmax, 0, INFINITY, err));
+    RF_TRY(check_real("s_noise", job->s_noise, 0, 100, err));
+    RF_TRY(check_real("skip_early_cfg", job->skip_early_cfg, 0, 1, err));
+    RF_TRY(check_real("s_min_uncond", job->s_min_uncond, 0, largest, err));
+    RF_TRY(check_real("variation", job->variation, 0, 1, err));
+done:
+    return st;
+}
+
+/* Zero or a picture's size, which need not be a multiple of anything. */
+static rf_status check_conditioning(const rf_job *job, rf_error *err)
+{
+    const struct {
+        const char *field;
+        int         value;
+    } sizes[] = {
+        {"original_width", job->original_width}, {"original_height", job->original_height},
+        {"target_width", job->target_width},     {"target_height", job->target_height},
+        {"crop_left", job->crop_left},           {"crop_top", job->crop_top},
+    };
+    rf_status st = RF_OK;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        RF_TRY(check_int(sizes[i].field, sizes[i].value, 0, 65504, err)); /* f16's largest */
+    RF_TRY(check_int("clip_skip", job->clip_skip, 1, 12, err));
+    if ((job->seed_width == 0) != (job->seed_height == 0))
+        return rf_fail(err, RF_E_ARG, "seed_width is %d and seed_height %d; give both or neither",
+                       job->seed_width, job->seed_height);
+    if (job->seed_width) {
+        RF_TRY(check_int("seed_width", job->seed_width, 8, 8192, err));
+        RF_TRY(check_int("seed_height", job->seed_height, 8, 8192, err));
+    }
+done:
+    return st;
+}
+
+rf_status rf_job_check(const rf_job *job, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(check_int("stage_count", job->stage_count, 1, 64, err));
+    RF_TRY(check_names(job, err));
+    RF_TRY(check_int("steps", job->steps, 1, RF_STEPS_MAX, err));
+    RF_TRY(check_size("width", job->width, err));
+    RF_TRY(check_size("height", job->height, err));
+    RF_TRY(check_int("count", job->count, 1, 1000000, err));
+    RF_TRY(check_int("batch", job->batch, 1, 64, err));
+    RF_TRY(check_sampling(job, err));
+    RF_TRY(check_conditioning(job, err));
+    for (int i = 0; i < job->stage_count; i++) {
+        const float cfg = job->stages[i].cfg_scale;
+        if (isnan(cfg) || cfg > 1000)
+            return rf_fail(err, RF_E_ARG, "stage %d: cfg_scale is %g; it can be 0 to 1000", i + 1,
+                           (double)cfg);
+    }
+done:
+    return st;
+}

@@ -1,0 +1,11 @@
+/* A job with strings and stages of its own, for whoever outlives the caller's. */
+#ifndef RF_JOB_COPY_H
+#define RF_JOB_COPY_H
+
+#include "engine/refinery.h"
+
+/* *out = a job equal to `job`, in one block at *block: free() that and nothing else.  RF_E_NOMEM.
+ */
+rf_status rf_job_copy(rf_job *out, void **block, const rf_job *job, rf_error *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* The job of one picture as JSON: what `refinery replay` trusts.
+ *
+ * {"schema":1, "refinery":"0.1.0", "dtype":"bf16", "vae":{file}|null, "steps":30, ...,
+ *  "stages":[{"file":{"name","path","sha256"}, "until":0.5, "prompt":..., ...}, ...]}
+ *
+ * Every field of rf_job and rf_stage is there under its own name, so that later versions with other
+ * defaults read the same job.  Seeds are strings of digits (a double does not hold them), other
+ * numbers have the digits that read back exactly, "the sampler's own" eta is null. */
+#ifndef RF_JOB_JSON_H
+#define RF_JOB_JSON_H
+
+#include "engine/refinery.h"
+
+/* What a job does not say about its files. */
+typedef struct rf_job_files {
+    const rf_file_ref *stage; /* [job's stage_count] */
+    rf_file_ref        vae;   /* all NULL: the last active stage's */
+    const char        *dtype; /* NULL: not told */
+} rf_job_files;
+
+/* The job that renders picture `index` of `job` alone: one picture, with its own seeds.  Strings
+ * and stages stay `job`'s. */
+rf_job rf_job_of_picture(const rf_job *job, int index);
+
+/* *out = the JSON of picture `index`, in ASCII; free() it.  RF_E_ARG: a number that is not finite,
+ * or text that is not UTF-8; RF_E_NOMEM. */
+rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_files *files,
+                      rf_error *err);
+
+#endif

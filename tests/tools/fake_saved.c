@@ -1,0 +1,115 @@
+/* Jobs in pictures, for tests of the command: the fields that a test can see, and no more.  An
+ * infotext names one file, "pony", without path or hash, and cannot honour its hires fix. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/tools/fake_engine.h"
+
+struct rf_saved_job {
+    json_t     *root;
+    rf_job      job;
+    rf_stage    stages[2];
+    const char *note[2];
+};
+
+static json_t *file_json(rf_expert *expert)
+{
+    char hex[65];
+    rf_expert_sha256(expert, hex, NULL);
+    return json_pack("{s:s, s:s, s:s}", "name", rf_expert_name(expert), "path",
+                     rf_expert_path(expert), "sha256", hex);
+}
+
+char *fake_job_to_json(const rf_job *job, uint64_t seed)
+{
+    json_t *stages = json_array();
+    for (int i = 0; i < job->stage_count; i++)
+        json_array_append_new(stages, json_pack("{s:f, s:s?, s:o}", "until", job->stages[i].until,
+                                                "prompt", job->stages[i].prompt, "file",
+                                                file_json(job->stages[i].expert)));
+    json_t *root =
+        json_pack("{s:I, s:i, s:i, s:i, s:s, s:s, s:o, s:s*}", "seed", (json_int_t)seed, "steps",
+                  job->steps, "width", job->width, "height", job->height, "sampler", job->sampler,
+                  "switch_by", job->switch_by, "stages", stages, "vae", job->vae);
+    char *text = json_dumps(root, JSON_INDENT(1));
+    json_decref(root);
+    return text;
+}
+
+rf_status rf_saved_job_from_json(rf_saved_job **out, const char *json, rf_error *err)
+{
+    json_int_t    seed = 0;
+    rf_saved_job *s = *out = calloc(1, sizeof **out);
+    if (!s) return rf_fail(err, RF_E_NOMEM, "no memory");
+    s->job = rf_job_default();
+    s->root = json_loads(json, 0, NULL);
+    if (json_unpack(s->root, "{s:I, s:i, s:i, s:i, s:s, s:s}", "seed", &seed, "steps",
+                    &s->job.steps, "width", &s->job.width, "height", &s->job.height, "sampler",
+                    &s->job.sampler, "switch_by", &s->job.switch_by) != 0) {
+        rf_saved_job_free(s);
+        *out = NULL;
+        return rf_fail(err, RF_E_FORMAT, "the job of the picture is damaged");
+    }
+    json_t *stages = json_object_get(s->root, "stages");
+    s->job.seed = (uint64_t)seed;
+    s->job.stages = s->stages;
+    s->job.stage_count = (int)json_array_size(stages);
+    for (int i = 0; i < s->job.stage_count; i++)
+        json_unpack(json_array_get(stages, (size_t)i), "{s:f, s?s}", "until", &s->stages[i].until,
+                    "prompt", &s->stages[i].prompt);
+    return RF_OK;
+}
+
+rf_status rf_saved_job_from_infotext(rf_saved_job **out, const char *parameters, rf_error *err)
+{
+    rf_saved_job *s = *out = calloc(1, sizeof **out);
+    if (!s) return rf_fail(err, RF_E_NOMEM, "no memory");
+    if (!strstr(parameters, "Steps:")) {
+        rf_saved_job_free(s);
+        *out = NULL;
+        return rf_fail(err, RF_E_FORMAT, "the parameters have no Steps");
+    }
+    s->job = rf_job_default();
+    s->job.width = s->job.height = 64;
+    s->job.stages = s->stages;
+    s->job.stage_count = 1;
+    s->note[0] = "Hires upscale: there is no hires pass yet";
+    return RF_OK;
+}
+
+void rf_saved_job_free(rf_saved_job *saved)
+{
+    if (!saved) return;
+    json_decref(saved->root);
+    free(saved);
+}
+
+const rf_job *rf_saved_job_get(const rf_saved_job *saved)
+{
+    return &saved->job;
+}
+
+rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
+{
+    rf_file_ref file = {NULL, NULL, NULL};
+    if (!saved->root) return stage < 0 ? file : (rf_file_ref){.name = "pony"};
+    if (stage < 0) {
+        file.path = json_string_value(json_object_get(saved->root, "vae"));
+        return file;
+    }
+    const json_t *stages = json_object_get(saved->root, "stages");
+    json_unpack(json_object_get(json_array_get(stages, (size_t)stage), "file"), "{s:s, s:s, s:s}",
+                "name", &file.name, "path", &file.path, "sha256", &file.sha256);
+    return file;
+}
+
+const char *rf_saved_job_dtype(const rf_saved_job *saved)
+{
+    return saved->root ? "f32" : NULL;
+}
+
+const char *rf_saved_job_note(const rf_saved_job *saved, int i)
+{
+    return i < 1 ? saved->note[i] : NULL;
+}

@@ -1,0 +1,113 @@
+/* `refinery explain`: what a command would do, without reading any weights.
+ *
+ * It takes render's options.  Files may be missing: two SDXL epsilon experts are assumed then, and
+ * of those that are given only the headers are read. */
+#include <string.h>
+
+#include "tools/explain_report.h"
+#include "tools/rendering.h"
+
+static const rf_option ROWS[] = {
+    {.name = "hires-steps",
+     .kind = RF_OPTION_INT,
+     .offset = offsetof(rf_request, hires_steps),
+     .value = "H",
+     .help = "of a hires pass of H steps, after one of --steps",
+     .group = "Pictures",
+     .min = 1,
+     .max = 10000},
+    RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP),
+};
+
+static const rf_option *const OPTIONS[] = {rf_options_recipe,
+                                           rf_options_experts,
+                                           rf_options_prompts,
+                                           rf_options_sampling,
+                                           rf_options_conditioning,
+                                           rf_options_noise,
+                                           rf_options_pictures,
+                                           ROWS,
+                                           NULL};
+
+/* What the command line itself gets wrong; the engine's warnings are in the explanation. */
+static void warn(void *user, const char *message)
+{
+    rf_console_warning(&((rf_invocation *)user)->console, message);
+}
+
+/* ---- other rules -------------------------------------------------------------------------- */
+
+/* The switch point as a fraction, which is what `steps`, `noise` and `timesteps` take; negative:
+ * not one. */
+static double switch_fraction(const rf_job *job)
+{
+    const char *by = job->switch_by;
+    if (strcmp(by, "sigma") == 0) return -1;
+    if (strcmp(by, "step") == 0) return job->stages[0].until / job->steps;
+    return job->stages[0].until;
+}
+
+/* A number beyond a rule's range is no error here: the rule is left out. */
+static void find_landings(rf_explained *e, rf_engine *engine)
+{
+    static const char *const RULES[RF_LANDINGS_MAX] = {"steps", "noise", "timesteps"};
+    const double             fraction = switch_fraction(e->job);
+    if (e->job->stage_count != 2 || fraction < 0) return;
+    for (int i = 0; i < RF_LANDINGS_MAX; i++) {
+        const rf_explanation *x = NULL;
+        rf_stage              stages[RF_REQUEST_STAGES] = {e->job->stages[0], e->job->stages[1]};
+        rf_job                job = *e->job;
+        stages[0].until = fraction;
+        job.stages = stages;
+        job.switch_by = RULES[i];
+        if (rf_explain(&x, engine, &job, e->hires_steps, NULL) != RF_OK) continue;
+        if (x->handovers > 0 && x->calls > 0) {
+            const rf_switch_info *at = &x->handover[0];
+            e->landing[e->landings++] = (rf_landing){RULES[i], at->call, at->step, at->sigma};
+        }
+        rf_explanation_free(x);
+    }
+}
+
+static rf_status run_explain(rf_invocation *in)
+{
+    rf_status             st = RF_OK;
+    rf_request           *q = in->values;
+    rf_rendering          r = {.in = in, .silent = 1};
+    const rf_explanation *x = NULL;
+    q->files_optional = 1;
+    RF_TRY(rf_request_settle(in, q, warn, in));
+    rf_rendering_begin(&r, in, q, &q->job);
+    const char *const paths[RF_REQUEST_STAGES] = {q->base, q->refiner};
+    RF_TRY(rf_rendering_open(&r, paths, NULL));
+    RF_TRY(rf_explain(&x, r.engine, &r.job, q->hires_steps, &in->trouble.error));
+    rf_explained e = {.job = &r.job,
+                      .explanation = x,
+                      .hires_steps = q->hires_steps,
+                      .verbose = in->console.verbose};
+    find_landings(&e, r.engine);
+    if (in->console.json)
+        rf_explain_print_json(&e);
+    else
+        rf_explain_print_text(&e);
+done:
+    rf_explanation_free(x);
+    rf_rendering_release(&r);
+    rf_request_release(q);
+    return st;
+}
+
+const rf_verb rf_verb_explain = {
+    .name = "explain",
+    .summary = "shows what a render would do, call by call",
+    .examples = "refinery explain -x 0.5 -p \"[score_9:masterpiece:switch], 1girl\"\n"
+                "refinery explain --json --sampler \"DPM++ 2M\" --steps 20 -p \"a cat\"\n",
+    .usage = "[--base FILE] [--refiner FILE] --prompt TEXT [options]",
+    .notes = "Prompts as parsed, tokens, the noise level of every call, who makes it, and\n"
+             "where the switch lands. Files are not needed, and only their headers read.\n",
+    .options = OPTIONS,
+    .operands_max = 1,
+    .values_bytes = sizeof(rf_request),
+    .prepare = rf_request_prepare,
+    .run = run_explain,
+};

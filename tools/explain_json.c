@@ -1,0 +1,139 @@
+/* `refinery explain --json`: schema 1, to which keys may only be added. */
+#include <stdio.h>
+
+#include "tools/explain_report.h"
+#include "tools/json_writer.h"
+
+static void put_entry(rf_json_writer *w, const rf_entry_info *entry)
+{
+    rf_json_open(w, NULL, '{');
+    rf_json_put_int(w, "until", entry->until);
+    rf_json_put_text(w, "text", entry->text);
+    rf_json_open(w, "attention", '[');
+    for (int i = 0; i < entry->pieces; i++) {
+        rf_json_open(w, NULL, '[');
+        rf_json_put_text(w, NULL, entry->piece[i].is_break ? "BREAK" : entry->piece[i].text);
+        rf_json_put_real(w, NULL, entry->piece[i].weight);
+        rf_json_close(w, ']');
+    }
+    rf_json_close(w, ']');
+    rf_json_put_int(w, "tokens", entry->tokens);
+    rf_json_put_int(w, "chunks", entry->chunks);
+    rf_json_close(w, '}');
+}
+
+static void put_prompt(rf_json_writer *w, const char *key, const rf_prompt_info *prompt)
+{
+    rf_json_open(w, key, '{');
+    rf_json_open(w, "parts", '[');
+    for (int i = 0; i < prompt->parts; i++) {
+        const rf_part_info *part = &prompt->part[i];
+        rf_json_open(w, NULL, '{');
+        rf_json_put_real(w, "weight", part->weight);
+        rf_json_put_text(w, "text", part->text);
+        rf_json_open(w, "schedule", '[');
+        for (int j = 0; j < part->entries; j++) put_entry(w, &part->entry[j]);
+        rf_json_close(w, ']');
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
+    rf_json_close(w, '}');
+}
+
+static void put_call(rf_json_writer *w, const rf_explanation *x, int k)
+{
+    const rf_call_info *call = &x->call[k];
+    rf_json_open(w, NULL, '{');
+    rf_json_put_int(w, "call", k);
+    rf_json_put_int(w, "step", call->step);
+    rf_json_put_real(w, "sigma", call->sigma);
+    rf_json_put_real(w, "timestep", call->timestep);
+    rf_json_put_int(w, "stage", call->stage);
+    rf_json_put_int(w, "prompt_set", call->prompt_set);
+    rf_json_open(w, "prompt_entry", '[');
+    for (int i = 0; i < x->set[call->prompt_set].prompt.parts; i++)
+        rf_json_put_int(w, NULL, call->prompt_entry[i]);
+    rf_json_close(w, ']');
+    rf_json_put_int(w, "negative_entry", call->negative_entry);
+    rf_json_put_bool(w, "negative_skipped", call->negative_skipped);
+    rf_json_close(w, '}');
+}
+
+static void put_place(rf_json_writer *w, const char *key, int place)
+{
+    if (place < 0)
+        rf_json_put_null(w, key); /* never */
+    else
+        rf_json_put_int(w, key, place);
+}
+
+static void put_switch(rf_json_writer *w, const rf_explained *e)
+{
+    const rf_explanation *x = e->explanation;
+    if (x->handovers == 0) {
+        rf_json_put_null(w, "switch");
+        return;
+    }
+    const rf_switch_info *at = &x->handover[0];
+    rf_json_open(w, "switch", '{');
+    put_place(w, "call", at->call);
+    put_place(w, "step", at->step);
+    if (at->call >= 0)
+        rf_json_put_real(w, "sigma", at->sigma);
+    else
+        rf_json_put_null(w, "sigma");
+    if (at->call >= 0)
+        rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
+    else
+        rf_json_put_null(w, "ratio");
+    rf_json_put_text(w, "by", x->switch_by);
+    rf_json_put_real(w, "at", e->job->stages[0].until);
+    rf_json_open(w, "by_rule", '{');
+    for (int i = 0; i < e->landings; i++) {
+        rf_json_open(w, e->landing[i].rule, '{');
+        put_place(w, "call", e->landing[i].call);
+        put_place(w, "step", e->landing[i].step);
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, '}');
+    rf_json_close(w, '}');
+}
+
+static void put_reals(rf_json_writer *w, const char *key, const double *value, int count)
+{
+    rf_json_open(w, key, '[');
+    for (int i = 0; i < count; i++) rf_json_put_real(w, NULL, value[i]);
+    rf_json_close(w, ']');
+}
+
+void rf_explain_print_json(const rf_explained *e)
+{
+    const rf_explanation *x = e->explanation;
+    rf_json_writer        w = {.out = stdout};
+    rf_json_open(&w, NULL, '{');
+    rf_json_put_int(&w, "schema", 1);
+    put_prompt(&w, "prompt", &x->set[0].prompt);
+    put_prompt(&w, "negative", &x->set[0].negative);
+    rf_json_open(&w, "prompt_sets", '[');
+    for (int i = 0; i < x->sets; i++) {
+        rf_json_open(&w, NULL, '{');
+        put_prompt(&w, "prompt", &x->set[i].prompt);
+        put_prompt(&w, "negative", &x->set[i].negative);
+        rf_json_close(&w, '}');
+    }
+    rf_json_close(&w, ']');
+    put_reals(&w, "sigmas", x->sigmas, x->sigma_count);
+    put_reals(&w, "timesteps", x->timesteps, x->timestep_count);
+    rf_json_open(&w, "calls", '[');
+    for (int i = 0; i < x->calls; i++) put_call(&w, x, i);
+    rf_json_close(&w, ']');
+    put_switch(&w, e);
+    rf_json_open(&w, "warnings", '[');
+    for (int i = 0; i < x->warnings; i++) rf_json_put_text(&w, NULL, x->warning[i]);
+    rf_json_close(&w, ']');
+    rf_json_put_text(&w, "sampler", x->sampler);
+    rf_json_put_text(&w, "scheduler", x->schedule);
+    rf_json_put_int(&w, "steps", e->job->steps);
+    rf_json_close(&w, '}');
+    fputc('\n', stdout);
+}

@@ -1,0 +1,165 @@
+/* From a job to pictures; see rendering.h. */
+#include "tools/rendering.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tools/cache_path.h"
+#include "tools/signals.h"
+
+void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
+                        const rf_job *job)
+{
+    r->in = in;
+    r->request = request;
+    r->job = *job;
+    for (int i = 0; i < job->stage_count && i < RF_STAGES_MAX; i++) r->stages[i] = job->stages[i];
+    r->job.stages = r->stages;
+}
+
+void rf_rendering_warn(void *rendering, const char *message)
+{
+    rf_rendering *r = rendering;
+    if (r->silent) return;
+    rf_console_warning(&r->in->console, message);
+    rf_report_warn(&r->report, message);
+}
+
+/* ---- experts ------------------------------------------------------------------------------ */
+
+static int same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static rf_status open_expert(rf_rendering *r, const char *const *paths, int stage)
+{
+    rf_status st = RF_OK;
+    if (!paths[stage]) return RF_OK;
+    for (int i = 0; i < stage && !r->experts[stage]; i++)
+        if (paths[i] && same_file(paths[i], paths[stage])) r->experts[stage] = r->experts[i];
+    if (!r->experts[stage])
+        RF_TRY(rf_expert_open(&r->experts[stage], r->engine, paths[stage], &r->in->trouble.error));
+    r->stages[stage].expert = r->experts[stage];
+done:
+    return st;
+}
+
+static void close_experts(rf_rendering *r)
+{
+    for (int i = r->job.stage_count - 1; i >= 0; i--) {
+        int shared = 0;
+        for (int j = 0; j < i; j++) shared |= r->experts[j] == r->experts[i];
+        if (!shared) rf_expert_close(r->experts[i]);
+    }
+}
+
+rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &r->in->trouble;
+    const char *device = r->request->device, *wanted = r->request->dtype;
+    if (device && strcmp(device, "cuda") == 0) {
+        rf_trouble_hint(t, "--device cpu works here");
+        return rf_fail(&t->error, RF_E_DEVICE,
+                       "--device cuda: this build computes on the CPU only");
+    }
+    r->hash_cache = rf_cache_path_sha256();
+    const rf_options options = {
+        .device = device && strcmp(device, "auto") != 0 ? device : NULL,
+        .dtype = wanted && strcmp(wanted, "auto") != 0 ? wanted : dtype,
+        .threads = r->request->threads,
+        .hash_cache = r->hash_cache,
+        .warn = rf_rendering_warn,
+        .user = r,
+    };
+    RF_TRY(rf_engine_create(&r->engine, &options, &t->error));
+    for (int i = 0; i < r->job.stage_count; i++) RF_TRY(open_expert(r, paths, i));
+done:
+    return st;
+}
+
+/* ---- pictures ----------------------------------------------------------------------------- */
+
+static int on_progress(void *user, const rf_progress *progress)
+{
+    rf_rendering *r = user;
+    rf_meter_update(&r->meter, progress, rf_meter_clock());
+    return rf_signals_caught();
+}
+
+static rf_status on_image(void *user, const rf_image *image, rf_error *err)
+{
+    rf_status             st = RF_OK;
+    rf_rendering         *r = user;
+    const char           *path = r->outputs.paths[image->index];
+    const double          begun = rf_meter_clock();
+    const rf_picture_text texts[] = {{"parameters", image->parameters}, {"refinery", image->job}};
+    rf_signals_hold();
+    st = rf_png_write(path, image->rgb, image->width, image->height, texts,
+                      r->request->no_metadata ? 0 : 2, r->request->overwrite, err);
+    rf_signals_release();
+    if (st != RF_OK) goto done;
+    r->report.write_s += rf_meter_clock() - begun;
+    rf_console_clear_line(&r->in->console);
+    RF_TRY(rf_report_picture(&r->report, r->in->console.json, path, image, err));
+    RF_TRY(rf_console_flush(err));
+done:
+    return st;
+}
+
+static void tell_timings(const rf_rendering *r)
+{
+    char       text[300];
+    rf_timings t = {0};
+    rf_plan_get_timings(r->plan, &t);
+    snprintf(text, sizeof text,
+             "reading %.2f s, encoding %.2f s, denoising %.2f s, decoding %.2f s, writing %.2f s; "
+             "switch %.0f us, between calls %.0f us",
+             t.load, t.encode, t.denoise, t.decode, r->report.write_s, t.flip_us, t.call_gap_us);
+    rf_console_note(&r->in->console, text);
+}
+
+static rf_status run_plan(rf_rendering *r)
+{
+    rf_status          st = RF_OK;
+    rf_console        *console = &r->in->console;
+    rf_error          *err = &r->in->trouble.error;
+    const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = r};
+    RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
+                          r->plan, &r->job, rf_meter_clock(), err));
+    st = rf_plan_run(r->plan, &callbacks, err);
+    rf_meter_end(&r->meter);
+    if (st == RF_OK && console->verbose) tell_timings(r);
+done:
+    return st;
+}
+
+rf_status rf_rendering_run(rf_rendering *r)
+{
+    rf_status st = RF_OK;
+    rf_error *err = &r->in->trouble.error;
+    RF_TRY(rf_plan_create(&r->plan, r->engine, &r->job, err));
+    r->report.device = rf_engine_device(r->engine);
+    r->report.job = &r->job;
+    r->report.plan = r->plan;
+    if (r->request->dry_run)
+        RF_TRY(rf_report_plan(&r->report, r->in->console.json, err));
+    else
+        RF_TRY(run_plan(r));
+done:
+    return st;
+}
+
+void rf_rendering_release(rf_rendering *r)
+{
+    rf_plan_destroy(r->plan);
+    close_experts(r);
+    rf_engine_destroy(r->engine);
+    rf_report_release(&r->report);
+    rf_outputs_release(&r->outputs);
+    free(r->hash_cache);
+}

@@ -1,0 +1,46 @@
+/* A job on its way to pictures: what `render` and `replay` have in common once they know the job,
+ * its files and its outputs. */
+#ifndef RF_RENDERING_H
+#define RF_RENDERING_H
+
+#include "tools/progress.h"
+#include "tools/render_outputs.h"
+#include "tools/render_report.h"
+#include "tools/request.h"
+
+enum { RF_STAGES_MAX = 64 }; /* of a job */
+
+typedef struct rf_rendering {
+    rf_invocation    *in;
+    const rf_request *request; /* how: dtype, device, progress, overwrite, metadata, dry run */
+    rf_job            job;     /* its stages are those below */
+    rf_stage          stages[RF_STAGES_MAX];
+    rf_outputs        outputs;
+    int               silent; /* what the engine warns of is told otherwise */
+
+    char      *hash_cache;
+    rf_engine *engine;
+    rf_expert *experts[RF_STAGES_MAX]; /* [stages]; the same object where it is one file */
+    rf_plan   *plan;
+    rf_report  report;
+    rf_meter   meter;
+} rf_rendering;
+
+/* Copies job and stages; nothing is opened yet.  `request` and what `job` points to must outlive
+ * the rendering. */
+void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
+                        const rf_job *job);
+
+/* For rf_request_settle and the engine: shows a warning and keeps it for the report. */
+void rf_rendering_warn(void *rendering, const char *message);
+
+/* Creates the engine and opens each stage's file; the path NULL leaves a stage without expert.
+ * `dtype`: what --dtype auto means; NULL: the engine's choice. */
+rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype);
+
+/* Plans; then prints the plan (--dry-run), or makes the pictures. */
+rf_status rf_rendering_run(rf_rendering *r);
+
+void rf_rendering_release(rf_rendering *r);
+
+#endif

@@ -1,0 +1,67 @@
+/* What `render`, `explain` and `replay` may be asked for, in one struct, so that they share their
+ * tables of options.
+ *
+ * Most options write straight into the job: its defaults are rf_job_default's, and what nobody
+ * gives stays as it is.  What takes more than that (random seeds, prompts from files, styles,
+ * recipes, stages) is settled afterwards by rf_request_settle. */
+#ifndef RF_REQUEST_H
+#define RF_REQUEST_H
+
+#include "engine/refinery.h"
+#include "tools/verbs.h"
+
+enum { RF_REQUEST_STAGES = 2 };
+
+typedef struct rf_request {
+    rf_common common;
+    rf_job    job; /* complete, but for the experts, after rf_request_settle */
+    rf_stage  stages[RF_REQUEST_STAGES];
+
+    const char *base, *refiner; /* files; NULL if not given */
+    double      switch_at;
+    double      cfg_scale, refiner_cfg_scale; /* the latter negative: the base's */
+    const char *refiner_sampler;
+    const char *compat;
+    int64_t     seed, variation_seed; /* RF_SEED_RANDOM until they are drawn */
+    int         width, height;        /* of --width and --height; 0 if not given */
+
+    const char *prompt, *negative; /* NULL if not given: empty */
+    const char *prompt_file, *negative_file;
+    const char *refiner_prompt, *refiner_negative; /* NULL: the base's */
+    const char *styles_file;
+    rf_texts    styles;
+    const char *recipe;
+    const char *base_tags, *refiner_tags, *base_negative;
+
+    int hires_steps;    /* explain */
+    int files_optional; /* explain: a stage may lack its file */
+
+    const char *output; /* pattern; NULL: the verb's own default */
+    int         overwrite, no_metadata, dry_run;
+    const char *dtype, *device;
+    int         threads; /* 0: one per core */
+    const char *progress;
+    rf_texts    models; /* replay: folders to search */
+    int         any_model;
+
+    char *owned[12]; /* texts made while settling: four read, two by a recipe, two by styles */
+    int   owned_count;
+} rf_request;
+
+/* The tables, each ended by a row without a name. */
+extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_prompts[];
+extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
+extern const rf_option rf_options_pictures[], rf_options_output[], rf_options_machine[];
+
+void rf_request_prepare(void *request); /* rf_verb.prepare */
+
+/* Whether the option of that name was on the command line. */
+int rf_request_given(const rf_invocation *in, const char *name);
+
+/* Checks what was given, draws random seeds, makes prompts and stages: a job whose stages lack
+ * their experts.  `warn` gets what has no effect.  RF_E_ARG, and what reading files gives. */
+rf_status rf_request_settle(rf_invocation *in, rf_request                       *request,
+                            void (*warn)(void *user, const char *message), void *user);
+void      rf_request_release(rf_request *request);
+
+#endif
