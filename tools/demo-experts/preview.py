@@ -17,7 +17,8 @@ import world
 
 PROMPTS = ("cat, red body, solo, left side, meadow", "rabbit, blue body, hat, duo, night",
            "bird, yellow body, solo, center, sea", "octopus, purple body, solo, right side, room",
-           "turtle, green body, scarf, duo, meadow", "cat, white body, balloon, solo, center, night",
+           "turtle, green body, scarf, duo, meadow",
+           "cat, white body, balloon, solo, center, night",
            "rabbit, red body, solo, right side, sea", "bird, blue body, hat, duo, room")
 QUALITY = ("score_9, score_8_up, score_7_up, ", "masterpiece, very aesthetic, ")
 
@@ -74,7 +75,8 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    args = types.SimpleNamespace(work=given.work, seed=train.SEED, stage=given.stage, bf16=True)
+    args = types.SimpleNamespace(work=given.work, seed=train.SEED, stage=given.stage, bf16=True,
+                                 device="cpu")
     if given.stage in ("vae", "decoder"):
         reconstructions(args).save(given.out)
         return
