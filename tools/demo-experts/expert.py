@@ -59,6 +59,13 @@ class Table(torch.nn.Module):
         return table
 
 
+class Sinusoids(sdxl.Sinusoids):
+    """Of numbers on any device: they are few, and f64 belongs to the CPU."""
+
+    def forward(self, value):
+        return super().forward(value.cpu()).to(value.device, torch.float32)
+
+
 class Denoiser(torch.nn.Module):
     """UNet and both text encoders: what is trained on captions and latents."""
 
@@ -73,6 +80,7 @@ class Denoiser(torch.nn.Module):
                                   (self.clip_g, sdxl.CLIP_G, layout.G_WIDTH)):
             clip.text_model.embeddings.token_embedding = Table(
                 used, seeded_rows(SEEDS[part], layout.VOCAB, width))
+        self.unet.time_proj, self.numbers = Sinusoids(layout.WIDTH), Sinusoids(256)
         self.requires_grad_(True)
         # SDXL reads CLIP-L before its last layer: nothing trains that layer.
         self.clip_l.text_model.encoder.layers[-1].requires_grad_(False)
@@ -89,7 +97,7 @@ class Denoiser(torch.nn.Module):
         is all zeros for SDXL, not the encoding of an empty prompt."""
         context, pooled = self.text(ids_l, ids_g)
         context, pooled = context * told[:, None, None], pooled * told[:, None]
-        numbers = sdxl.Sinusoids(256)(sizes.flatten()).reshape(len(x), -1).to(pooled.dtype)
+        numbers = self.numbers(sizes.flatten()).reshape(len(x), -1)
         vector = torch.cat([pooled, numbers], dim=1)
         return sdxl.unet_forward(self.unet, x, timestep, context, vector)
 
@@ -143,7 +151,7 @@ def checkpoint(denoiser, vae):
     tensors |= part_tensors(sdxl.CLIP_L, denoiser.clip_l)
     tensors |= part_tensors(sdxl.CLIP_G, denoiser.clip_g)
     tensors |= part_tensors(sdxl.VAE, vae)
-    return {name: t.to(torch.float16).contiguous().clone() for name, t in tensors.items()}
+    return {name: t.to("cpu", torch.float16).contiguous().clone() for name, t in tensors.items()}
 
 
 def save(path, tensors, notes):

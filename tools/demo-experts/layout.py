@@ -13,8 +13,10 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "golden"))
 import sdxl_modules as sdxl  # noqa: E402
 
-WIDTH, MULT, DEPTH, MIDDLE = 32, (1, 2, 4), (0, 1, 1), 1
-VAE_WIDTH, VAE_MULT, Z = 32, (1, 1, 2, 2), 4
+# 64 channels at least: SDXL has 32 groups everywhere, and a group of one channel would forget the
+# channel's mean, and with it the time embedding of a residual block.
+WIDTH, MULT, DEPTH, MIDDLE = 64, (1, 1, 2), (0, 1, 1), 1
+VAE_WIDTH, VAE_MULT, Z = 64, (1, 1, 1, 1), 4
 BLOCKS = 2
 L_WIDTH, L_LAYERS = 64, 3
 G_WIDTH, G_LAYERS = 128, 3
@@ -164,26 +166,61 @@ ZERO = (".out_layers.3.weight", ".proj_out.weight", "out.2.weight", ".conv2.weig
         ".ff.net.2.weight", ".to_out.0.weight")
 # Of a text encoder's branches, which carry the only path between positions: small instead.
 SMALL = (".out_proj.weight", ".mlp.fc2.weight", ".mlp.c_proj.weight")
-NORMS = ("norm", "norm1", "norm2", "norm3", "layer_norm1", "layer_norm2", "final_layer_norm",
-         "ln_1", "ln_2", "ln_final", "norm_out")
+# Normalisation of two channels per group forgets how loud and how bright they were, and with it a
+# picture's colours, unless one of them is known.  So the VAE starts with channels that are known:
+# number 1 of a stream is the constant 1, and of every four the last one is a frame: a constant on
+# the picture's edge, 0 elsewhere, made from that 1 by a Laplacian that meets the zeros of the
+# padding.  Loudness of the frame after each resize: mean square of about 2 over the map.
+FRAMES = {"encoder.down.0.downsample.conv": 2.7, "encoder.down.1.downsample.conv": 1.9,
+          "encoder.down.2.downsample.conv": 1.35, "decoder.up.3.upsample.conv": 1.35,
+          "decoder.up.2.upsample.conv": 1.9, "decoder.up.1.upsample.conv": 2.7}
+ENDS = ("encoder.conv_in", "decoder.conv_in", "encoder.conv_out", "decoder.conv_out")
+ONE, EVERY = 1, 4
 
 
-def is_norm(name, shape):
-    """Weight (not bias) of a normalisation: the only vectors that are no bias."""
-    return len(shape) == 1 and name.endswith(".weight")
+def vae_stream(name, shape, generator):
+    """First weight of a convolution that resizes: 2x2 averages going down, copies going up."""
+    weight = torch.randn(shape, generator=generator) / math.sqrt(math.prod(shape[1:]))
+    frames = torch.arange(EVERY - 1, shape[1], EVERY)
+    if name.endswith("conv_out.weight"):
+        weight[:, frames] = 0
+        return weight
+    if name.endswith("conv_in.weight"):
+        weight[frames] = weight[ONE] = 0
+        return weight
+    same, down = torch.zeros(3, 3), "downsample" in name
+    if down:
+        same[:2, :2] = 0.25  # this convolution is padded right and below only
+    else:
+        same[1, 1] = 1.0
+    for channel in range(0, shape[0], 2 if down else 1):
+        weight[channel] = 0
+        weight[channel, channel] = same
+    weight[:, frames] = weight[:, ONE] = weight[frames] = weight[ONE] = 0
+    laplacian = torch.full((3, 3), -1.0)
+    laplacian[1, 1] = 8.0
+    weight[frames, ONE] = FRAMES[name.removesuffix(".weight")] * laplacian
+    return weight
 
 
 def first_value(name, shape, generator):
     """Seeded first value of the tensor."""
+    layer = name.rpartition(".")[0]
+    if name.endswith(".bias"):
+        value = torch.zeros(shape)
+        if layer in FRAMES or layer in ENDS[:2]:
+            value[ONE] = 1.0
+        return value
     if len(shape) == 1:
-        return torch.ones(shape) if is_norm(name, shape) else torch.zeros(shape)
-    if name.endswith(ZERO) and not name.startswith(("decoder", "encoder")):
+        return torch.ones(shape)  # of a normalisation
+    if layer in FRAMES or layer in ENDS:
+        return vae_stream(name, shape, generator)
+    if name.endswith(ZERO):
         return torch.zeros(shape)
     if "embedding" in name:
         return 0.02 * torch.randn(shape, generator=generator)
-    fan_in = math.prod(shape[1:])
-    gain = 0.3 if name.endswith(SMALL + ZERO) else 1.0
-    return torch.randn(shape, generator=generator) * gain / math.sqrt(fan_in)
+    gain = 0.3 if name.endswith(SMALL) else 1.0
+    return torch.randn(shape, generator=generator) * gain / math.sqrt(math.prod(shape[1:]))
 
 
 def first_values(shapes, seed):

@@ -1,7 +1,7 @@
 """Trains the demo experts:  python train.py all --work DIR
 
-Stages, each resumable and each a command of its own: vae, latents, ancestor, base, refiner, decoder.
-A stage keeps DIR/STAGE.pt (newest state), DIR/STAGE.jsonl (its curve) and, from the ancestor on,
+Stages, each resumable and a command of its own: vae, latents, ancestor, base, refiner, decoder.  A
+stage keeps DIR/STAGE.pt (newest state), DIR/STAGE.jsonl (its curve) and, from the ancestor on,
 DIR/STAGE.safetensors: the averaged weights as a checkpoint that the engine opens.  The learning
 rate is constant up to a stage's last tenth, so that a stage can be given more steps later and every
 snapshot is usable.  Everything random is a function of the seed and the step.
@@ -30,14 +30,14 @@ SEED = 20
 SCALE = 0.13025  # SDXL's: latents times this have deviation 1
 SNAPSHOT = 600  # seconds between two
 SIDES = (world.SIDE, world.SIDE, 0, 0, world.SIDE, world.SIDE)
-# Steps of 32 pictures; the ancestor's are most of the time.
-STEPS = {"vae": 5000, "ancestor": 14000, "base": 6000, "refiner": 6000, "decoder": 4000}
-RATE = {"vae": 8e-4, "ancestor": 8e-4, "base": 4e-4, "refiner": 4e-4, "decoder": 6e-4}
-BATCH = {"vae": 8, "ancestor": 32, "base": 32, "refiner": 32, "decoder": 8}
-WARM = 200  # steps of rising learning rate
+# Of the denoisers: steps of 32 pictures.  A rate five times higher makes the VAE learn slower, not
+# faster: its batches are single pictures.
+STEPS = {"vae": 2500, "ancestor": 14000, "base": 6000, "refiner": 6000, "decoder": 8000}
+RATE = {"vae": 2e-4, "ancestor": 3e-4, "base": 2e-4, "refiner": 2e-4, "decoder": 1.5e-4}
+BATCH = {"vae": 1, "ancestor": 32, "base": 32, "refiner": 32, "decoder": 2}
+WARM = 100  # steps of rising learning rate
 PICTURES = 2048  # per style, that the VAE sees
-LATENTS = 8000  # per style, that the denoisers see
-CROP = 64  # side of the VAE's training pictures: convolutions do not mind
+LATENTS = 4000  # per style, that the denoisers see
 UNTOLD = 0.1  # of all captions are left out, for classifier-free guidance
 PLAIN = 0.85  # of all pictures are neither resized nor cropped
 
@@ -80,7 +80,7 @@ class Stage:
             self.resume()
 
     def resume(self):
-        state = torch.load(self.path, weights_only=True)
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
         with torch.no_grad():
             for name, parameter in self.weights.items():
                 parameter.copy_(state["weights"][name])
@@ -156,7 +156,8 @@ class Stage:
 
 def averaged(stage, work, module):
     """The module with a finished (or stopped) stage's averaged weights."""
-    state = torch.load(pathlib.Path(work) / f"{stage}.pt", weights_only=True)["average"]
+    path = pathlib.Path(work) / f"{stage}.pt"
+    state = torch.load(path, map_location="cpu", weights_only=True)["average"]
     missing, unexpected = module.load_state_dict(state, strict=False)
     assert not unexpected, unexpected
     return module
@@ -164,15 +165,20 @@ def averaged(stage, work, module):
 
 def done(stage, args):
     path = pathlib.Path(args.work) / f"{stage}.pt"
-    wanted = args.steps or STEPS[stage]
-    return path.exists() and torch.load(path, weights_only=True)["step"] >= wanted
+    if not path.exists():
+        return False
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return state["step"] >= (args.steps or STEPS[stage])
 
 
 # ---- VAE -----------------------------------------------------------------------------------------
 
 
 def new_vae(seed):
-    return sdxl.build_vae(layout.first_values(layout.vae(), seed), torch.float32)
+    first = layout.first_values(layout.vae(), seed)
+    # Latents that start as noise as loud as themselves are not learnt from for 500 steps.
+    first["quant_conv.bias"][layout.Z:] = -5.0
+    return sdxl.build_vae(first, torch.float32)
 
 
 def pictures(args):
@@ -199,34 +205,36 @@ def difference(made, wanted):
     return plain, sum((a - b).abs().mean() for a, b in zip(edges(made), edges(wanted)))
 
 
-def crops(drawn, rng, count, side):
-    """f32 [count, 3, side, side] out of random pictures, half of them mirrored."""
-    out = []
-    for i in rng.integers(len(drawn), size=count):
-        y, x = rng.integers(0, world.SIDE - side + 1, 2)
-        crop = drawn[i, y:y + side, x:x + side]
-        out.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
-    return to_tensor(np.stack(out))
+def pick(drawn, rng, count):
+    """f32 [count, 3, h, w]: random pictures, half of them mirrored.  Whole ones: normalisation
+    takes its statistics over all that it is given, and cut-outs have others."""
+    return to_tensor(np.stack([drawn[i, :, ::-1] if rng.random() < 0.5 else drawn[i]
+                               for i in rng.integers(len(drawn), size=count)]))
 
 
 def half(run):
-    return torch.autocast("cpu", torch.bfloat16, enabled=run.bf16)
+    return torch.autocast(run.device, torch.bfloat16, enabled=run.bf16)
+
+
+def normal(rng, like):
+    """Noise of the generator in another tensor's shape and place."""
+    return torch.from_numpy(rng.standard_normal(like.shape, np.float32)).to(like.device)
 
 
 def train_vae(args, clock):
     drawn = pictures(args)
-    vae = new_vae(args.seed).train().requires_grad_(True)
+    vae = new_vae(args.seed).to(args.device).train().requires_grad_(True)
 
     def loss_of(rng):
-        x = crops(drawn, rng, BATCH["vae"], CROP)
+        x = pick(drawn, rng, BATCH["vae"]).to(args.device)
         with half(args):
             posterior = vae.encode(x).latent_dist
-            noise = torch.from_numpy(rng.standard_normal(posterior.mean.shape, np.float32))
-            made = vae.decode(posterior.mean + posterior.std * noise).sample.float()
+            z = posterior.mean + posterior.std * normal(rng, posterior.mean)
+            made = vae.decode(z).sample.float()
         plain, steep = difference(made, x)
         spread = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1
                         - posterior.logvar.float()).mean()
-        return plain + 0.5 * steep + 1e-3 * spread, {
+        return plain + 0.5 * steep + 3e-4 * spread, {
             "l1": float(plain.detach()), "steep": float(steep.detach()),
             "kl": float(spread.detach())}
 
@@ -257,25 +265,25 @@ def measure_fold(args):
     path = pathlib.Path(args.work) / "fold.pt"
     if path.exists():
         return
-    vae, drawn = averaged("vae", args.work, new_vae(args.seed)), pictures(args)
+    vae, drawn = averaged("vae", args.work, new_vae(args.seed)).to(args.device), pictures(args)
     with torch.no_grad():
-        z = torch.cat([vae.encode(to_tensor(drawn[i:i + 16])).latent_dist.mean
+        z = torch.cat([vae.encode(to_tensor(drawn[i:i + 16]).to(args.device)).latent_dist.mean.cpu()
                        for i in range(0, min(512, len(drawn)), 16)])
     torch.save({"mean": z.mean(dim=(0, 2, 3)), "gain": 1 / (SCALE * z.std(dim=(0, 2, 3)))}, path)
 
 
 def train_decoder(args, clock):
     """The decoder alone, longer, on whole pictures; what the denoisers know stays as it is."""
-    drawn, vae = pictures(args), finished_vae(args, decoder=False).train()
+    drawn, vae = pictures(args), finished_vae(args, decoder=False).to(args.device).train()
     vae.decoder.requires_grad_(True)
     vae.post_quant_conv.requires_grad_(True)
 
     def loss_of(rng):
-        x = crops(drawn, rng, BATCH["decoder"], world.SIDE)
+        x = pick(drawn, rng, BATCH["decoder"]).to(args.device)
         with torch.no_grad():
             z = vae.encode(x).latent_dist.mean
             # A denoiser's latents are never quite an encoder's.
-            z = z + 0.05 / SCALE * torch.from_numpy(rng.standard_normal(z.shape, np.float32))
+            z = z + 0.05 / SCALE * normal(rng, z)
         with half(args):
             made = vae.decode(z).sample.float()
         plain, steep = difference(made, x)
@@ -307,7 +315,7 @@ def framed(picture, rng):
 def make_latents(args, clock):
     """DIR/latents-STYLE.npz: scaled latents, the numbers, and what each picture shows."""
     measure_fold(args)
-    vae = finished_vae(args, decoder=False)
+    vae = finished_vae(args, decoder=False).to(args.device)
     for style in "ab":
         path = pathlib.Path(args.work) / f"latents-{style}.npz"
         if path.exists():
@@ -322,14 +330,15 @@ def make_latents(args, clock):
             shown.append(json.dumps([*vars(scene).values(), spoilt]))
             if len(batch) == 25:
                 with torch.no_grad(), half(args):
-                    z = vae.encode(to_tensor(np.stack(batch))).latent_dist.mean
-                latents.append((z.float() * SCALE).half().numpy())
+                    z = vae.encode(to_tensor(np.stack(batch)).to(args.device)).latent_dist.mean
+                latents.append((z.float() * SCALE).half().cpu().numpy())
                 batch = []
         part = path.with_suffix(".part.npz")
         np.savez(part, latents=np.concatenate(latents), sizes=np.array(sizes, np.float32),
                  shown=np.array(shown))
         part.replace(path)
-        print("latents", style, "deviation", np.concatenate(latents).std(), flush=True)
+        print("latents", style, "deviation",
+              np.concatenate(latents).astype(np.float32).std(), flush=True)
 
 
 class Data:
@@ -348,7 +357,8 @@ class Data:
         self.z, self.sizes = np.concatenate(self.z), np.concatenate(self.sizes)
 
     def batch(self, rng, count):
-        """Latents, sizes [n, 6], token rows of both encoders, told [n]."""
+        """Latents, then what expert.Denoiser.forward wants: token rows of both encoders, sizes
+        [n, 6], told [n]."""
         pick = rng.integers(len(self.z), size=count)
         rows = []
         for i in pick:
@@ -356,8 +366,8 @@ class Data:
             rows.append(self.tokenizer.rows(captions.with_strangers(tokens, rng)))
         told = torch.from_numpy((rng.random(count) >= UNTOLD).astype(np.float32))
         ids = torch.tensor(rows)
-        return (torch.from_numpy(self.z[pick]), torch.from_numpy(self.sizes[pick]), ids[:, 0],
-                ids[:, 1], told)
+        return (torch.from_numpy(self.z[pick]), ids[:, 0], ids[:, 1],
+                torch.from_numpy(self.sizes[pick]), told)
 
 
 # ---- denoisers -----------------------------------------------------------------------------------
@@ -376,8 +386,9 @@ def provenance(stage, parent):
                             text=True, check=False).stdout.strip()
     return {"stage": stage.name, "parent": parent, "step": stage.step, "seed": stage.args.seed,
             "batch": BATCH[stage.name], "rate": RATE[stage.name], "latents_per_style": LATENTS,
-            "seconds": round(stage.seconds), "threads": torch.get_num_threads(),
-            "bf16": stage.args.bf16, "torch": torch.__version__, "commit": commit,
+            "seconds": round(stage.seconds), "device": stage.args.device,
+            "threads": torch.get_num_threads(), "bf16": stage.args.bf16,
+            "torch": torch.__version__, "commit": commit,
             "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
 
 
@@ -388,17 +399,18 @@ def train_denoiser(args, clock, name, styles, parent=None):
     net = expert.Denoiser(args.seed)
     if parent:
         averaged(parent, args.work, net)
-    net.train()
+    net.to(args.device).train()
+    signal, noise_share = signal.to(args.device), noise_share.to(args.device)
 
     def loss_of(rng):
-        z, sizes, ids_l, ids_g, told = data.batch(rng, BATCH[name])
+        z, *words = (x.to(args.device) for x in data.batch(rng, BATCH[name]))
         # One timestep from each of n equal stretches: the same distribution, less variance.
         n = len(z)
-        t = torch.from_numpy((rng.permutation(n) + rng.random(n)) / n * 1000).long().clamp(max=999)
-        noise = torch.from_numpy(rng.standard_normal(z.shape, np.float32))
+        t = torch.from_numpy((rng.permutation(n) + rng.random(n)) / n * 1000)
+        t, noise = t.long().clamp(max=999).to(args.device), normal(rng, z)
         x = signal[t][:, None, None, None] * z + noise_share[t][:, None, None, None] * noise
         with half(args):
-            made = net(x, t, ids_l, ids_g, sizes, told)
+            made = net(x, t, *words)
         loss = ((made.float() - noise) ** 2).mean(dim=(1, 2, 3))
         with torch.no_grad():
             early, late = loss[t >= 500].mean(), loss[t < 500].mean()
@@ -434,6 +446,7 @@ def main():
     parser.add_argument("--steps", type=int, help="of this stage, in place of its own number")
     parser.add_argument("--until", help="HH:MM UTC: writes a snapshot and ends then")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--f32", dest="bf16", action="store_false",
                         help="no bf16 products, for CPUs that only emulate them")
     args = parser.parse_args()
