@@ -79,7 +79,7 @@ static void draw_axes(FILE *f, const rf_report_input *in)
     fprintf(f,
             "<text class=\"small\" x=\"%d\" y=\"%d\">refiner alone</text>"
             "<text class=\"small\" x=\"%d\" y=\"%d\" text-anchor=\"end\">base alone</text>\n",
-            LEFT - 20, BOTTOM + 40, RIGHT + 20, BOTTOM + 40);
+            LEFT - 20, BOTTOM + 45, RIGHT + 20, BOTTOM + 45);
 }
 
 static rf_figure figure_at(const rf_report_input *in, int point, int figure)
