@@ -47,6 +47,13 @@ static double switch_fraction(const rf_job *job)
     return job->stages[0].until;
 }
 
+static void add_landing(rf_explained *e, const char *rule, const rf_explanation *x)
+{
+    if (x->handovers == 0 || x->calls == 0) return;
+    const rf_switch_info *at = &x->handover[0];
+    e->landing[e->landings++] = (rf_landing){rule, at->call, at->step, at->sigma};
+}
+
 /* A number beyond a rule's range is no error here: the rule is left out. */
 static void find_landings(rf_explained *e, rf_engine *engine)
 {
@@ -60,12 +67,12 @@ static void find_landings(rf_explained *e, rf_engine *engine)
         stages[0].until = fraction;
         job.stages = stages;
         job.switch_by = RULES[i];
-        if (rf_explain(&x, engine, &job, e->hires_steps, NULL) != RF_OK) continue;
-        if (x->handovers > 0 && x->calls > 0) {
-            const rf_switch_info *at = &x->handover[0];
-            e->landing[e->landings++] = (rf_landing){RULES[i], at->call, at->step, at->sigma};
+        if (strcmp(RULES[i], e->explanation->switch_by) == 0) {
+            add_landing(e, RULES[i], e->explanation);
+        } else if (rf_explain(&x, engine, &job, e->hires_steps, NULL) == RF_OK) {
+            add_landing(e, RULES[i], x);
+            rf_explanation_free(x);
         }
-        rf_explanation_free(x);
     }
 }
 

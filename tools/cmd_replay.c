@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/cache_path.h"
 #include "tools/find_model.h"
@@ -88,6 +89,10 @@ static rf_status read_job(replay *p)
                      "%.400s does not say how it was made: it has neither the "
                      "text 'refinery' nor 'parameters'",
                      p->image);
+    RF_TRY(st);
+    if (rf_saved_job_get(p->saved)->stage_count > RF_STAGES_MAX)
+        st = rf_fail(err, RF_E_FORMAT, "%.400s: a job of more than %d stages", p->image,
+                     RF_STAGES_MAX);
 done:
     return st;
 }
@@ -135,6 +140,19 @@ static rf_status find_stage(replay *p, const rf_model_search *search, int stage)
         return rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for a file name");
     }
     return rf_model_find(&p->paths[stage], search, &wanted);
+}
+
+/* A folder that is not there is a mistyped one. */
+static rf_status check_folders(const replay *p)
+{
+    struct stat info;
+    for (int i = 0; i < p->q->models.count; i++) {
+        const char *folder = p->q->models.item[i];
+        if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) continue;
+        return rf_fail(&p->r.in->trouble.error, RF_E_NOT_FOUND, "--models %.400s: no such folder",
+                       folder);
+    }
+    return RF_OK;
 }
 
 static rf_status find_files(replay *p)
@@ -204,6 +222,7 @@ static rf_status run_replay(rf_invocation *in)
 {
     rf_status st = RF_OK;
     replay    p = {.r = {.in = in}, .q = in->values, .image = in->args.operands[0]};
+    RF_TRY(check_folders(&p));
     RF_TRY(read_job(&p));
     rf_rendering_begin(&p.r, in, p.q, rf_saved_job_get(p.saved));
     tell_notes(&p);

@@ -29,10 +29,10 @@ static const char *plural(int n)
 static void print_heading(const rf_explained *e)
 {
     const rf_explanation *x = e->explanation;
-    printf("%s, schedule %s, %d step%s", x->sampler, x->schedule, e->job->steps,
-           plural(e->job->steps));
+    const int             steps = e->job->sigmas ? x->sigma_count - 1 : e->job->steps;
+    printf("%s, schedule %s, %d step%s", x->sampler, x->schedule, steps, plural(steps));
     if (x->calls > 0)
-        printf(", %d call%s\n", x->calls, plural(x->calls));
+        printf(", %d call%s; both count from 0\n", x->calls, plural(x->calls));
     else
         printf("; how many calls depends on the picture\n");
     if (e->hires_steps > 0)

@@ -51,11 +51,13 @@ rf_status rf_meter_begin(rf_meter *meter, rf_console *console, rf_meter_mode mod
     enum { NAME_COLUMNS = 24 };
     *meter = (rf_meter){.console = console, .mode = mode, .started = at, .shown = at - PLAIN_S};
     meter->last = at;
-    meter->steps = job->steps;
+    rf_plan_info plan_info;
+    rf_plan_get_info(plan, &plan_info);
+    meter->steps = plan_info.steps; /* not always the job's: explicit noise levels, DDIM */
     meter->count = job->count;
     meter->batch = job->batch < job->count ? job->batch : job->count;
     meter->stage_count = job->stage_count < RF_METER_STAGES ? job->stage_count : RF_METER_STAGES;
-    for (int i = meter->stage_count - 1, next = job->steps; i >= 0; i--) {
+    for (int i = meter->stage_count - 1, next = meter->steps; i >= 0; i--) {
         rf_stage_info info;
         if (rf_plan_get_stage(plan, i, &info) != RF_OK)
             return rf_fail(err, RF_E_BUG, "the plan has no stage %d", i);
@@ -170,6 +172,10 @@ static void append_stages(const rf_meter *m, char *out, size_t bytes)
                  m->stages[i].steps);
         append(out, bytes, text);
     }
+    if (shown) return;
+    char text[RF_METER_NAME + 40]; /* DPM adaptive: nobody knows how many there will be */
+    snprintf(text, sizeof text, "%s step %d", expert_name(m), m->now.step + 1);
+    append(out, bytes, text);
 }
 
 static int percent(const rf_progress *p)

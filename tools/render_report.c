@@ -58,7 +58,7 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
         json_array_append_new(first_steps, json_integer(stages[i].first_step));
         json_array_append_new(switches, rf_json_real(stages[i].sigma));
     }
-    for (int i = 0; i <= r->job->steps; i++)
+    for (int i = 0; i <= info->steps; i++)
         json_array_append_new(sigmas, rf_json_real(info->sigmas[i]));
     return rf_json_print(
         json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, "
@@ -70,7 +70,7 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
                   rf_json_bytes(info->state_bytes), "text_bytes", rf_json_bytes(info->text_bytes),
                   "vae_bytes", rf_json_bytes(info->vae_bytes), "peak_bytes",
                   rf_json_bytes(info->peak_bytes), "experts", experts, "first_steps", first_steps,
-                  "stage_sigmas", switches, "steps", r->job->steps, "count", r->job->count, "batch",
+                  "stage_sigmas", switches, "steps", info->steps, "count", r->job->count, "batch",
                   info->batch, "vae", rf_json_text(info->vae), "sampler",
                   rf_json_text(info->sampler), "schedule", rf_json_text(info->schedule), "sigmas",
                   sigmas, "warnings", warnings_json(r)),
@@ -89,7 +89,7 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
     const rf_job *job = r->job;
     printf("%s\n", r->device);
     printf("%d picture%s of %dx%d, %d at a time; %d steps, %s, %s\n", job->count,
-           job->count == 1 ? "" : "s", job->width, job->height, info->batch, job->steps,
+           job->count == 1 ? "" : "s", job->width, job->height, info->batch, info->steps,
            info->sampler, info->schedule);
     for (int i = 0; i < job->stage_count; i++) {
         if (stages[i].calls == 0)
@@ -180,8 +180,8 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
         1, "path", rf_json_text(path), "seed", (json_int_t)image->seed, "width", image->width,
         "height", image->height, "base", experts[0], "refiner", experts[1], "switch", hand_over,
         "vae", rf_json_text(info.vae), "sampler", rf_json_text(info.sampler), "schedule",
-        rf_json_text(info.schedule), "steps", r->job->steps, "cfg", rf_json_single(cfg),
-        "timings_s", timings_json(r), "warnings", warnings_json(r));
+        rf_json_text(info.schedule), "steps", info.steps, "cfg", rf_json_single(cfg), "timings_s",
+        timings_json(r), "warnings", warnings_json(r));
     experts[0] = experts[1] = hand_over = NULL; /* the object's, or gone with it */
     st = rf_json_print(object, err);
 done:

@@ -7,7 +7,9 @@
 
 #include "engine/refinery.h"
 
-/* `name` is for messages.  RF_E_FORMAT, RF_E_NOMEM. */
+/* Read are at most 16 MB of texts, inflated; of a PNG only what stands before the pixels, where
+ * A1111, Pillow and refinery write it.  Of equal keys the last one counts; EXIF wins over the text
+ * `parameters`.  `name` is for messages.  RF_E_FORMAT, RF_E_NOMEM. */
 rf_status rf_picture_texts_parse(rf_picture_texts **out, const unsigned char *data, size_t bytes,
                                  const char *name, rf_error *err);
 

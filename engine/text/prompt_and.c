@@ -9,8 +9,9 @@ rf_status rf_and_split(rf_polarity polarity, const char *text, rf_spans *parts, 
 {
     const size_t end = strlen(text);
     size_t       start = 0;
-    const char  *found = polarity == RF_PROMPT_NEGATIVE ? NULL : strstr(text, "AND");
-    for (; found; found = strstr(found + 3, "AND")) {
+    const char  *found = text;
+    if (polarity == RF_PROMPT_NEGATIVE) return rf_spans_push(parts, 0, end, err);
+    for (; (found = memchr(found, 'A', end - (size_t)(found - text))); found++) {
         const size_t at = (size_t)(found - text);
         if (!rf_word_is(text, 0, end, at, "AND")) continue;
         const rf_status st = rf_spans_push(parts, start, at, err);

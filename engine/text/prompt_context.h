@@ -23,9 +23,9 @@ typedef enum rf_prompt_trap {
     RF_TRAP_NEAR_MISS,
 } rf_prompt_trap;
 
-/* A half-second's work for any stage whose time is not linear in the text: multiplied weights,
- * and marks walked over while rendering. */
-enum { RF_PROMPT_MAX_WORK = 1 << 28 };
+/* A tenth of a second's work for the stages whose time is not linear in the text: multiplied
+ * weights, and marks passed while rendering.  An ordinary prompt takes some thousands. */
+enum { RF_PROMPT_MAX_WORK = 1 << 26 };
 
 typedef struct rf_prompt_context {
     const rf_prompt_options *options;

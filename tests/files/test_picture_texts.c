@@ -240,7 +240,7 @@ Test(a1111_6_4, exif_comments)
             }
 }
 
-/* Pillow calls the comment bytes; in a PNG, EXIF wins over the text: a1111.md 6.4. */
+/* Pillow calls the comment bytes; in a PNG, EXIF wins over the text: A1111. */
 Test(a1111_6_4, exif_of_other_writers)
 {
     static char      plain[] = "of the text";
@@ -255,10 +255,7 @@ Test(a1111_6_4, exif_of_other_writers)
 
     n = make_tiff(tiff, 0, "UNICODE\0\0a", 10);
     uint32_t crc = 0xFFFFFFFF; /* PNG, annex D */
-    memcpy(picture,
-           "\0\0\0\x36"
-           "eXIf",
-           8);
+    put(picture, "\0\0\0\66eXIf", 8);
     memcpy(picture + 8, tiff, n);
     cr_assert_eq(n, 0x36);
     for (size_t i = 4; i < 8 + n; i++) {
@@ -268,7 +265,7 @@ Test(a1111_6_4, exif_of_other_writers)
     for (int i = 0; i < 4; i++) picture[8 + n + i] = (unsigned char)(~crc >> (24 - 8 * i));
     unsigned char *with = malloc(bytes + n + 12);
     memcpy(with, png, 33); /* signature and IHDR */
-    memcpy(with + 33, picture, n + 12);
+    put(with + 33, picture, n + 12);
     memcpy(with + 33 + n + 12, png + 33, bytes - 33);
     expect(with, bytes + n + 12, "parameters", "a");
     free(with);

@@ -92,6 +92,7 @@ static rf_status keep_picture(void *user, const rf_image *image, rf_error *err)
     p->rgb[p->count] = copy_of(image->rgb, pixels * 3);
     p->latent[p->count] = copy_of(image->latent, pixels / 64 * 4 * sizeof(float));
     p->parameters[p->count] = copy_of(image->parameters, strlen(image->parameters) + 1);
+    p->job[p->count] = copy_of(image->job, strlen(image->job) + 1);
     p->count++;
     return RF_OK;
 }
@@ -108,6 +109,7 @@ void pictures_free(pictures *p)
         free(p->rgb[i]);
         free(p->latent[i]);
         free(p->parameters[i]);
+        free(p->job[i]);
     }
     *p = (pictures){0};
 }

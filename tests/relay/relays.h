@@ -39,6 +39,7 @@ typedef struct pictures {
     uint8_t *rgb[RELAYS_PICTURES];
     float   *latent[RELAYS_PICTURES];
     char    *parameters[RELAYS_PICTURES];
+    char    *job[RELAYS_PICTURES];
 } pictures;
 
 rf_callbacks pictures_into(pictures *out); /* image callback alone */

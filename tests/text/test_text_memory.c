@@ -107,10 +107,10 @@ Test(text_memory, tokenizing_survives_each_failure, .timeout = 60)
 Test(text_memory, parsing_survives_each_failure, .timeout = 60)
 {
     /* Tags, AND, edits, alternations, emphasis, a break, a long number, and all of it rewritten. */
-    static const char       text[] = "<lora:a:1:2><lora:b> (a [b:c:5] BREAK \\( [d|e|[f]]:1.2) AND "
-                                     "[g:[h:i:switch]:0.5] "
-                                     "(j:1.00000000000000000000000000000000000000000000000000000000000000"
-                                     "0000000000000) AND [[[[[[[[[[[[[[[[((((((((((((((((((((((k";
+    static const char text[] =
+        "<lora:a:1:2><lora:b> (a [b:c:5] BREAK \\( [d|e|[f]]:1.2) AND [g:[h:i:switch]:0.5] "
+        "(j:1.0000000000000000000000000000000000000000000000000000000000000000000000000) AND "
+        "[[[[[[[[[[[[[[[[((((((((((((((((((((((k";
     const int               handover = 7;
     const rf_prompt_options options = {
         .clock = {.nominal = 20, .calls = 20, .handover = &handover, .handovers = 1}};

@@ -216,6 +216,8 @@ void rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
         .vae = plan->job.vae ? plan->job.vae : plan->stages[job->stage_count - 1].expert->name,
         .sampler = job->sampler,
         .schedule = strcmp(job->schedule, "automatic") == 0 ? "normal" : job->schedule,
+        .steps = job->steps,
+        .calls = job->steps,
         .sigmas = plan->sigmas,
     };
 }

@@ -99,7 +99,8 @@ Test(verbs, explain_has_a_switch_only_if_one_is_asked_for)
     json_decref(o);
     o = answer("explain --json -p 'a cat' -x 1");
     cr_expect(json_is_object(json_object_get(o, "switch")));
-    cr_expect(json_is_null(json_object_get(json_object_get(o, "switch"), "call")));
+    cr_expect_eq(json_integer_value(json_object_get(json_object_get(o, "switch"), "call")), 30);
+    cr_expect(json_is_false(json_object_get(json_object_get(o, "switch"), "happens")));
     json_decref(o);
     o = answer("explain --json -p 'a cat' -r anime.safetensors");
     cr_expect(json_is_object(json_object_get(o, "switch")));
@@ -116,7 +117,7 @@ Test(verbs, explain_tells_people_what_happens_when)
 {
     expect_out("explain -x 0.5 --steps 8 -p '[cats:dogs:switch], park' -n ugly", "");
     static const char *const LINES[] = {
-        "Euler a, schedule automatic, 8 steps, 8 calls\n",
+        "Euler a, schedule automatic, 8 steps, 8 calls; both count from 0\n",
         "base hands over to refiner before call 4, step 4",
         "  [0] calls 0 to 3: 10 tokens in 1 chunk\n      cats, park\n",
         "  [1] calls 4 to 7: ",
@@ -358,7 +359,7 @@ Test(verbs, replay_finds_the_files_by_hash)
     expect("replay out.png -q", 66,
            "the picture's refiner, anime (SHA-256 9fb9d6fe19...), was not");
     cr_expect(strstr(r.err, "--refiner FILE names it, --models DIR searches a folder"));
-    expect_out("replay out.png -q --models none --models m", "out-replay.png\n");
+    expect_out("replay out.png -q --models . --models m", "out-replay.png\n");
     expect_out("replay out.png -q --refiner m/deep/else.safetensors -o b.png", "b.png\n");
     rf_spawn_write("anime.safetensors", "SDXL three"); /* the recorded path, another file */
     expect("replay out.png -q -o c.png", 65, "anime.safetensors is not the picture's refiner");
@@ -366,6 +367,7 @@ Test(verbs, replay_finds_the_files_by_hash)
     expect("replay out.png -o c.png --any-model", 0, "is not the picture's refiner");
     expect_out("replay out.png -q --models m -o d.png", "d.png\n");
     expect("replay out.png -q -r pony.safetensors -o e.png", 65, "not the picture's refiner");
+    expect("replay out.png -q --models none", 66, "--models none: no such folder");
     expect("replay out.png -q -r none.safetensors -o e.png", 66, "none.safetensors");
 }
 

@@ -1,9 +1,9 @@
-/* Attention; see attention.h.
+/* Attention; see prompt_attention.h.
  *
  * A bracket that closes multiplies the weights of all pieces since it opened, at once and in
  * double: products depend on their order, and this is A1111's.  Deep nesting around many pieces is
  * therefore quadratic; rf_prompt_charge refuses what would take long. */
-#include "engine/text/attention.h"
+#include "engine/text/prompt_attention.h"
 
 #include "engine/text/prompt_chars.h"
 
@@ -253,6 +253,7 @@ rf_status rf_attention_parse(rf_prompt_context *context, rf_attention *work, con
                    .length = length,
                    .exact = context->options->exact_a1111};
     work->length = work->pieces = work->rounds = work->squares = 0;
+    RF_TRY(rf_prompt_reserve(&work->text, &work->text_max, length + 1, 1, err)); /* never NULL */
     if (context->options->emphasis == RF_EMPHASIS_NONE) {
         RF_TRY(add_text(work, text, length, err));
     } else {
