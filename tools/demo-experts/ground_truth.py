@@ -2,9 +2,13 @@
 
     python ground_truth.py prompts OUT.txt             every held-out scene and a prompt for it
     python ground_truth.py drawings COUNT STEM         STEM.txt, and STEM-a.png and STEM-b.png
+    python ground_truth.py decoded WORK STEM OUT       the same sheets through the VAE in training at
+                                                       WORK: no picture can be better than these
 
 A line of the texts: kind, colour, accessory, place (or "two"), background; a tab; the content tags.
 """
+import argparse
+import pathlib
 import sys
 
 import numpy as np
@@ -48,11 +52,40 @@ def write_drawings(count, stem):
         Image.fromarray(sheet).save(f"{stem}-{style}.png", optimize=True)
 
 
+def decoded(vae, sheet):
+    """The sheet's drawings encoded and decoded, a row at a time."""
+    import torch  # only here: drawings need none of it
+
+    made = np.zeros_like(sheet)
+    for y in range(0, sheet.shape[0], world.SIDE):
+        row = sheet[y:y + world.SIDE].reshape(world.SIDE, -1, world.SIDE, 3).transpose(1, 3, 0, 2)
+        with torch.no_grad():
+            x = torch.from_numpy(row.astype(np.float32) / 127.5 - 1)
+            x = vae.decode(vae.encode(x).latent_dist.mean).sample
+        row = ((x.clamp(-1, 1) + 1) * 127.5).round().byte().numpy().transpose(2, 0, 3, 1)
+        made[y:y + world.SIDE] = row.reshape(world.SIDE, -1, 3)
+    return made
+
+
+def write_decoded(work, stem, out):
+    import train
+
+    if (pathlib.Path(work) / "decoder.pt").exists():
+        vae = train.finished_vae(argparse.Namespace(work=work, seed=train.SEED))
+    else:
+        vae = train.averaged("vae", work, train.new_vae(train.SEED))
+    for style in "ab":
+        sheet = np.asarray(Image.open(f"{stem}-{style}.png"))
+        Image.fromarray(decoded(vae.eval(), sheet)).save(f"{out}-{style}.png")
+
+
 def main():
     if sys.argv[1:2] == ["prompts"] and len(sys.argv) == 3:
         write_list(sys.argv[2], held_out(), "every scene that no expert was trained on")
     elif sys.argv[1:2] == ["drawings"] and len(sys.argv) == 4:
         write_drawings(int(sys.argv[2]), sys.argv[3])
+    elif sys.argv[1:2] == ["decoded"] and len(sys.argv) == 5:
+        write_decoded(*sys.argv[2:])
     else:
         sys.exit(__doc__)
 
