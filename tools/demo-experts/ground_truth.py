@@ -2,8 +2,8 @@
 
     python ground_truth.py prompts OUT.txt             every held-out scene and a prompt for it
     python ground_truth.py drawings COUNT STEM         STEM.txt, and STEM-a.png and STEM-b.png
-    python ground_truth.py decoded WORK STEM OUT       the same sheets through the VAE in training at
-                                                       WORK: no picture can be better than these
+    python ground_truth.py decoded WORK STEM OUT       the sheets through the VAE trained at WORK:
+                                                       no picture can be better than these
 
 A line of the texts: kind, colour, accessory, place (or "two"), background; a tab; the content tags.
 """

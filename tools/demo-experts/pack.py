@@ -1,9 +1,9 @@
-"""Packs two experts into the parts that the tree holds:  python pack.py BASE REFINER OUT.safetensors
+"""Packs two experts into the parts that the tree holds:  python pack.py BASE REFINER OUT
 
 What both checkpoints have alike is stored once; of the token tables only the rows that captions
-use.  tools/assemble/assemble.h tells the format; refinery-assemble makes the checkpoints again, byte
-for byte, which this script does not take for granted: it refuses tables whose other rows are not
-those of the seed.
+use.  tools/assemble/assemble.h tells the format; refinery-assemble makes the checkpoints again,
+byte for byte, which this script does not take for granted: it refuses tables whose other rows are
+not those of the seed.
 """
 import pathlib
 import sys

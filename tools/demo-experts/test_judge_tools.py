@@ -1,4 +1,4 @@
-"""Tests of the judge's training and of the packer:  python -m unittest discover tools/demo-experts"""
+"""Tests of the judge's training and the packer: python -m unittest discover tools/demo-experts"""
 import pathlib
 import sys
 import unittest
@@ -22,7 +22,8 @@ TABLE = sdxl.CLIP_L + expert.TABLES[sdxl.CLIP_L]
 class Judge(unittest.TestCase):
     def test_is_taught_no_held_out_scene_that_a_prompt_asks_for(self):
         held = {(world.KINDS.index(s.kind), list(world.COLOURS).index(s.colour),
-                 world.ACCESSORIES.index(s.accessory), s.place, world.BACKGROUNDS.index(s.background))
+                 world.ACCESSORIES.index(s.accessory), s.place,
+                 world.BACKGROUNDS.index(s.background))
                 for s in world.all_scenes() if s.held_out}
         seen = 0
         for index in range(400):

@@ -1,4 +1,4 @@
-"""Trains the judge that reads the demo's pictures:  python train_judge.py --work DIR OUT.safetensors
+"""Trains the judge of the demo's pictures:  python train_judge.py --work DIR OUT.safetensors
 
 The judge (tools/judge/, in C) says what a picture shows at each of the three places, the background
 and the style.  It learns from drawings of the world alone, never from a generated picture, so it
