@@ -37,6 +37,7 @@ uint3          block_index() __attribute__((const));
 dim3           block_size() __attribute__((const));
 dim3           grid_size() __attribute__((const));
 unsigned char *shared_memory() __attribute__((const));
+int            planted_defect() __attribute__((const)); /* emu_settings.defect */
 
 void     barrier();
 void     warp_barrier(uint32_t mask);

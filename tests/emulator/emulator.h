@@ -23,6 +23,7 @@ typedef struct emu_settings {
     bool     no_races;   /* races are not looked for (large shapes) */
     uint64_t step_limit; /* memory accesses and switches of a block before it counts as endless;
                           * 0 means 4e8 */
+    int defect;          /* which of its planted faults a kernel shows: RF_DEFECT; 0: none */
 } emu_settings;
 
 void emu_configure(const emu_settings *settings);

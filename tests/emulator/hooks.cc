@@ -99,8 +99,7 @@ void undefined(const char *what, const void *data, bool fatal)
 } // namespace
 } // namespace emu
 
-/* ---- what the compiler calls -------------------------------------------------------------------
- */
+/* ---- what the compiler calls ----------------------------------------------------------------- */
 
 using emu::Access;
 

@@ -108,6 +108,11 @@ dim3 grid_size()
     return machine.launch.grid;
 }
 
+int planted_defect()
+{
+    return machine.settings.defect;
+}
+
 int lane()
 {
     return current->lane;

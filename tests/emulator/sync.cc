@@ -5,8 +5,7 @@
 
 namespace emu
 {
-/* ---- block barrier (9.7.13.1 bar.sync 0) -------------------------------------------------------
- */
+/* ---- block barrier (9.7.13.1 bar.sync 0) ----------------------------------------------------- */
 namespace
 {
 void open_barrier()
@@ -43,8 +42,7 @@ void barrier_thread_done()
     if (machine.barrier.arrived && machine.barrier.arrived == machine.live) open_barrier();
 }
 
-/* ---- warp instructions -------------------------------------------------------------------------
- */
+/* ---- warp instructions ----------------------------------------------------------------------- */
 namespace
 {
 /* Lanes of one instruction must be at one place of the source.  The host compiler may have copied

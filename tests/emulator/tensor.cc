@@ -9,8 +9,7 @@
 
 namespace emu
 {
-/* ---- ldmatrix (9.7.15.5.15) --------------------------------------------------------------------
- */
+/* ---- ldmatrix (9.7.15.5.15) ------------------------------------------------------------------ */
 namespace
 {
 struct Load {
@@ -75,8 +74,7 @@ void ldmatrix(uint32_t *r, int matrices, bool transposed, uint32_t row_s)
     collect(execute_load, transposed ? "ldmatrix.trans" : "ldmatrix", 0xFFFFFFFFu, &l, l.pc);
 }
 
-/* ---- mma.m16n8k16 (9.7.15.5.8) -----------------------------------------------------------------
- */
+/* ---- mma.m16n8k16 (9.7.15.5.8) --------------------------------------------------------------- */
 namespace
 {
 struct Mma {
