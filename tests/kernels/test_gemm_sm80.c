@@ -6,7 +6,7 @@
 #include "kernels/gemm/sm80_tiles.h"
 #include "tests/emulator/emulator.h"
 #include "tests/kernels/gemm_case.h"
-#include "tests/kernels/gpu.h"
+#include "tests/kernels/gpu_case.h"
 
 typedef enum added { NO_RESIDUAL, RESIDUAL, IN_PLACE, RESIDUALS } added;
 

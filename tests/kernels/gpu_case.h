@@ -1,8 +1,8 @@
 /* The device that a kernel test runs on: memory, what went wrong, and settings that only the
  * emulated one heeds.  Tests of CUDA levels use this and nothing else of a device, so that the same
  * source runs on a GPU. */
-#ifndef RF_TESTS_GPU_H
-#define RF_TESTS_GPU_H
+#ifndef RF_GPU_CASE_H
+#define RF_GPU_CASE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* gpu.h on the emulated device. */
-#include "tests/kernels/gpu.h"
+/* gpu_case.h on the emulated device. */
+#include "tests/kernels/gpu_case.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
