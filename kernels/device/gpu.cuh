@@ -88,9 +88,36 @@ RF_DEVICE float widen(bf16 x)
 #endif
 }
 
+RF_DEVICE float widen(float x)
+{
+    return x;
+}
+
 template <class T> RF_DEVICE T narrow(float x)
 {
-    return T{(uint16_t)pack_two(T{}, x, 0.f)};
+    if constexpr (sizeof(T) == sizeof(float))
+        return x;
+    else
+        return T{(uint16_t)pack_two(T{}, x, 0.f)};
+}
+
+/* One rounding each, never fused: where the bits are part of a contract. */
+RF_DEVICE float multiply_rounded(float a, float b)
+{
+#if RF_EMULATED
+    return a * b;
+#else
+    return __fmul_rn(a, b);
+#endif
+}
+
+RF_DEVICE float add_rounded(float a, float b)
+{
+#if RF_EMULATED
+    return a + b;
+#else
+    return __fadd_rn(a, b);
+#endif
 }
 
 template <class T> RF_DEVICE void unpack_two(uint32_t two, float *lo, float *hi)

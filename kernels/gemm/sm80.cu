@@ -19,6 +19,7 @@
  * same. */
 #include "kernels/gemm/gemm.h"
 
+#include "kernels/device/piece.cuh"
 #include "kernels/device/tile.cuh"
 #include "kernels/gemm/sm80_tiles.h"
 
@@ -36,7 +37,7 @@ enum defect {
     SECOND_SOURCE_LATE, /* x2 begins 8 columns late */
 };
 
-enum { LANES = 32, PIECE = 8 /* elements of 16 bytes */ };
+enum { LANES = 32 };
 
 /* What a launch knows; all pointers are the device's. */
 typedef struct gemm_call {
@@ -175,66 +176,19 @@ RF_DEVICE void stage_sums(float *sums_s, const float (&sum)[S::WM / 16][S::WN / 
     }
 }
 
-/* b[0 .. count-1] = bias[0 .. count-1], zeros after; all zeros without a bias.
- *
- * Here and below loops run over PIECE with a test inside: arrays that a variable indexes do not
- * stay in registers. */
-RF_DEVICE void load_bias(float (&b)[PIECE], const float *bias, int wide, int count)
-{
-    RF_UNROLL
-    for (int i = 0; i < PIECE; i++) b[i] = 0.f;
-    if (!bias) return;
-    if (!wide) {
-        RF_UNROLL
-        for (int i = 0; i < PIECE; i++)
-            if (i < count) b[i] = bias[i];
-        return;
-    }
-    RF_UNROLL
-    for (int h = 0; h < 2; h++) {
-        const chunk16 c = global_load_16(bias + 4 * h);
-        memcpy(&b[4 * h], &c, sizeof c);
-    }
-}
-
-template <class T>
-RF_DEVICE void add_residual(float (&v)[PIECE], const T *residual, int wide, int count)
-{
-    if (wide) {
-        const chunk16 r = global_load_16(residual);
-        RF_UNROLL
-        for (int i = 0; i < 4; i++) {
-            float lo, hi;
-            unpack_two<T>(r.word[i], &lo, &hi);
-            v[2 * i] += lo;
-            v[2 * i + 1] += hi;
-        }
-        return;
-    }
-    RF_UNROLL
-    for (int i = 0; i < PIECE; i++)
-        if (i < count) v[i] += widen(residual[i]);
-}
-
-template <class T> RF_DEVICE void store_piece(T *y, const float (&v)[PIECE], int wide, int count)
-{
-    if (wide) {
-        chunk16 c;
-        RF_UNROLL
-        for (int i = 0; i < 4; i++) c.word[i] = pack_two(T{}, v[2 * i], v[2 * i + 1]);
-        global_store_16(y, c);
-        return;
-    }
-    RF_UNROLL
-    for (int i = 0; i < PIECE; i++)
-        if (i < count) y[i] = narrow<T>(v[i]);
-}
-
 /* Eight columns of y; a thread works on the same ones in every row it finishes. */
 typedef struct piece {
     int   col, count;                    /* count: columns that exist */
     float bias[PIECE], gate_bias[PIECE]; /* gate_bias: GEGLU only */
 } piece;
+
+RF_DEVICE void load_bias(float (&b)[PIECE], const float *bias, int wide, int count)
+{
+    if (bias && wide)
+        load_piece(b, bias);
+    else
+        load_few(b, bias, bias ? count : 0);
+}
 
 /* Row `row` of a piece; `sums_s` has its sums, for GEGLU 8 values and then 8 gates. */
 template <class T>
@@ -242,10 +196,14 @@ RF_DEVICE void finish_piece(const gemm_call &c, const piece &p, const float *sum
 {
     const bool   gated = c.act == RF_ACT_GEGLU;
     const size_t at = (size_t)row * c.cols + p.col;
-    float        v[PIECE];
+    const T     *residual = (const T *)c.residual + at;
+    float        v[PIECE], added[PIECE] = {};
+    if (c.residual && c.wide)
+        load_piece(added, residual);
+    else if (c.residual)
+        load_few(added, residual, p.count);
     RF_UNROLL
-    for (int i = 0; i < PIECE; i++) v[i] = sums_s[i] + p.bias[i];
-    if (c.residual) add_residual(v, (const T *)c.residual + at, c.wide, p.count);
+    for (int i = 0; i < PIECE; i++) v[i] = sums_s[i] + p.bias[i] + added[i];
     RF_UNROLL
     for (int i = 0; i < PIECE; i++) {
         const float gate = gated ? sums_s[PIECE + i] + p.gate_bias[i] : 0.f;
@@ -254,7 +212,10 @@ RF_DEVICE void finish_piece(const gemm_call &c, const piece &p, const float *sum
         else
             v[i] = RF_DEFECT(SWAPPED_GATE) ? gate * gelu(v[i]) : v[i] * gelu(gate);
     }
-    store_piece((T *)c.y + at, v, c.wide, RF_DEFECT(UNGUARDED_STORE) ? PIECE : p.count);
+    if (c.wide)
+        store_piece((T *)c.y + at, v);
+    else
+        store_few((T *)c.y + at, v, RF_DEFECT(UNGUARDED_STORE) ? PIECE : p.count);
 }
 
 template <class T, class S>
@@ -373,11 +334,6 @@ template <class T> static rf_status launch_type(const rf_gpu *gpu, const gemm_ca
     }
 }
 
-static int aligned(const void *p)
-{
-    return (uintptr_t)p % 16 == 0;
-}
-
 static int rounded_up(int x, int to)
 {
     return (x + to - 1) / to * to;
@@ -430,8 +386,9 @@ extern "C" rf_status rf_gemm_sm80(void *stream, const rf_gemm_args *a)
     c.kw = rounded_up(a->k, PIECE);
     c.rows = packed_rows(a->n, a->act);
     c.act = a->act;
-    c.wide = c.cols % PIECE == 0 && aligned(c.y) && aligned(c.bias) && aligned(c.residual);
-    const int ragged = c.k % PIECE || c.k1 % PIECE || !aligned(c.x) || !aligned(c.x2);
+    c.wide = c.cols % PIECE == 0 && rf_aligned_16(c.y) && rf_aligned_16(c.bias) &&
+             rf_aligned_16(c.residual);
+    const int ragged = c.k % PIECE || c.k1 % PIECE || !rf_aligned_16(c.x) || !rf_aligned_16(c.x2);
     return a->dtype == RF_F16 ? launch_type<f16>(gpu, &c, ragged)
                               : launch_type<bf16>(gpu, &c, ragged);
 }

@@ -30,6 +30,7 @@ bool gpu_checked(void);
 void *gpu_upload(const void *host, size_t bytes); /* a copy; NULL of NULL */
 void *gpu_upload_at(const void *host, size_t bytes,
                     size_t offset); /* not aligned beyond `offset` */
+void *gpu_unwritten(size_t bytes);  /* for workspaces: reading it is a fault */
 void  gpu_download(void *host, const void *device, size_t bytes);
 void  gpu_free_all(void);
 

@@ -27,13 +27,18 @@ bool gpu_checked(void)
     return emu_checked();
 }
 
+void *gpu_unwritten(size_t bytes)
+{
+    cr_assert_lt(buffers_used, BUFFERS, "raise BUFFERS");
+    void *device = emu_alloc(bytes);
+    cr_assert_not_null(device);
+    return buffers[buffers_used++] = device;
+}
+
 void *gpu_upload_at(const void *host, size_t bytes, size_t offset)
 {
     if (!host) return NULL;
-    cr_assert_lt(buffers_used, BUFFERS, "raise BUFFERS");
-    char *device = emu_alloc(bytes + offset);
-    cr_assert_not_null(device);
-    buffers[buffers_used++] = device;
+    char *device = gpu_unwritten(bytes + offset);
     emu_upload(device + offset, host, bytes);
     return device + offset;
 }
