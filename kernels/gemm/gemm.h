@@ -92,6 +92,10 @@ typedef rf_status rf_gemm_pack_fn(void *stream, const rf_gemm_weight_shape *s, v
     X(edge_chunk, 256, 40, 48, 16, RF_ACT_SILU, "cpu chunk exactly")                               \
     X(edge_chunk_above, 257, 40, 48, 16, RF_ACT_GEGLU, "cpu chunk + 1, everything")                \
     X(edge_chunks, 600, 66, 34, 0, RF_ACT_GELU, "two chunks and a rest")                           \
+    X(edge_sm80_square, 129, 136, 72, 0, RF_ACT_NONE, "128 x 128 tiles + 1, k a step and 8")       \
+    X(edge_sm80_wide, 127, 480, 136, 64, RF_ACT_SILU, "128 x 160 tiles, two sources")              \
+    X(edge_sm80_tall, 100, 320, 200, 0, RF_ACT_GEGLU, "256 x 160 tiles, gated")                    \
+    X(edge_sm80_ragged, 65, 170, 141, 77, RF_ACT_GELU, "no 16-byte pieces anywhere")               \
     X(time_embed_1, 1, 1280, 320, 0, RF_ACT_SILU, "time_embed.0")                                  \
     X(time_embed_all, 30, 1280, 1280, 0, RF_ACT_NONE, "time_embed.2, 30 steps")                    \
     X(label_embed, 1, 1280, 2816, 0, RF_ACT_SILU, "label_emb.0.0")                                 \
@@ -121,10 +125,10 @@ typedef rf_status rf_gemm_pack_fn(void *stream, const rf_gemm_weight_shape *s, v
     X(vae_skip, 65536, 256, 512, 0, RF_ACT_NONE, "1x1 skip, upper levels")                         \
     X(rate, 4096, 1280, 1280, 0, RF_ACT_NONE, "what bench calls the machine's rate")
 
-rf_gemm_prepare_fn    rf_gemm_prepare_ref, rf_gemm_prepare_cpu;
-rf_gemm_fn            rf_gemm_ref, rf_gemm_cpu;
-rf_gemm_pack_bytes_fn rf_gemm_pack_bytes_ref, rf_gemm_pack_bytes_cpu;
-rf_gemm_pack_fn       rf_gemm_pack_ref, rf_gemm_pack_cpu;
+rf_gemm_prepare_fn    rf_gemm_prepare_ref, rf_gemm_prepare_cpu, rf_gemm_prepare_sm80;
+rf_gemm_fn            rf_gemm_ref, rf_gemm_cpu, rf_gemm_sm80;
+rf_gemm_pack_bytes_fn rf_gemm_pack_bytes_ref, rf_gemm_pack_bytes_cpu, rf_gemm_pack_bytes_sm80;
+rf_gemm_pack_fn       rf_gemm_pack_ref, rf_gemm_pack_cpu, rf_gemm_pack_sm80;
 
 #ifdef __cplusplus
 }

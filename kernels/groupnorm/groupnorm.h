@@ -39,8 +39,9 @@ typedef rf_status rf_groupnorm_fn(void *stream, const rf_groupnorm_args *a);
 /* The size rules, for every level. */
 rf_status rf_groupnorm_check(const rf_groupnorm_args *a);
 
-rf_groupnorm_prepare_fn rf_groupnorm_prepare_ref, rf_groupnorm_prepare_cpu;
-rf_groupnorm_fn         rf_groupnorm_ref, rf_groupnorm_cpu;
+rf_groupnorm_prepare_fn rf_groupnorm_prepare_ref, rf_groupnorm_prepare_cpu,
+    rf_groupnorm_prepare_sm80;
+rf_groupnorm_fn rf_groupnorm_ref, rf_groupnorm_cpu, rf_groupnorm_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_GROUPNORM_SHAPES(X)                                                                     \

@@ -31,7 +31,7 @@ typedef rf_status rf_layernorm_fn(void *stream, const rf_layernorm_args *a);
 /* The size rules, for every level. */
 rf_status rf_layernorm_check(const rf_layernorm_args *a);
 
-rf_layernorm_fn rf_layernorm_ref, rf_layernorm_cpu;
+rf_layernorm_fn rf_layernorm_ref, rf_layernorm_cpu, rf_layernorm_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_LAYERNORM_SHAPES(X)                                                                     \

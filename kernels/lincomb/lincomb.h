@@ -61,7 +61,7 @@ typedef rf_status rf_lincomb_fn(void *stream, const rf_lincomb_args *a);
 /* The size rules, for every level. */
 rf_status rf_lincomb_check(const rf_lincomb_args *a);
 
-rf_lincomb_fn rf_lincomb_ref, rf_lincomb_cpu;
+rf_lincomb_fn rf_lincomb_ref, rf_lincomb_cpu, rf_lincomb_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_LINCOMB_SHAPES(X)                                                                       \

@@ -2,19 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "kernels/gemm/gemm.h"
 #include "kernels/host.h"
-#include "tests/kernels/check.h"
-
-typedef struct row {
-    const char *name;
-    int         m, n, k, k1;
-    rf_act      act;
-} row;
-
-#define ROW(name, m, n, k, k1, act, why) {#name, m, n, k, k1, act},
-static const row rows[] = {RF_GEMM_SHAPES(ROW)};
-enum { ROWS = sizeof rows / sizeof *rows };
+#include "tests/kernels/gemm_case.h"
 
 static const struct {
     rf_dtype act, weight;
@@ -23,25 +12,12 @@ enum { TYPES = sizeof types / sizeof *types };
 
 typedef enum added { NO_RESIDUAL, RESIDUAL, IN_PLACE, RESIDUALS } added;
 
-static const row *row_named(const char *name)
-{
-    for (int i = 0; i < ROWS; i++)
-        if (!strcmp(rows[i].name, name)) return &rows[i];
-    cr_assert_fail("no row %s", name);
-    return NULL;
-}
-
 static rf_host *host_of(int threads)
 {
     rf_host *host = NULL;
     rf_error err = {0};
     cr_assert_eq(rf_host_create(&host, threads, &err), RF_OK, "%s", err.message);
     return host;
-}
-
-static int cols_of(const row *r)
-{
-    return r->act == RF_ACT_GEGLU ? r->n / 2 : r->n;
 }
 
 /* Packs `a->w`, prepares, runs; every buffer guarded. */
@@ -58,41 +34,6 @@ static void run_cpu(check *k, rf_host *host, rf_gemm_args a)
     compiled = rf_host_primitives(host);
     cr_assert_eq(rf_gemm_cpu(host, &a), RF_OK);
     cr_expect_eq(rf_host_primitives(host), compiled, "running compiled something");
-}
-
-/* The reference's result on f32 copies; `view` CHECK_ABS gives the sum of |terms|. */
-static float *run_ref(check *k, rf_gemm_args a, const void *residual, rf_act act, check_view view)
-{
-    a.y = check_floats(k, (size_t)a.m * (size_t)a.n);
-    a.x = check_widened(k, a.x, view);
-    a.x2 = check_widened(k, a.x2, view);
-    a.w = check_widened(k, a.w, view);
-    a.bias = check_widened(k, a.bias, view);
-    a.residual = check_widened(k, residual, view);
-    a.dtype = a.wdtype = RF_F32;
-    a.act = act;
-    cr_assert_eq(rf_gemm_ref(NULL, &a), RF_OK);
-    return a.y;
-}
-
-/* Sum of |terms| of each output.  An activation passes an error on times its slope, 1.13 at most
- * (GELU near 1.4); the product v * gelu(g) passes on both factors' errors. */
-static float *magnitude_of(check *k, const rf_gemm_args *a, const void *residual)
-{
-    float       *sum = run_ref(k, *a, residual, RF_ACT_NONE, CHECK_ABS);
-    const size_t cols = (size_t)a->n / 2;
-    if (a->act != RF_ACT_GEGLU) {
-        for (size_t i = 0; i < (size_t)a->m * (size_t)a->n && a->act != RF_ACT_NONE; i++)
-            sum[i] *= 1.13f;
-        return sum;
-    }
-    const float *exact = run_ref(k, *a, NULL, RF_ACT_NONE, CHECK_EXACT);
-    float       *mag = check_floats(k, (size_t)a->m * cols);
-    for (size_t i = 0; i < (size_t)a->m * cols; i++) {
-        const size_t value = i / cols * 2 * cols + i % cols, gate = value + cols;
-        mag[i] = sum[value] * fabsf(exact[gate]) + 1.13f * fabsf(exact[value]) * sum[gate];
-    }
-    return mag;
 }
 
 /* What the cpu run gets wrong on purpose. */
@@ -112,12 +53,12 @@ static void plant(check *k, rf_gemm_args *a, defect d)
 }
 
 /* One case; returns false if the row is above the flop limit. */
-static bool compare(rf_host *host, const row *r, int fill, int type, added mode, bool biased,
+static bool compare(rf_host *host, const gemm_row *r, int fill, int type, added mode, bool biased,
                     defect d, check_verdict *verdict)
 {
     const rf_dtype dtype = types[type].act;
     const size_t   k1 = (size_t)(r->k1 ? r->k1 : r->k), m = (size_t)r->m;
-    const size_t   out = m * (size_t)cols_of(r);
+    const size_t   out = m * (size_t)gemm_cols(r);
     check         *k = check_begin("gemm", r->name, fill, 2.0 * r->m * r->n * r->k);
     if (!k) return false;
 
@@ -133,13 +74,13 @@ static bool compare(rf_host *host, const row *r, int fill, int type, added mode,
     a.residual = mode == IN_PLACE ? a.y : residual;
 
     const check_bound bound = {
-        .ref = run_ref(k, a, residual, r->act, CHECK_EXACT),
-        .magnitude = magnitude_of(k, &a, residual),
+        .ref = gemm_reference(k, a, residual, r->act, CHECK_EXACT),
+        .magnitude = gemm_magnitude(k, &a, residual),
         .rel = check_sum_error(r->k + 2, CHECK_UNIT_F32),
     };
     plant(k, &a, d);
     run_cpu(k, host, a);
-    check_compare(k, a.y, &bound, "m n", r->m, cols_of(r));
+    check_compare(k, a.y, &bound, "m n", r->m, gemm_cols(r));
     *verdict = check_end(k);
     return true;
 }
@@ -149,12 +90,13 @@ static void check_reference(rf_dtype dtype)
 {
     rf_host      *host = host_of(2);
     check_verdict v;
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < gemm_rows_count; i++)
         for (int type = 0; type < TYPES; type++)
             for (int fill = 0; fill < CHECK_FILLS && types[type].act == dtype; fill++) {
-                const added mode =
-                    rows[i].act == RF_ACT_GEGLU ? NO_RESIDUAL : (added)((fill + i) % RESIDUALS);
-                if (compare(host, &rows[i], fill, type, mode, fill != 3, FAULTLESS, &v))
+                const added mode = gemm_rows[i].act == RF_ACT_GEGLU
+                                       ? NO_RESIDUAL
+                                       : (added)((fill + i) % RESIDUALS);
+                if (compare(host, &gemm_rows[i], fill, type, mode, fill != 3, FAULTLESS, &v))
                     cr_expect(!v.text[0], "%s", v.text);
             }
     rf_host_destroy(host);
@@ -178,7 +120,7 @@ static void check_residuals(int type)
     for (int act = RF_ACT_NONE; act < RF_ACT_GEGLU; act++)
         for (int two = 0; two < 2; two++)
             for (int mode = 0; mode < RESIDUALS; mode++) {
-                const row r = {"residual", 300, 40, 36, two * 12, (rf_act)act};
+                const gemm_row r = {"residual", 300, 40, 36, two * 12, (rf_act)act};
                 compare(host, &r, CHECK_NORMAL, type, (added)mode, true, FAULTLESS, &v);
                 cr_expect(!v.text[0], "act %d two %d: %s", act, two, v.text);
             }
@@ -200,11 +142,11 @@ Test(gemm, planted_defects_are_reported)
     rf_host      *host = host_of(2);
     check_verdict v;
     for (int type = 0; type < TYPES; type++) {
-        compare(host, row_named("edge_k4_n4"), 0, type, NO_RESIDUAL, true, DROPPED_BIAS, &v);
+        compare(host, gemm_row_named("edge_k4_n4"), 0, type, NO_RESIDUAL, true, DROPPED_BIAS, &v);
         cr_expect(v.wrong_value, "dropped bias");
-        compare(host, row_named("edge_geglu"), 0, type, NO_RESIDUAL, true, SWAPPED_HALVES, &v);
+        compare(host, gemm_row_named("edge_geglu"), 0, type, NO_RESIDUAL, true, SWAPPED_HALVES, &v);
         cr_expect(v.wrong_value, "swapped halves");
-        const row two = {"two", 9, 24, 20, 10, RF_ACT_NONE};
+        const gemm_row two = {"two", 9, 24, 20, 10, RF_ACT_NONE};
         compare(host, &two, 0, type, NO_RESIDUAL, true, LOST_SOURCE, &v);
         cr_expect(v.wrong_value, "second source lost");
     }
@@ -216,7 +158,7 @@ Test(gemm, planted_defects_are_reported)
 
 /* A call on real sizes: dense inputs, results of any number of rows. */
 typedef struct real {
-    row      r;
+    gemm_row r;
     rf_dtype dtype;
     void    *x, *x2, *w;
     float   *bias;
@@ -233,7 +175,7 @@ static void *fill_random(rf_dtype dtype, size_t elems, unsigned seed)
     return p;
 }
 
-static real real_of(const row *r, rf_dtype dtype)
+static real real_of(const gemm_row *r, rf_dtype dtype)
 {
     const size_t k1 = (size_t)(r->k1 ? r->k1 : r->k);
     real         c = {.r = *r, .dtype = dtype};
@@ -252,7 +194,7 @@ static void real_free(real *c)
 /* Rows first .. first+m-1 of the result, by a host of `threads`; free it. */
 static void *real_run(const real *c, int threads, int first, int m)
 {
-    const size_t size = rf_dtype_bytes(c->dtype), cols = (size_t)cols_of(&c->r);
+    const size_t size = rf_dtype_bytes(c->dtype), cols = (size_t)gemm_cols(&c->r);
     const size_t k1 = (size_t)(c->r.k1 ? c->r.k1 : c->r.k);
     rf_host     *host = host_of(threads);
     rf_gemm_args a = {.m = m, .n = c->r.n, .k = c->r.k, .k1 = c->r.k1, .act = c->r.act};
@@ -289,10 +231,10 @@ static void check_threads(rf_dtype dtype)
 {
     static const int threads[] = {1, 3, 8};
     for (int i = 0; i < REAL_ROWS; i++) {
-        row r = *row_named(real_rows[i]);
+        gemm_row r = *gemm_row_named(real_rows[i]);
         if (r.m > 300) r.m = 300; /* two chunks; k and n are what threads could split */
         real         c = real_of(&r, dtype);
-        const size_t bytes = (size_t)r.m * (size_t)cols_of(&r) * rf_dtype_bytes(dtype);
+        const size_t bytes = (size_t)r.m * (size_t)gemm_cols(&r) * rf_dtype_bytes(dtype);
         void        *want = real_run(&c, 2, 0, r.m);
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
             void *got = real_run(&c, threads[t], 0, r.m);
@@ -355,10 +297,10 @@ static void check_m(rf_dtype dtype)
 {
     static const int counts[] = {1, 2, 77, 256, 257, 1000};
     for (int i = 0; i < REAL_ROWS; i++) {
-        row r = *row_named(real_rows[i]);
+        gemm_row r = *gemm_row_named(real_rows[i]);
         r.m = 1024;
         real         c = real_of(&r, dtype);
-        const size_t bytes = (size_t)cols_of(&r) * rf_dtype_bytes(dtype);
+        const size_t bytes = (size_t)gemm_cols(&r) * rf_dtype_bytes(dtype);
         char        *want = real_run(&c, 2, 0, r.m);
         for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
             const int first = r.m - counts[j];
@@ -388,10 +330,10 @@ Test(gemm, independent_of_m_f32, .timeout = 120)
 Test(gemm, independent_of_m_up_to_4096, .timeout = 120)
 {
     static const int counts[] = {1, 77, 256, 1000};
-    const row        r = *row_named("unet_4k_1");
+    const gemm_row   r = *gemm_row_named("unet_4k_1");
     for (int f32 = 0; f32 < 2; f32++) {
         real         c = real_of(&r, f32 ? RF_F32 : RF_BF16);
-        const size_t bytes = (size_t)cols_of(&r) * rf_dtype_bytes(c.dtype);
+        const size_t bytes = (size_t)gemm_cols(&r) * rf_dtype_bytes(c.dtype);
         char        *want = real_run(&c, 2, 0, r.m);
         for (size_t j = 0; j < sizeof counts / sizeof *counts; j++)
             for (int first = 0; first < r.m; first += r.m - counts[j]) { /* at its head and end */

@@ -1,16 +1,11 @@
-/* groupnorm: the cpu level against the reference, and what the contract promises besides.
- *
- * naive error of y = (x - mean) * r * gamma + beta, with N elements in the group and u = 2^-24:
- *   mean and deviation     (sqrt N + 2) u * (|x| + mean of |x|) * r * |gamma|
- *   variance               sqrt N u, on the first term; the roundings of the formula itself
- * silu has a slope of at most 1.1, and rounds three more times. */
+/* groupnorm: the cpu level against the reference, and what the contract promises besides. */
 #include "kernels/groupnorm/groupnorm.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "kernels/host.h"
-#include "tests/kernels/check.h"
+#include "tests/kernels/norm_case.h"
 
 #define ROW(name, n, hw, c, c1, groups, why) {#name, n, hw, c, c1, groups},
 static const struct {
@@ -56,49 +51,6 @@ static rf_status run_cpu(const rf_groupnorm_args *a, int threads)
     return st;
 }
 
-/* The naive error of every output; `wide` has f32 inputs. */
-static void naive_error(const rf_groupnorm_args *wide, float *error)
-{
-    const int    width = wide->c / wide->groups, c1 = wide->c1 ? wide->c1 : wide->c;
-    const double count = (double)wide->hw * width, u = CHECK_UNIT_F32;
-    const float *x = wide->x, *x2 = wide->x2;
-    for (int b = 0; b < wide->n; b++)
-        for (int g = 0; g < wide->groups; g++) {
-            double sum = 0, size = 0, squares = 0;
-            for (int pass = 0; pass < 3; pass++)
-                for (int p = b * wide->hw; p < (b + 1) * wide->hw; p++)
-                    for (int c = g * width; c < (g + 1) * width; c++) {
-                        const double v = (double)(c < c1 ? x[(size_t)p * c1 + c]
-                                                         : x2[(size_t)p * (wide->c - c1) + c - c1]);
-                        const double d = v - sum / count;
-                        if (pass == 0) sum += v, size += fabs(v);
-                        if (pass == 1) squares += d * d;
-                        if (pass < 2) continue;
-                        const double r = fabs((double)wide->gamma[c]) /
-                                         sqrt(squares / count + (double)wide->eps);
-                        const double term = (fabs(v) + size / count) * r;
-                        error[(size_t)p * wide->c + c] =
-                            (float)((2 * sqrt(count) + 6) * u * term * 1.1 +
-                                    8 * u * (fabs(d) * r + fabs((double)wide->beta[c])));
-                    }
-        }
-}
-
-static void compare(check *k, const rf_groupnorm_args *a)
-{
-    const size_t      elems = (size_t)a->n * a->hw * a->c;
-    rf_groupnorm_args wide = *a;
-    float            *ref = check_floats(k, elems), *magnitude = check_floats(k, elems);
-    wide.dtype = RF_F32;
-    wide.x = check_widened(k, a->x, CHECK_EXACT);
-    wide.x2 = check_widened(k, a->x2, CHECK_EXACT);
-    wide.y = ref;
-    cr_assert_eq(rf_groupnorm_ref(NULL, &wide), RF_OK);
-    naive_error(&wide, magnitude);
-    check_compare(k, a->y, &(check_bound){.ref = ref, .magnitude = magnitude, .rel = 1}, "n hw c",
-                  a->n, a->hw, a->c);
-}
-
 Test(groupnorm, matches_reference, .timeout = 60)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -109,7 +61,7 @@ Test(groupnorm, matches_reference, .timeout = 60)
                 if (!k) continue;
                 const rf_groupnorm_args a = args_of(k, i, (rf_dtype)dtype, (f + dtype) & 1);
                 cr_expect_eq(run_cpu(&a, 2), RF_OK);
-                compare(k, &a);
+                groupnorm_compare(k, &a);
                 CHECK_END(k);
             }
     cr_log_info("groupnorm: %d rows above the flop limit skipped", check_skipped());
@@ -121,7 +73,7 @@ Test(groupnorm, reference_rounds_once)
         check                  *k = check_begin("groupnorm/ref", "edge_span", CHECK_NORMAL, 0);
         const rf_groupnorm_args a = args_of(k, 5, (rf_dtype)dtype, 1);
         cr_expect_eq(rf_groupnorm_ref(NULL, &a), RF_OK);
-        compare(k, &a);
+        groupnorm_compare(k, &a);
         CHECK_END(k);
     }
 }
@@ -197,7 +149,7 @@ Test(groupnorm, defects_are_reported)
         if (defect == 2) wrong.silu = 0;
         cr_expect_eq(run_cpu(&wrong, 1), RF_OK);
         a.y = check_output_from(k, RF_F32, wrong.y, (size_t)a.hw * a.c);
-        compare(k, &a);
+        groupnorm_compare(k, &a);
         cr_expect(check_end(k).wrong_value, "defect %d", defect);
     }
 }

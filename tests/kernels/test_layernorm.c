@@ -1,11 +1,10 @@
-/* layernorm: the cpu level against the reference.  The naive error is groupnorm's with one row as
- * the group. */
+/* layernorm: the cpu level against the reference. */
 #include "kernels/layernorm/layernorm.h"
 
 #include <math.h>
 
 #include "kernels/host.h"
-#include "tests/kernels/check.h"
+#include "tests/kernels/norm_case.h"
 
 #define ROW(name, m, c, why) {#name, m, c},
 static const struct {
@@ -33,31 +32,6 @@ static rf_status run_cpu(const rf_layernorm_args *a, int threads)
     return st;
 }
 
-static void compare(check *k, const rf_layernorm_args *a)
-{
-    const size_t      elems = (size_t)a->m * a->c;
-    rf_layernorm_args wide = *a;
-    float            *ref = check_floats(k, elems), *magnitude = check_floats(k, elems);
-    const float      *x = wide.x = check_widened(k, a->x, CHECK_EXACT);
-    wide.dtype = RF_F32;
-    wide.y = ref;
-    cr_assert_eq(rf_layernorm_ref(NULL, &wide), RF_OK);
-    for (int r = 0; r < a->m; r++, x += a->c) {
-        double sum = 0, size = 0, squares = 0;
-        for (int c = 0; c < a->c; c++) sum += (double)x[c], size += fabs((double)x[c]);
-        for (int c = 0; c < a->c; c++) squares += pow((double)x[c] - sum / a->c, 2);
-        const double rstd = 1 / sqrt(squares / a->c + (double)a->eps), u = CHECK_UNIT_F32;
-        for (int c = 0; c < a->c; c++) {
-            const double term =
-                (fabs((double)x[c]) + size / a->c) * rstd * fabs((double)a->gamma[c]);
-            magnitude[(size_t)r * a->c + c] =
-                (float)((2 * sqrt(a->c) + 6) * u * term + 2 * u * fabs((double)a->beta[c]));
-        }
-    }
-    check_compare(k, a->y, &(check_bound){.ref = ref, .magnitude = magnitude, .rel = 1}, "row c",
-                  a->m, a->c);
-}
-
 Test(layernorm, matches_reference, .timeout = 60)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -67,7 +41,7 @@ Test(layernorm, matches_reference, .timeout = 60)
                 if (!k) continue;
                 const rf_layernorm_args a = args_of(k, i, (rf_dtype)dtype);
                 cr_expect_eq(run_cpu(&a, 2), RF_OK);
-                compare(k, &a);
+                layernorm_compare(k, &a);
                 CHECK_END(k);
             }
     cr_log_info("layernorm: %d rows above the flop limit skipped", check_skipped());
@@ -79,7 +53,7 @@ Test(layernorm, reference_rounds_once)
         check                  *k = check_begin("layernorm/ref", "edge_ragged", CHECK_NORMAL, 0);
         const rf_layernorm_args a = args_of(k, 2, (rf_dtype)dtype);
         cr_expect_eq(rf_layernorm_ref(NULL, &a), RF_OK);
-        compare(k, &a);
+        layernorm_compare(k, &a);
         CHECK_END(k);
     }
 }
@@ -126,7 +100,7 @@ Test(layernorm, defects_are_reported)
             wrong.gamma = gamma;
         cr_expect_eq(run_cpu(&wrong, 1), RF_OK);
         a.y = check_output_from(k, RF_F32, wrong.y, (size_t)a.c);
-        compare(k, &a);
+        layernorm_compare(k, &a);
         cr_expect(check_end(k).wrong_value, "defect %d", defect);
     }
 }

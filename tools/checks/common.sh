@@ -17,7 +17,8 @@ seconds() { date +%s; }
 # Every source file of ours; no git, so that a new file counts before it is added.
 sources() {
     find kernels engine tools bench tests \
-        -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null | LC_ALL=C sort
+        -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' -o -name '*.hh' 2>/dev/null |
+        LC_ALL=C sort
 }
 
 # configure FOLDER OPTION...: cmake, quiet unless it fails; what it says about this machine ("no

@@ -3,7 +3,7 @@
 # even when one fails, so that one round shows everything.
 set -eu
 . tools/checks/common.sh
-PARTS="tree format shell headers clang symbols tidy sanitize fuzz"
+PARTS="tree format shell headers clang symbols tidy cuda sanitize fuzz"
 
 build_clang() {
     configure build-clang -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang -DRF_TESTS=ON \
@@ -29,6 +29,7 @@ only() { # only PART
         build_clang
         tools/checks/tidy.sh build-clang
         ;;
+    cuda) tools/checks/cuda.sh ;;
     sanitize) tools/checks/sanitize.sh ;;
     fuzz) tools/checks/fuzz.sh ;;
     esac

@@ -28,7 +28,7 @@ case $files in
     ;;
 esac
 text=$(say "$files" | grep -v '^\./tests/fuzz/.*/' | xargs grep -IlE .)
-code=$(say "$text" | grep -E '\.([ch]|cu|cuh|sh|awk|py|md)$|CMakeLists\.txt$|/dev$|/\.ci/run$')
+code=$(say "$text" | grep -E '\.([ch]|cc|hh|cu|cuh|sh|awk|py|md)$|CMakeLists\.txt$|/dev$|/\.ci/run$')
 rule() { # rule SENTENCE FILES GREP-OPTION...
     sentence=$1
     list=$2

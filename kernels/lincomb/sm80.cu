@@ -1,0 +1,87 @@
+/* lincomb: a thread per eight elements of a sample.
+ *
+ * Bandwidth bound, and small: a latent is 256 KiB.  Types of the terms are told apart at run time,
+ * the same way by every thread.  Products and sums are rounded one by one, as the contract says:
+ * the bits are the reference's. */
+#include "kernels/lincomb/lincomb.h"
+
+#include "kernels/device/piece.cuh"
+
+/* Faults that the emulated device plants on request. */
+enum defect {
+    NO_DEFECT,
+    NEIGHBOUR_COEF, /* the coefficients of the next sample, wrapping */
+    OFFSET_LOST,    /* row_off is ignored */
+    TAIL_WRITTEN,   /* elements beyond the sample */
+};
+
+enum { THREADS = 128 };
+
+typedef struct lincomb_call {
+    rf_lincomb_args a;
+    int             wide; /* pieces are 16 bytes everywhere */
+} lincomb_call;
+
+template <class T>
+RF_DEVICE void load_term(float (&v)[PIECE], const void *x, size_t at, int wide, int count)
+{
+    if (wide)
+        load_piece(v, (const T *)x + at);
+    else
+        load_few(v, (const T *)x + at, count);
+}
+
+template <class T>
+RF_DEVICE void store_result(void *y, size_t at, const float (&v)[PIECE], int wide, int count)
+{
+    if (wide)
+        store_piece((T *)y + at, v);
+    else
+        store_few((T *)y + at, v, count);
+}
+
+RF_KERNEL(THREADS) lincomb_kernel(const __grid_constant__ lincomb_call c)
+{
+    const int b = (int)blockIdx.y, first = ((int)blockIdx.x * THREADS + (int)threadIdx.x) * PIECE;
+    if (first >= c.a.e) return;
+    const int left = c.a.e - first, count = left < PIECE && !RF_DEFECT(TAIL_WRITTEN) ? left : PIECE;
+    const int of = RF_DEFECT(NEIGHBOUR_COEF) ? (b + 1) % c.a.n : b;
+    float     sum[PIECE] = {};
+    RF_UNROLL
+    for (int j = 0; j < RF_LINCOMB_TERMS; j++) { /* unrolled: c.a stays in constant memory */
+        if (j >= c.a.terms) break;
+        const int    row = RF_DEFECT(OFFSET_LOST) ? b : b + c.a.row_off[j];
+        const size_t at = (size_t)row * c.a.e + first;
+        const float  coef = c.a.coef[of * c.a.terms + j];
+        float        v[PIECE];
+        switch (c.a.xdtype[j]) {
+        case RF_F16: load_term<f16>(v, c.a.x[j], at, c.wide, left); break;
+        case RF_BF16: load_term<bf16>(v, c.a.x[j], at, c.wide, left); break;
+        default: load_term<float>(v, c.a.x[j], at, c.wide, left); break;
+        }
+        RF_UNROLL
+        for (int i = 0; i < PIECE; i++) {
+            const float term = multiply_rounded(coef, v[i]);
+            sum[i] = j ? add_rounded(sum[i], term) : term;
+        }
+    }
+    const size_t at = (size_t)b * c.a.e + first;
+    switch (c.a.ydtype) {
+    case RF_F16: store_result<f16>(c.a.y, at, sum, c.wide, count); break;
+    case RF_BF16: store_result<bf16>(c.a.y, at, sum, c.wide, count); break;
+    default: store_result<float>(c.a.y, at, sum, c.wide, count); break;
+    }
+}
+
+extern "C" rf_status rf_lincomb_sm80(void *stream, const rf_lincomb_args *a)
+{
+    enum { MOST_SAMPLES = 65535 }; /* of a grid's second axis */
+    if (rf_lincomb_check(a) != RF_OK || a->n > MOST_SAMPLES) return RF_E_SHAPE;
+    lincomb_call c = {};
+    c.a = *a;
+    c.wide = a->e % PIECE == 0 && rf_aligned_16(a->y);
+    for (int j = 0; j < a->terms; j++) c.wide = c.wide && rf_aligned_16(a->x[j]);
+    const unsigned pieces = ((unsigned)a->e + PIECE - 1) / PIECE;
+    const dim3     grid((pieces + THREADS - 1) / THREADS, (unsigned)a->n);
+    return rf_launch(lincomb_kernel, grid, THREADS, 0, (const rf_gpu *)stream, c);
+}

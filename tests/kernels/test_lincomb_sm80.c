@@ -1,0 +1,126 @@
+/* lincomb: the sm80 level gives the reference's bits. */
+#include <stdlib.h>
+
+#include "kernels/lincomb/lincomb.h"
+#include "tests/emulator/emulator.h"
+#include "tests/kernels/check.h"
+#include "tests/kernels/gpu_case.h"
+
+#define ROW(name, n, e, terms, why) {#name, n, e, terms},
+static const struct row {
+    const char *name;
+    int         n, e, terms;
+} rows[] = {RF_LINCOMB_SHAPES(ROW){"sm80_block", 2, 1024, 3}, {"sm80_block_more", 2, 1032, 3}};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+/* Term j has type (first + j) % 3 and, if odd, skips j rows. */
+static rf_lincomb_args args_of(check *k, const struct row *r, int first)
+{
+    rf_lincomb_args a = {.n = r->n, .e = r->e, .terms = r->terms};
+    const size_t    e = (size_t)r->e, elems = (size_t)r->n * e;
+    a.ydtype = (rf_dtype)(first % RF_DTYPES);
+    for (int j = 0; j < a.terms; j++) {
+        a.xdtype[j] = (rf_dtype)((first + j) % RF_DTYPES);
+        a.row_off[j] = j % 2 ? j : 0;
+        a.x[j] = check_input(k, a.xdtype[j], (size_t)(a.n + a.row_off[j]) * e);
+    }
+    a.coef = check_input_of(k, RF_F32, (size_t)(a.n * a.terms), CHECK_NORMAL);
+    a.y = check_output(k, a.ydtype, 1, elems, elems);
+    return a;
+}
+
+/* With host pointers; y comes back, and is x[0] if it was. */
+static void run_sm80(rf_lincomb_args a, gpu_settings s)
+{
+    const rf_gpu *gpu = gpu_use(s);
+    const size_t  e = (size_t)a.e, bytes = (size_t)a.n * e * rf_dtype_bytes(a.ydtype);
+    void         *y = a.y;
+    a.y = gpu_upload(y, bytes);
+    for (int j = 0; j < a.terms; j++)
+        a.x[j] = a.x[j] == y ? a.y
+                             : gpu_upload(a.x[j], (size_t)(a.n + a.row_off[j]) * e *
+                                                      rf_dtype_bytes(a.xdtype[j]));
+    a.coef = gpu_upload(a.coef, (size_t)(a.n * a.terms) * sizeof(float));
+    rf_lincomb_sm80((void *)gpu, &a);
+    gpu_download(y, a.y, bytes);
+    gpu_free_all();
+}
+
+static void compare(check *k, const rf_lincomb_args *a)
+{
+    rf_lincomb_args right = *a;
+    right.y = check_floats(k, (size_t)a->n * (size_t)a->e);
+    cr_assert_eq(rf_lincomb_ref(NULL, &right), RF_OK);
+    check_compare_bits(k, a->y, right.y, "n element", a->n, a->e);
+}
+
+Test(lincomb_sm80, gives_the_bits_of_the_reference, .timeout = 60)
+{
+    for (int i = 0; i < ROWS; i++)
+        for (int f = 0; f < CHECK_FILLS; f++)
+            for (int first = 0; first < RF_DTYPES; first++) {
+                const struct row *r = &rows[i];
+                if (r->e > 2000 && (f || first)) continue;
+                check *k = check_begin("lincomb_sm80", r->name, f, 20.0 * r->n * r->e * r->terms);
+                if (!k) continue;
+                const rf_lincomb_args a = args_of(k, r, first);
+                run_sm80(a, (gpu_settings){GPU_SHARED_SMALL, (uint64_t)f, 0});
+                cr_expect(!gpu_faults()[0], "%s: %s", r->name, gpu_faults());
+                compare(k, &a);
+                CHECK_END(k);
+            }
+}
+
+Test(lincomb_sm80, works_in_place)
+{
+    for (int i = 0; i < 3; i++) {
+        check          *k = check_begin("lincomb_sm80/in_place", rows[i].name, CHECK_NORMAL, 0);
+        rf_lincomb_args a = args_of(k, &rows[i], 1), b = a;
+        b.y = check_output_from(k, a.ydtype, a.x[0], (size_t)a.n * (size_t)a.e);
+        b.x[0] = b.y;
+        run_sm80(a, (gpu_settings){GPU_SHARED_SMALL, 0, 0});
+        run_sm80(b, (gpu_settings){GPU_SHARED_SMALL, 7, 0});
+        check_compare_bits(k, b.y, a.y, "n element", a.n, a.e);
+        CHECK_END(k);
+    }
+}
+
+Test(lincomb_sm80, planted_defects_are_caught)
+{
+    enum { NEIGHBOUR_COEF = 1, OFFSET_LOST, TAIL_WRITTEN, DEFECTS };
+    static const struct row row = {"defect", 3, 77, 3};
+    for (int defect = 0; defect < DEFECTS; defect++) {
+        if (defect == TAIL_WRITTEN && !gpu_checked()) continue;
+        check                *k = check_begin("lincomb_sm80", row.name, CHECK_NORMAL, 0);
+        const rf_lincomb_args a = args_of(k, &row, 0);
+        run_sm80(a, (gpu_settings){GPU_SHARED_SMALL, 0, defect});
+        compare(k, &a);
+        const bool wrong = check_end(k).wrong_value, fault = gpu_faults()[0];
+        cr_expect_eq(wrong || fault, defect != 0, "defect %d", defect);
+    }
+}
+
+/* Every term once, the result once, 16 bytes at a time; the coefficients come besides. */
+Test(lincomb_sm80, moves_what_it_must)
+{
+    static const struct row row = {"traffic", 2, 2048, 3};
+    check                  *k = check_begin("lincomb_sm80", row.name, CHECK_NORMAL, 0);
+    const rf_lincomb_args   a = args_of(k, &row, 0);
+    run_sm80(a, (gpu_settings){GPU_SHARED_SMALL, 0, 0});
+    const uint64_t elems = (uint64_t)row.n * (uint64_t)row.e;
+    cr_expect_eq(emu_counts()->global_accesses_16 * 16, elems * (4 + 2 + 2 + 4));
+    CHECK_END(k);
+}
+
+Test(lincomb_sm80, rejects_bad_sizes)
+{
+    const rf_gpu         *gpu = gpu_use((gpu_settings){GPU_SHARED_SMALL, 0, 0});
+    const rf_lincomb_args good = {.n = 1, .e = 4, .terms = 1};
+    rf_lincomb_args       a = good;
+    a.n = 65536;
+    cr_expect_eq(rf_lincomb_sm80((void *)gpu, &a), RF_E_SHAPE);
+    a = good, a.terms = RF_LINCOMB_TERMS + 1;
+    cr_expect_eq(rf_lincomb_sm80((void *)gpu, &a), RF_E_SHAPE);
+    a = good, a.e = 0;
+    cr_expect_eq(rf_lincomb_sm80((void *)gpu, &a), RF_E_SHAPE);
+}

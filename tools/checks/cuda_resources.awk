@@ -1,0 +1,44 @@
+# From ptxas -v, demangled: a line per kernel with registers, threads, shared memory and blocks per
+# multiprocessor.  Limits: CUDA C++ Programming Guide, "Technical Specifications per Compute
+# Capability"; registers are given out in multiples of 8 a thread, and a block keeps 1 KiB of shared
+# memory for itself.
+
+function least(a, b) { return a < b ? a : b }
+
+# Dynamic shared memory is not in the binary; the tile's template arguments are in the name.
+function read_name(name,    part, n) {
+    threads = 256
+    shared = 0
+    if (name ~ /tile_shape</) {
+        sub(/.*tile_shape</, "", name)
+        n = split(name, part, /[,>]/)
+        threads = 32 * part[3] * part[4]
+        shared = (part[1] + part[2]) * 128 * part[5]
+    }
+}
+
+BEGIN {
+    small = arch ~ /sm_(86|89|120)/
+    shared_of_sm = (small ? 100 : arch == "sm_80" ? 164 : 228) * 1024
+    threads_of_sm = small ? 1536 : 2048
+}
+
+/Compiling entry function/ {
+    kernel = $0
+    sub(/.*entry function '/, "", kernel)
+    sub(/' for .*/, "", kernel)
+    sub(/^void /, "", kernel)
+    sub(/\([^(]*\)$/, "", kernel)
+    gsub(/, /, ",", kernel)
+}
+
+/Used [0-9]+ registers/ {
+    registers = $0
+    sub(/.*Used /, "", registers)
+    registers += 0
+    read_name(kernel)
+    blocks = int(65536 / (int((registers + 7) / 8) * 8 * threads))
+    blocks = least(blocks, int(threads_of_sm / threads))
+    blocks = least(blocks, int(shared_of_sm / (shared + 1024)))
+    printf "%-7s %4d %5d %7d %3d  %s\n", arch, registers, threads, shared, blocks, kernel
+}
