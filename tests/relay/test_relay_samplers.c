@@ -317,9 +317,9 @@ Test(relay_samplers, fractions_are_of_the_steps_made, .timeout = 60)
         if (is_adaptive(s)) continue;
         const rf_job job = relay_of(stage, &r, s, 20);
         rf_plan     *plan = relays_plan(&r, &job);
-        const int    steps = plan->course.steps;
-        cr_expect_eq(plan->course.stage[1].first_step, (steps + 1) / 2, "%s: step %d of %d",
-                     SAMPLERS[s], plan->course.stage[1].first_step, steps);
+        const int    steps = plan->job[0].course.steps;
+        cr_expect_eq(plan->job[0].course.stage[1].first_step, (steps + 1) / 2, "%s: step %d of %d",
+                     SAMPLERS[s], plan->job[0].course.stage[1].first_step, steps);
         rf_plan_destroy(plan);
     }
     relays_close(&r);
