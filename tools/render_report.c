@@ -10,12 +10,15 @@
 
 enum { STAGES = 64 }; /* most of a job */
 
-void rf_report_warn(rf_report *report, const char *message)
+int rf_report_warn(rf_report *report, const char *message)
 {
-    if (report->warning_count == RF_REPORT_WARNINGS) return;
+    for (int i = 0; i < report->warning_count; i++)
+        if (strcmp(report->warnings[i], message) == 0) return 0;
+    if (report->warning_count == RF_REPORT_WARNINGS) return 1;
     if (!report->warnings) report->warnings = calloc(RF_REPORT_WARNINGS, sizeof(char *));
     char *copy = report->warnings ? strdup(message) : NULL;
     if (copy) report->warnings[report->warning_count++] = copy;
+    return 1;
 }
 
 void rf_report_release(rf_report *report)

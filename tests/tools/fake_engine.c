@@ -190,7 +190,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     }
     for (int i = 0; i < job->steps; i++) p->sigmas[i] = 14.6 * (1 - (double)i / job->steps);
     if (has(p, "!warn") && engine->options.warn)
-        engine->options.warn(engine->options.user, "as ordered");
+        for (int i = 0; i < 2; i++) engine->options.warn(engine->options.user, "as ordered");
     return RF_OK;
 }
 
