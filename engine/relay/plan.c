@@ -62,7 +62,8 @@ static void resolve_stages(rf_plan *p)
                                      .first_step = step,
                                      .calls = c->stage[i].calls,
                                      .sigma = c->sigmas.sigma[step]};
-        if (takes_part(p, i)) {
+        p->info[i].takes_part = takes_part(p, i);
+        if (p->info[i].takes_part) {
             p->active[p->active_count++] = i;
             use_expert(p, i);
             continue;
