@@ -249,8 +249,9 @@ void      rf_plan_destroy(rf_plan *plan); /* NULL is fine */
 typedef struct rf_stage_info {
     const char *expert;        /* rf_expert_name */
     int         first_step;    /* 0-based; equals the next stage's first step if calls is 0 */
-    int         calls;         /* UNet calls per picture; 0: the stage was dropped */
-    double      sigma;         /* noise level at its first step */
+    int         calls;         /* UNet calls per picture; of DPM adaptive 0, not known yet */
+    int         takes_part;    /* 0: the stage was dropped */
+    double      sigma;         /* noise level at its first step; of DPM adaptive not known yet */
     size_t      weights_bytes; /* its UNet, packed; 0 if a former stage has the same expert */
 } rf_stage_info;
 

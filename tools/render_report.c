@@ -10,12 +10,15 @@
 
 enum { STAGES = 64 }; /* most of a job */
 
-void rf_report_warn(rf_report *report, const char *message)
+int rf_report_warn(rf_report *report, const char *message)
 {
-    if (report->warning_count == RF_REPORT_WARNINGS) return;
+    for (int i = 0; i < report->warning_count; i++)
+        if (strcmp(report->warnings[i], message) == 0) return 0;
+    if (report->warning_count == RF_REPORT_WARNINGS) return 1;
     if (!report->warnings) report->warnings = calloc(RF_REPORT_WARNINGS, sizeof(char *));
     char *copy = report->warnings ? strdup(message) : NULL;
     if (copy) report->warnings[report->warning_count++] = copy;
+    return 1;
 }
 
 void rf_report_release(rf_report *report)
@@ -92,8 +95,10 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
            job->count == 1 ? "" : "s", job->width, job->height, info->batch, info->steps,
            info->sampler, info->schedule);
     for (int i = 0; i < job->stage_count; i++) {
-        if (stages[i].calls == 0)
+        if (!stages[i].takes_part)
             printf("  %-28s no calls\n", stages[i].expert);
+        else if (info->calls == 0)
+            printf("  %-28s as many steps as the picture needs\n", stages[i].expert);
         else
             printf("  %-28s steps %d to %d, from sigma %.4g\n", stages[i].expert,
                    stages[i].first_step + 1, stages[i].first_step + stages[i].calls,
@@ -146,6 +151,16 @@ static json_t *expert_json(const rf_report *r, int stage)
                      known, "cfg", rf_json_single(stage_cfg(r, stage)));
 }
 
+/* Where a stage takes over; step and sigma are null if only the picture tells (DPM adaptive). */
+static json_t *hand_over_json(const rf_report *r, const rf_plan_info *info,
+                              const rf_stage_info *stage, double until)
+{
+    const int known = info->calls > 0;
+    return json_pack("{s:s, s:f, s:o, s:o}", "kind", r->job->switch_by, "value", until, "step",
+                     known ? json_integer(stage->first_step) : json_null(), "sigma",
+                     known ? rf_json_real(stage->sigma) : json_null());
+}
+
 static json_t *timings_json(const rf_report *r)
 {
     rf_timings t = {0};
@@ -166,13 +181,11 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
     float         cfg = 0;
     RF_TRY(plan_facts(r, &info, stages, err));
     for (int i = 0; i < r->job->stage_count && active < 2; i++) {
-        if (stages[i].calls == 0) continue;
+        if (!stages[i].takes_part) continue;
         experts[active++] = expert_json(r, i);
         if (active == 1) cfg = stage_cfg(r, i);
         if (active == 2)
-            hand_over = json_pack("{s:s, s:f, s:i, s:o}", "kind", r->job->switch_by, "value",
-                                  r->job->stages[before].until, "step", stages[i].first_step,
-                                  "sigma", rf_json_real(stages[i].sigma));
+            hand_over = hand_over_json(r, &info, &stages[i], r->job->stages[before].until);
         before = i;
     }
     json_t *object = json_pack(

@@ -16,7 +16,8 @@ typedef struct rf_report {
 
 enum { RF_REPORT_WARNINGS = 32 };
 
-void rf_report_warn(rf_report *report, const char *message); /* keeps a copy */
+/* Keeps a copy; 0 if it is kept already, for several prompts of a relay may give one warning. */
+int  rf_report_warn(rf_report *report, const char *message);
 void rf_report_release(rf_report *report);
 
 /* The plan: a JSON object, or a table for people. */

@@ -23,8 +23,7 @@ void rf_rendering_warn(void *rendering, const char *message)
 {
     rf_rendering *r = rendering;
     if (r->silent) return;
-    rf_console_warning(&r->in->console, message);
-    rf_report_warn(&r->report, message);
+    if (rf_report_warn(&r->report, message)) rf_console_warning(&r->in->console, message);
 }
 
 /* ---- experts ------------------------------------------------------------------------------ */

@@ -40,14 +40,23 @@ done:
     return st;
 }
 
+/* A prompt has room for 100,000 tags; whoever listens may look each warning up among the others. */
+enum { TAGS_TOLD = 16 };
+
 static void warn_of_loras(const rf_prompt *prompt, rf_listener listener)
 {
-    for (int i = 0; listener.warn && i < prompt->tags; i++) {
+    char message[256];
+    if (!listener.warn) return;
+    for (int i = 0; i < prompt->tags && i < TAGS_TOLD; i++) {
         const rf_prompt_tag *tag = &prompt->tag[i];
-        char                 message[256];
         snprintf(message, sizeof message,
                  "<%.32s:%.128s> is not applied: this version of refinery has no LoRAs yet",
                  tag->kind, tag->arguments ? tag->argument[0] : "");
+        listener.warn(listener.user, message);
+    }
+    if (prompt->tags > TAGS_TOLD) {
+        snprintf(message, sizeof message, "%d further tags such as <lora:name> are not applied",
+                 prompt->tags - TAGS_TOLD);
         listener.warn(listener.user, message);
     }
 }

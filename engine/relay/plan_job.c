@@ -88,7 +88,8 @@ static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
                                      .first_step = step,
                                      .calls = c->stage[i].calls,
                                      .sigma = c->sigmas.sigma[step]};
-        if (takes_part(p, c, i)) {
+        j->info[i].takes_part = takes_part(p, c, i);
+        if (j->info[i].takes_part) {
             j->active[j->active_count++] = i;
             const rf_status st = use_expert(p, j, i, err);
             if (st != RF_OK) return st;

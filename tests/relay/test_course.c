@@ -1,6 +1,8 @@
 /* Courses that rf_explain tells without any model: where A1111's rules for single samplers and
  * schedules decide who makes a call, and what is said about the repairs. */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/refinery.h"
@@ -89,6 +91,20 @@ Test(a1111_2_1, a_tag_that_is_not_applied_is_told)
 {
     stage[0].prompt = "<lora:ink:0.8> a";
     expect_warning("<lora:ink>");
+}
+
+/* Fifty thousand of them were looked up among each other for minutes. */
+Test(a1111_2_1, of_many_tags_some_are_told, .timeout = 60)
+{
+    enum { TAGS = 40000 };
+    char *text = malloc(TAGS * sizeof "<lora:x40000:1>"), *end = text;
+    cr_assert_not_null(text);
+    for (int i = 0; i < TAGS; i++) end += sprintf(end, "<lora:x%d:1>", i);
+    stage[0].prompt = text;
+    explain();
+    cr_assert_eq(told->warnings, 17, "%d", told->warnings);
+    cr_expect(strstr(told->warning[16], "39984 further tags"), "%s", told->warning[16]);
+    free(text);
 }
 
 /* UniPC too, whose indices have fractions: 949.05 becomes 949. */

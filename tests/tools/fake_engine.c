@@ -137,7 +137,7 @@ static rf_status check_name(const char *what, const char *name, const char *cons
 
 rf_status fake_job_check(const rf_job *job, rf_error *err)
 {
-    static const char *const SAMPLERS[] = {"Euler a", "Euler", "DPM++ 2M", NULL};
+    static const char *const SAMPLERS[] = {"Euler a", "Euler", "DPM++ 2M", "DPM adaptive", NULL};
     static const char *const SCHEDULES[] = {"automatic", "karras", "normal", "beta", NULL};
     static const char *const RULES[] = {"steps", "noise", "step", "sigma", "timesteps", NULL};
     static const char *const SOURCES[] = {"nv", "cpu", NULL};
@@ -162,6 +162,12 @@ int fake_first_step(const rf_job *job, int stage)
     const int    moved = strcmp(job->switch_by, "noise") == 0 ? 1 : 0;
     const int    step = (int)ceil(x - 1e-6) + moved;
     return step < 0 ? 0 : step > job->steps ? job->steps : step;
+}
+
+/* Counts its calls only while it runs. */
+static int adaptive(const rf_job *job)
+{
+    return strcmp(job->sampler, "DPM adaptive") == 0;
 }
 
 static int has(const rf_plan *plan, const char *order)
@@ -190,7 +196,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     }
     for (int i = 0; i < job->steps; i++) p->sigmas[i] = 14.6 * (1 - (double)i / job->steps);
     if (has(p, "!warn") && engine->options.warn)
-        engine->options.warn(engine->options.user, "as ordered");
+        for (int i = 0; i < 2; i++) engine->options.warn(engine->options.user, "as ordered");
     return RF_OK;
 }
 
@@ -217,7 +223,7 @@ void rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
         .sampler = job->sampler,
         .schedule = strcmp(job->schedule, "automatic") == 0 ? "normal" : job->schedule,
         .steps = job->steps,
-        .calls = job->steps,
+        .calls = adaptive(job) ? 0 : job->steps,
         .sigmas = plan->sigmas,
     };
 }
@@ -229,7 +235,8 @@ rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
     *out = (rf_stage_info){
         .expert = plan->stages[stage].expert->name,
         .first_step = plan->first[stage],
-        .calls = plan->first[stage + 1] - plan->first[stage],
+        .calls = adaptive(&plan->job) ? 0 : plan->first[stage + 1] - plan->first[stage],
+        .takes_part = plan->first[stage + 1] > plan->first[stage],
         .sigma = plan->sigmas[plan->first[stage]],
         .weights_bytes = same ? 0 : 5000,
     };

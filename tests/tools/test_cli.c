@@ -94,7 +94,7 @@ Test(cli, json_results_have_the_documented_keys)
     cr_expect(strcmp(s, "steps") == 0 && value == 0.5 && step == 15);
     cr_assert_eq(json_unpack(o, "{s:{s:f}}", "timings_s", "load", &load), 0);
     cr_assert_eq(json_unpack(o, "{s:s, s:s, s:s}", "vae", &s, "sampler", &s, "schedule", &s), 0);
-    cr_assert_eq(json_unpack(o, "{s:[s]}", "warnings", &s), 0);
+    cr_assert_eq(json_unpack(o, "{s:[s!]}", "warnings", &s), 0, "told once, though given twice");
     cr_expect_str_eq(s, "as ordered");
     json_decref(o);
 }
@@ -112,6 +112,26 @@ Test(cli, a_stage_without_calls_is_not_in_the_result)
     cr_assert_eq(json_unpack(o, "{s:{s:s}, s:n, s:n}", "base", "name", &s, "refiner", "switch"), 0);
     cr_expect_str_eq(s, "anime");
     json_decref(o);
+}
+
+/* DPM adaptive: the experts are known before the calls are counted. */
+Test(cli, a_stage_with_uncounted_calls_is_in_the_result)
+{
+    const char *base = NULL, *refiner = NULL;
+    double      cfg = 0, value = 0;
+    expect(BOTH "--json --sampler 'DPM adaptive' --cfg-scale 4", 0, "");
+    json_t *o = parse(r.out);
+    cr_assert_eq(json_unpack(o, "{s:{s:s}, s:{s:s}, s:{s:f, s:n, s:n}, s:f}", "base", "name", &base,
+                             "refiner", "name", &refiner, "switch", "value", &value, "step",
+                             "sigma", "cfg", &cfg),
+                 0);
+    cr_expect_str_eq(base, "pony");
+    cr_expect_str_eq(refiner, "anime");
+    cr_expect(value == 0.5 && cfg == 4);
+    json_decref(o);
+    expect(BOTH "--dry-run --overwrite --sampler 'DPM adaptive'", 0, "");
+    cr_expect(strstr(r.out, "as many steps as the picture needs"));
+    cr_expect_null(strstr(r.out, "no calls"));
 }
 
 Test(cli, dry_run_prints_the_documented_object_and_writes_nothing)
