@@ -441,7 +441,7 @@ Test(relay_samplers, adaptive_skips_a_stage_at_its_start, .timeout = 240)
         stage[0].until = rows[i].until;
         rf_plan *plan = relays_plan(&r, &job);
         cr_assert_eq(plan->expert_count, 1);
-        cr_expect(!plan->info[0].takes_part && plan->info[1].takes_part);
+        cr_expect(!plan->job[0].info[0].takes_part && plan->job[0].info[1].takes_part);
         must(rf_plan_run(plan, &callbacks, &err), &err);
         cr_expect_eq(w.stages[0], 0);
         rf_plan_destroy(plan);
@@ -465,7 +465,7 @@ Test(relay_samplers, adaptive_hands_over, .timeout = 240)
     const rf_callbacks callbacks = {.progress = watch, .user = &w};
     rf_plan_get_info(plan, &info);
     cr_expect_eq(info.calls, 0);
-    cr_expect(plan->info[0].takes_part && plan->info[1].takes_part);
+    cr_expect(plan->job[0].info[0].takes_part && plan->job[0].info[1].takes_part);
     must(rf_plan_run(plan, &callbacks, &err), &err);
     cr_expect_gt(w.stages[0], 2);
     cr_expect_gt(w.stages[1], 2);
