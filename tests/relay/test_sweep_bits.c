@@ -91,7 +91,7 @@ static void check_random(const rf_options *options, unsigned first, unsigned req
 #ifdef RF_SANITIZE
 enum { REQUESTS = 2 };
 #else
-enum { REQUESTS = 12 };
+enum { REQUESTS = 5 };
 #endif
 
 Test(sweep_bits, random_axes_bf16, .timeout = 300)
