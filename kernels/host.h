@@ -1,6 +1,6 @@
 /* The `stream` of the host levels: how many threads, and everything oneDNN must keep alive
- * (engine, stream, compiled primitives).  A CUDA level's stream is a CUDA stream instead; every
- * op takes it as `void *stream`.
+ * (engine, stream, compiled primitives).  A CUDA level takes an rf_gpu instead
+ * (kernels/device/gpu.h); every op takes it as `void *stream`.
  *
  * The ref level ignores its stream, NULL included.  The cpu level needs one.  A host is for one
  * thread of use at a time; two hosts may work at once. */

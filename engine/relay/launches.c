@@ -91,21 +91,21 @@ static rf_status ready_children(planner *p, int parent, rf_error *err)
 {
     rf_status st = RF_OK;
     for (int c = p->tree->node[parent].first_child; c >= 0; c = p->tree->node[c].next_sibling)
-        RF_TRY(push(p, &p->ready[p->tree->node[c].class], c, err));
+        RF_TRY(push(p, &p->ready[p->tree->node[c].kind], c, err));
 done:
     return st;
 }
 
 /* ---- choosing ----------------------------------------------------------------------------- */
 
-static int group_of(const planner *p, int class)
+static int group_of(const planner *p, int kind)
 {
-    return p->rules->group ? p->rules->group[class] : 0;
+    return p->rules->group ? p->rules->group[kind] : 0;
 }
 
-static int allowed(const planner *p, int class)
+static int allowed(const planner *p, int kind)
 {
-    return p->ready[class].count > 0 && (!p->rules->by_group || group_of(p, class) == p->group);
+    return p->ready[kind].count > 0 && (!p->rules->by_group || group_of(p, kind) == p->group);
 }
 
 /* The head that comes first; `full`: of classes that can fill a launch. */
@@ -147,8 +147,8 @@ static void count_blocked(planner *p, int *count)
         const int           parent = node->parent;
         p->blocked[i] = parent != RF_TREE_ROOT && p->slot[parent] < 0 &&
                         (p->blocked[parent] ||
-                         group_of(p, p->tree->node[parent].class) != group_of(p, node->class));
-        count[group_of(p, node->class)] += p->blocked[i];
+                         group_of(p, p->tree->node[parent].kind) != group_of(p, node->kind));
+        count[group_of(p, node->kind)] += p->blocked[i];
     }
 }
 
@@ -204,10 +204,10 @@ static rf_launch_item begin(planner *p, int node)
 
 /* Copies before take-overs: a slot that two items of one launch read is read before it is written.
  * Within a launch all copies are made first, so only the order of the list matters. */
-static void launch(planner *p, int class)
+static void launch(planner *p, int kind)
 {
-    heap     *h = &p->ready[class];
-    rf_launch made = {.class = class, .first = p->out.items};
+    heap     *h = &p->ready[kind];
+    rf_launch made = {.kind = kind, .first = p->out.items};
     while (h->count > 0 && made.count < p->rules->batch) {
         p->out.item[p->out.items++] = begin(p, pop(p, h));
         made.count++;
@@ -258,8 +258,8 @@ rf_status rf_launches_plan(rf_launches *out, const rf_tree *tree, const rf_launc
     RF_TRY(ready_children(&p, RF_TREE_ROOT, err));
     while (next_group(&p)) {
         p.out.groups++;
-        for (int class; (class = choose(&p)) >= 0;) {
-            launch(&p, class);
+        for (int kind; (kind = choose(&p)) >= 0;) {
+            launch(&p, kind);
             RF_TRY(finish(&p, &p.out.launch[p.out.launches - 1], err));
         }
     }

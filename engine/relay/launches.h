@@ -30,7 +30,7 @@ typedef struct rf_launch_item {
 } rf_launch_item;
 
 typedef struct rf_launch {
-    int class, first, count; /* items first .. first + count - 1 */
+    int kind, first, count; /* items first .. first + count - 1 */
 } rf_launch;
 
 typedef struct rf_launches {

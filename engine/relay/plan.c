@@ -30,7 +30,7 @@ rf_status rf_plan_know(rf_plan *p, const void *key, size_t bytes, int next, int 
 {
     int             node = 0;
     const rf_status st = rf_tree_step(&p->known, RF_TREE_ROOT, key, bytes, next, &node, err);
-    if (st == RF_OK) *index = p->known.node[node].class;
+    if (st == RF_OK) *index = p->known.node[node].kind;
     return st;
 }
 

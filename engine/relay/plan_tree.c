@@ -61,8 +61,8 @@ static rf_status add_picture(const rf_plan *p, rf_tree *tree, rf_picture picture
     first_key          key;
     int                node = RF_TREE_ROOT;
     describe_first(p, picture, &key);
-    const int class = key.call < 0 ? class_of_adaptive(p, j) : p->call[key.call].program;
-    RF_TRY(rf_tree_step(tree, node, &key, sizeof key, class, &node, err));
+    const int kind = key.call < 0 ? class_of_adaptive(p, j) : p->call[key.call].program;
+    RF_TRY(rf_tree_step(tree, node, &key, sizeof key, kind, &node, err));
     for (int k = 1; k < j->course.calls; k++)
         RF_TRY(rf_tree_step(tree, node, &j->call[k], sizeof j->call[k], p->call[j->call[k]].program,
                             &node, err));
@@ -114,7 +114,7 @@ static void note_programs(rf_plan *p, const rf_plan_tree *t)
     for (int i = 0; i < t->launches.launches; i++) {
         const rf_launch *l = &t->launches.launch[i];
         const int        adaptive = t->call[t->launches.item[l->first].node] < 0;
-        p->program[l->class].occurs[adaptive ? 1 : l->count] = 1;
+        p->program[l->kind].occurs[adaptive ? 1 : l->count] = 1;
     }
 }
 

@@ -141,7 +141,8 @@ groupnorm_slab_kernel(const __grid_constant__ norm_call c)
             const int    r = e / width;
             const float *from = channels_s + 2 * (r * c.a.c + g * width + e % width);
             stats        one;
-            one.count = (float)((pixels - r + c.rows - 1) / c.rows);
+            const int    count = (pixels - r + c.rows - 1) / c.rows; /* pixels r, r + rows, ... */
+            one.count = (float)count;
             one.mean = from[0];
             one.squares = from[1];
             s = join(s, one);
@@ -162,12 +163,12 @@ RF_KERNEL(THREADS) groupnorm_join_kernel(const __grid_constant__ norm_call c)
     const int t = (int)threadIdx.x, lane = t % LANES, g = (int)blockIdx.x * WARPS + t / LANES;
     if (g >= c.a.groups) return;
     const size_t image = blockIdx.y;
-    const float  width = (float)(c.a.c / c.a.groups);
+    const int    width = c.a.c / c.a.groups;
     stats        s = {0.f, 0.f, 0.f};
     for (int i = lane; i < c.slabs; i += LANES) {
         const float *from = c.slab_stats + 2 * ((image * c.slabs + i) * c.a.groups + g);
         stats        one;
-        one.count = width * (float)slab_pixels(c, i);
+        one.count = (float)width * (float)slab_pixels(c, i);
         one.mean = from[0];
         one.squares = from[1];
         s = join(s, one);

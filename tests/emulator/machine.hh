@@ -95,8 +95,8 @@ struct Machine {
     std::vector<Fiber>    fibers;
     std::vector<Warp>     warps;
     BlockBarrier          barrier;
-    std::vector<uint32_t> clocks; /* [threads][2 * threads] */
-    int                   clock_length = 0;
+    std::vector<uint32_t> clocks; /* [threads][2 * threads]: of threads, then of their copies */
+    int                   clock_length = 0; /* components in use */
 
     int      live = 0;        /* threads that have not ended */
     int      warps_ready = 0; /* warps with a ready lane */

@@ -44,7 +44,7 @@ std::string ask_addr2line(void *pc)
     /* The address before the return address still belongs to the call. */
     const uintptr_t at = reinterpret_cast<uintptr_t>(pc) - 1 - load_address();
     snprintf(command, sizeof command, "addr2line -s -i -e '%s' 0x%zx 2>/dev/null", path, at);
-    FILE *pipe = popen(command, "r");
+    FILE *pipe = popen(command, "r"); // NOLINT(cert-env33-c): of this program's own path
     if (!pipe) return "?";
     std::string chain;
     while (fgets(line, sizeof line, pipe)) {

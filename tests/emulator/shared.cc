@@ -7,6 +7,7 @@
  * one warp that read the same cell count as one.
  *
  * Clocks and shadow are kept only where the compiler's hooks show every access. */
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -126,15 +127,29 @@ void new_block_shared()
 void init_clocks()
 {
     if (!races_on()) return;
-    const int threads = machine.launch.threads;
-    machine.clock_length = 2 * threads; /* threads, then their copies */
-    machine.clocks.assign(static_cast<size_t>(threads) * static_cast<size_t>(2 * threads), 0);
-    for (int t = 0; t < threads; t++) {
-        Fiber &f = machine.fibers[static_cast<size_t>(t)];
-        f.clock = &machine.clocks[static_cast<size_t>(t) * static_cast<size_t>(2 * threads)];
+    const size_t threads = static_cast<size_t>(machine.launch.threads);
+    machine.clock_length = machine.launch.threads;
+    machine.clocks.resize(threads * 2 * threads);
+    for (size_t t = 0; t < threads; t++) {
+        Fiber &f = machine.fibers[t];
+        f.clock = &machine.clocks[t * 2 * threads];
+        std::fill_n(f.clock, threads, 0u);
         f.clock[t] = 1;
     }
 }
+
+namespace
+{
+/* The copies' components, from the block's first copy on: most kernels have none. */
+void lengthen_clocks()
+{
+    const int threads = machine.launch.threads;
+    if (machine.clock_length > threads) return;
+    machine.clock_length = 2 * threads;
+    for (int t = 0; t < threads; t++)
+        std::fill_n(machine.fibers[static_cast<size_t>(t)].clock + threads, threads, 0u);
+}
+} // namespace
 
 void release_clock(Fiber *f, std::vector<uint32_t> *into)
 {
@@ -207,6 +222,7 @@ void shared_read(Fiber *f, uint32_t address, int bytes, void *pc)
 void shared_copy_begins(uint32_t address, int bytes, void *pc)
 {
     if (!races_on()) return;
+    lengthen_clocks();
     const uint32_t agent = static_cast<uint32_t>(machine.launch.threads + current->thread);
     check_write(current, offset_of(address), bytes, {agent, ++copies_issued}, pc);
 }

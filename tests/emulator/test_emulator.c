@@ -85,6 +85,17 @@ Test(emulator, ldmatrix_gives_each_lane_its_elements)
     for_seeds(check_ldmatrix);
 }
 
+Test(emulator, rows_in_the_same_banks_are_counted)
+{
+    uint32_t in[WORDS], out[WORDS], want[WORDS];
+    fill(in, 5);
+    run_right(UNIT_LDMATRIX, 1, in, want);
+    run_right(UNIT_LDMATRIX_CROWDED, 1, in, out);
+    cr_expect_eq(memcmp(out, want, 4 * 32 * 4), 0);
+    cr_expect_eq(emu_counts()->ldmatrix_conflicts,
+                 4 * 7); /* eight passes for each matrix, not one */
+}
+
 static void check_mma(void)
 {
     for (int type = RF_F16; type <= RF_BF16; type++) {
@@ -126,7 +137,7 @@ static void check_small(void)
     for (int i = 0; i < WORDS; i++) cr_expect_eq(out[i], in[i / 64 * 64 + 63 - i % 64]);
     for (int i = 0; i < WORDS; i++) in[i] = rf_bits_from_f32((float)i);
     run_right(UNIT_SHUFFLE, 1, in, out);
-    for (int i = 0; i < 32; i++) cr_expect_eq(rf_f32_from_bits(out[i]), 31 * 32 / 2);
+    for (int i = 0; i < 32; i++) cr_expect_eq(rf_f32_from_bits(out[i]), 496.f); /* 0 + ... + 31 */
 }
 
 Test(emulator, copies_shuffles_and_barriers)

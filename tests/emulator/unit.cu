@@ -5,16 +5,17 @@
 
 enum { THREADS = 64, SHARED_BYTES = 4096 };
 
-template <bool TRANS> RF_DEVICE void load_matrices(const unit_args &a, uint32_t *words_s)
+template <bool TRANS, int STRIDE>
+RF_DEVICE void load_matrices(const unit_args &a, uint32_t *words_s)
 {
     const int lane = (int)threadIdx.x;
-    for (int i = 0; i < 4; i++) words_s[4 * lane + i] = a.in[4 * lane + i];
+    for (int i = 0; i < 4; i++) words_s[STRIDE * lane + i] = a.in[4 * lane + i];
     __syncthreads(); /* every row is read by other lanes */
     uint32_t r[4];
     if (TRANS)
-        ldmatrix_x4_trans(r, shared_address(words_s + 4 * lane));
+        ldmatrix_x4_trans(r, shared_address(words_s + STRIDE * lane));
     else
-        ldmatrix_x4(r, shared_address(words_s + 4 * lane));
+        ldmatrix_x4(r, shared_address(words_s + STRIDE * lane));
     for (int j = 0; j < 4; j++) a.out[32 * j + lane] = r[j];
 }
 
@@ -149,8 +150,9 @@ template <int CASE> RF_KERNEL(THREADS) unit_kernel(const __grid_constant__ unit_
     RF_SHARED(raw_s);
     uint32_t *words_s = (uint32_t *)raw_s;
     switch (CASE) {
-    case UNIT_LDMATRIX: load_matrices<false>(a, words_s); break;
-    case UNIT_LDMATRIX_TRANS: load_matrices<true>(a, words_s); break;
+    case UNIT_LDMATRIX: load_matrices<false, 4>(a, words_s); break;
+    case UNIT_LDMATRIX_CROWDED: load_matrices<false, 32>(a, words_s); break;
+    case UNIT_LDMATRIX_TRANS: load_matrices<true, 4>(a, words_s); break;
     case UNIT_MMA_F16: multiply<f16>(a); break;
     case UNIT_MMA_BF16: multiply<bf16>(a); break;
     case UNIT_COPY: copy<true, true>(a, words_s); break;

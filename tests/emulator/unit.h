@@ -15,7 +15,8 @@ typedef enum unit_case {
     /* right */
     UNIT_LDMATRIX = 0, /* in: [32][8] u16; out: [4][32] u32 */
     UNIT_LDMATRIX_TRANS,
-    UNIT_MMA_F16, /* in: a [16][16], b [8][16] u16; out: d [16][8] f32 */
+    UNIT_LDMATRIX_CROWDED, /* rows 128 bytes apart: all in the same banks */
+    UNIT_MMA_F16,          /* in: a [16][16], b [8][16] u16; out: d [16][8] f32 */
     UNIT_MMA_BF16,
     UNIT_COPY,    /* in: 32 times 16 bytes; out: thread t has t % 17 of its bytes, then zeros */
     UNIT_SHUFFLE, /* in: 32 f32; out: the sum of all, by butterfly */

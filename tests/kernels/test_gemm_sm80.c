@@ -269,6 +269,43 @@ Test(gemm_sm80, bits_depend_on_neither_m_nor_tile_nor_order, .timeout = 60)
     check_bits((gemm_row){"gated", 140, 320, 136, 0, RF_ACT_GEGLU}, RF_F16);
 }
 
+/* ---- real widths -------------------------------------------------------------------------------
+ */
+
+/* Elements of a real row against sums in double, here and there: the reference takes too long. */
+static void check_sample(const char *name, int m, int limit)
+{
+    gemm_row r = *gemm_row_named(name);
+    r.m = m;
+    inputs in = inputs_of(r, RF_BF16);
+    char  *y = rows_of(&in, 0, m, (gpu_settings){limit, 0, 0}, 0);
+    for (int i = 0; i < 500; i++) {
+        const size_t row = (size_t)(i * 7919 % m), col = (size_t)(i * 104729 % r.n);
+        const size_t k = (size_t)r.k, at = row * (size_t)r.n + col;
+        double       want = (double)in.bias[col] + (double)rf_load(in.residual, RF_BF16, at);
+        double       size = fabs(want);
+        for (size_t j = 0; j < k; j++) {
+            const double term = (double)rf_load(in.x, RF_BF16, row * k + j) *
+                                (double)rf_load(in.w, RF_BF16, col * k + j);
+            want += term, size += fabs(term);
+        }
+        const double bound =
+            2 * size * check_sum_error(r.k + 2, CHECK_UNIT_F32) + 4 * fabs(want) * CHECK_UNIT_BF16;
+        cr_expect_float_eq((double)rf_load(y, RF_BF16, at), want, bound, "%s: row %zu col %zu",
+                           name, row, col);
+    }
+    free(y);
+    free_inputs(&in);
+}
+
+Test(gemm_sm80, real_widths, .timeout = 120)
+{
+    if (gpu_checked()) return; /* the same code as in the small shapes, for 3 times as long */
+    check_sample("unet_1k_2", 40, GPU_SHARED_A100);
+    check_sample("unet_1k_2", 40, GPU_SHARED_SMALL);
+    check_sample("unet_4k_1", 70, GPU_SHARED_H100);
+}
+
 /* ---- tiles, traffic, pipeline ---------------------------------------------------------------- */
 
 Test(gemm_sm80, tile_depends_on_the_device_and_the_weights)

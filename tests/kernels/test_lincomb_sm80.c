@@ -24,7 +24,7 @@ static rf_lincomb_args args_of(check *k, const struct row *r, int first)
         a.row_off[j] = j % 2 ? j : 0;
         a.x[j] = check_input(k, a.xdtype[j], (size_t)(a.n + a.row_off[j]) * e);
     }
-    a.coef = check_input_of(k, RF_F32, (size_t)(a.n * a.terms), CHECK_NORMAL);
+    a.coef = check_input_of(k, RF_F32, (size_t)a.n * (size_t)a.terms, CHECK_NORMAL);
     a.y = check_output(k, a.ydtype, 1, elems, elems);
     return a;
 }
@@ -40,7 +40,7 @@ static void run_sm80(rf_lincomb_args a, gpu_settings s)
         a.x[j] = a.x[j] == y ? a.y
                              : gpu_upload(a.x[j], (size_t)(a.n + a.row_off[j]) * e *
                                                       rf_dtype_bytes(a.xdtype[j]));
-    a.coef = gpu_upload(a.coef, (size_t)(a.n * a.terms) * sizeof(float));
+    a.coef = gpu_upload(a.coef, (size_t)a.n * (size_t)a.terms * sizeof(float));
     rf_lincomb_sm80((void *)gpu, &a);
     gpu_download(y, a.y, bytes);
     gpu_free_all();

@@ -89,12 +89,12 @@ static void check(const rf_tree *t, const rf_launch_rules *rules, const rf_launc
         const rf_launch *now = &l->launch[i];
         cr_assert_eq(now->first, items, "launches follow each other");
         cr_assert(now->count >= 1 && now->count <= rules->batch);
-        if (rules->group[now->class] != group) groups++;
-        group = rules->group[now->class];
+        if (rules->group[now->kind] != group) groups++;
+        group = rules->group[now->kind];
         for (int j = 0; j < now->count; j++) { /* begin: all copies, then the calls */
             const rf_launch_item *item = &l->item[items + j];
             const rf_tree_node   *node = &t->node[item->node];
-            cr_assert_eq(node->class, now->class);
+            cr_assert_eq(node->kind, now->kind);
             cr_assert_eq(node->first_child < 0, item->leaf);
             cr_assert(item->slot >= 0 && item->slot < l->slots);
             if (node->parent == RF_TREE_ROOT) {
@@ -175,7 +175,7 @@ Test(launches, by_group_each_expert_has_one_turn)
     must_be_ok(rf_launches_plan(
         &l, &t, &(rf_launch_rules){.group = group, .classes = 2, .batch = 4, .by_group = 1}, NULL));
     cr_expect_eq(l.groups, 2);
-    for (int i = 1; i < l.launches; i++) cr_expect_geq(l.launch[i].class, l.launch[i - 1].class);
+    for (int i = 1; i < l.launches; i++) cr_expect_geq(l.launch[i].kind, l.launch[i - 1].kind);
     rf_launches_free(&l);
     rf_tree_free(&t);
 }
