@@ -1,4 +1,4 @@
-/* One heap of ready nodes per class, ordered by where their first run stands: every choice is made
+/* One heap of ready nodes per kind, ordered by where their first run stands: every choice is made
  * among the heads. */
 #include "engine/relay/launches.h"
 
@@ -13,14 +13,14 @@ typedef struct planner {
     const rf_tree         *tree;
     const rf_launch_rules *rules;
     rf_launches            out;
-    heap                  *ready;   /* [classes] */
+    heap                  *ready;   /* [kinds] */
     int                   *rank;    /* [nodes]: place in depth-first order */
     int                   *runs;    /* [nodes]: leaves at or below */
     int                   *waiting; /* [nodes]: children that have not begun */
     int                   *slot;    /* [nodes]: of its state, -1 before */
     int                   *unused;  /* slots that are free again */
     int                   *blocked; /* [nodes]: see count_blocked */
-    int                   *count;   /* [classes]: of groups, which are no more */
+    int                   *count;   /* [kinds]: of groups, which are no more */
     int                    unused_count, live, group;
 } planner;
 
@@ -108,21 +108,21 @@ static int allowed(const planner *p, int kind)
     return p->ready[kind].count > 0 && (!p->rules->by_group || group_of(p, kind) == p->group);
 }
 
-/* The head that comes first; `full`: of classes that can fill a launch. */
-static int first_class(const planner *p, int full)
+/* The head that comes first; `full`: of kinds that can fill a launch. */
+static int first_kind(const planner *p, int full)
 {
     int best = -1;
-    for (int c = 0; c < p->rules->classes; c++) {
+    for (int c = 0; c < p->rules->kinds; c++) {
         if (!allowed(p, c) || (full && p->ready[c].count < p->rules->batch)) continue;
         if (best < 0 || p->rank[p->ready[c].node[0]] < p->rank[p->ready[best].node[0]]) best = c;
     }
     return best;
 }
 
-static int widest_class(const planner *p)
+static int widest_kind(const planner *p)
 {
     int best = -1;
-    for (int c = 0; c < p->rules->classes; c++) {
+    for (int c = 0; c < p->rules->kinds; c++) {
         if (!allowed(p, c)) continue;
         const int runs = p->runs[p->ready[c].node[0]];
         if (best < 0 || runs > p->runs[p->ready[best].node[0]]) best = c;
@@ -133,10 +133,10 @@ static int widest_class(const planner *p)
 /* -1: nothing is ready in this group. */
 static int choose(const planner *p)
 {
-    const int full = first_class(p, 1);
+    const int full = first_kind(p, 1);
     if (full >= 0) return full;
     const int near = p->rules->slots_max && p->live + p->rules->batch > p->rules->slots_max;
-    return near ? first_class(p, 0) : widest_class(p);
+    return near ? first_kind(p, 0) : widest_kind(p);
 }
 
 /* Nodes of every group that must wait for another group's turn, into count[group]. */
@@ -157,9 +157,9 @@ static void count_blocked(planner *p, int *count)
 static int next_group(planner *p)
 {
     int best = -1;
-    for (int c = 0; c < p->rules->classes; c++) p->count[group_of(p, c)] = 0;
+    for (int c = 0; c < p->rules->kinds; c++) p->count[group_of(p, c)] = 0;
     count_blocked(p, p->count);
-    for (int c = 0; c < p->rules->classes; c++) {
+    for (int c = 0; c < p->rules->kinds; c++) {
         if (p->ready[c].count == 0) continue;
         const int least = best < 0 ? 1 : p->count[group_of(p, c)] - p->count[group_of(p, best)];
         if (best < 0 || least < 0 ||
@@ -232,14 +232,14 @@ done:
 static rf_status allocate(planner *p, rf_error *err)
 {
     const size_t nodes = (size_t)p->tree->nodes;
-    p->ready = calloc((size_t)p->rules->classes + 1, sizeof *p->ready);
+    p->ready = calloc((size_t)p->rules->kinds + 1, sizeof *p->ready);
     p->rank = calloc(nodes, sizeof *p->rank);
     p->runs = calloc(nodes, sizeof *p->runs);
     p->waiting = calloc(nodes, sizeof *p->waiting);
     p->slot = calloc(nodes, sizeof *p->slot);
     p->unused = calloc(nodes, sizeof *p->unused);
     p->blocked = calloc(nodes, sizeof *p->blocked);
-    p->count = calloc((size_t)p->rules->classes + 1, sizeof *p->count);
+    p->count = calloc((size_t)p->rules->kinds + 1, sizeof *p->count);
     p->out.launch = calloc(nodes, sizeof *p->out.launch);
     p->out.item = calloc(nodes, sizeof *p->out.item);
     if (p->ready && p->rank && p->runs && p->waiting && p->slot && p->unused && p->blocked &&
@@ -264,7 +264,7 @@ rf_status rf_launches_plan(rf_launches *out, const rf_tree *tree, const rf_launc
         }
     }
 done:
-    for (int c = 0; p.ready && c < rules->classes; c++) free(p.ready[c].node);
+    for (int c = 0; p.ready && c < rules->kinds; c++) free(p.ready[c].node);
     free(p.ready);
     free(p.rank);
     free(p.runs);

@@ -35,7 +35,7 @@ typedef struct rf_tree {
 rf_status rf_tree_start(rf_tree *tree, rf_error *err);
 void      rf_tree_free(rf_tree *tree); /* {0} is fine */
 
-/* *child = the child of `parent` with that key, made (with that class) if there is none.  Keys are
+/* *child = the child of `parent` with that key, made (with that kind) if there is none.  Keys are
  * compared whole, not by hash.  RF_E_NOMEM: the tree is as it was. */
 rf_status rf_tree_step(rf_tree *tree, int parent, const void *key, size_t bytes, int kind,
                        int *child, rf_error *err);
