@@ -109,7 +109,8 @@ typedef struct rf_job {
     const char *sampler;  /* "Euler a"; any of A1111's names, case does not matter */
     const char *schedule; /* "automatic", "karras", ...: A1111's names */
     const char *sigmas;   /* explicit noise levels, "14.6, 8, 3, 0"; NULL: the schedule's.
-                             Not for DPM adaptive, DDIM, DDIM CFG++, PLMS, UniPC */
+                             Not for samplers that walk levels of their own: DPM fast, DPM
+                             adaptive, Restart, DDIM, DDIM CFG++, PLMS, UniPC */
     const char *rng;      /* "nv" (Philox) or "cpu" (torch's MT19937) */
     const char *emphasis; /* "original", "no norm", "ignore" or "none" */
     const char *vae;   /* checkpoint, or VAE alone, that decodes; NULL: the last active stage's */

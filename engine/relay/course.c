@@ -55,7 +55,7 @@ static rf_status find_sigmas(rf_course *c, const rf_sigma_table *table, const rf
     const char *name =
         combined && strcasecmp(job->schedule, "automatic") == 0 ? combined : job->schedule;
     rf_status st = RF_OK;
-    if (job->sigmas && sampler->flags & (RF_SAMPLER_TIMESTEPS | RF_SAMPLER_ADAPTIVE))
+    if (job->sigmas && rf_plans_whole_runs(sampler))
         return rf_fail(err, RF_E_ARG, "sigmas: %s walks noise levels of its own, and none of these",
                        sampler->id.name);
     RF_TRY(rf_schedule_find(&c->schedule, name, sampler->automatic, err));

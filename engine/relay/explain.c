@@ -3,6 +3,7 @@
  * Everything handed out hangs on one chain of blocks, so that freeing it needs no knowledge of the
  * tree. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,18 @@ static void tell_handovers(teller *t, const rf_sigma_table *table)
     t->told.handovers = c->stages - 1;
 }
 
+static void warn_of_dropped_stages(teller *t)
+{
+    const rf_course *c = &t->course;
+    char             message[128];
+    for (int i = 0; i < c->stages && !c->adaptive && c->stages > 1; i++) {
+        if (c->stage[i].calls > 0) continue;
+        snprintf(message, sizeof message, "stage %d would denoise 0 of %d steps and is left out",
+                 i + 1, c->steps);
+        hear(t, message);
+    }
+}
+
 static void warn_of_adaptive(teller *t)
 {
     if (t->course.adaptive)
@@ -225,6 +238,7 @@ rf_status rf_explain(const rf_explanation **out, rf_engine *engine, const rf_job
     tell_sigmas(t, &engine->table);
     tell_calls(t);
     tell_handovers(t, &engine->table);
+    warn_of_dropped_stages(t);
     warn_of_adaptive(t);
     t->told.sampler = t->course.stage[0].sampler->id.name;
     t->told.schedule = job->sigmas ? "explicit" : rf_schedule_name(t->course.schedule);

@@ -76,7 +76,7 @@ Test(a1111_1_5, lcm_switches_at_once)
     job.switch_by = "noise";
     job.compat = "a1111";
     stage[0].until = 0.95;
-    expect_warning("");
+    expect_warning("stage 1 would denoise 0 of 20 steps");
     cr_expect_eq(told->handover[0].call, 0);
     stage[0].until = 0.999; /* index 0, the last */
     explain();
