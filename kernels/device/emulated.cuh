@@ -90,6 +90,16 @@ rf_status launch(void (*kernel)(Args), dim3 grid, int threads, int shared_bytes,
 #define blockDim  (::emu::block_size())
 #define gridDim   (::emu::grid_size())
 
+/* CUDA's functions that the host's library lacks. */
+inline double cospi(double x)
+{
+    return cos(3.1415926535897932 * x);
+}
+inline double sinpi(double x)
+{
+    return sin(3.1415926535897932 * x);
+}
+
 inline __attribute__((always_inline)) void __syncthreads()
 {
     emu::barrier();

@@ -27,7 +27,7 @@ typedef rf_status rf_resize_fn(void *stream, const rf_resize_args *a);
 /* The size rules, for every level. */
 rf_status rf_resize_check(const rf_resize_args *a);
 
-rf_resize_fn rf_resize_ref, rf_resize_cpu;
+rf_resize_fn rf_resize_ref, rf_resize_cpu, rf_resize_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_RESIZE_SHAPES(X)                                                                        \

@@ -30,7 +30,7 @@ typedef rf_status rf_timestep_fn(void *stream, const rf_timestep_args *a);
 /* The size rules, for every level. */
 rf_status rf_timestep_check(const rf_timestep_args *a);
 
-rf_timestep_fn rf_timestep_ref, rf_timestep_cpu;
+rf_timestep_fn rf_timestep_ref, rf_timestep_cpu, rf_timestep_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_TIMESTEP_SHAPES(X)                                                                      \

@@ -7,7 +7,7 @@ function least(a, b) { return a < b ? a : b }
 
 # Dynamic shared memory is not in the binary; the tile's template arguments are in the name.
 function read_name(name,    part, n) {
-    threads = name ~ /layernorm|lincomb/ ? 128 : 256
+    threads = name ~ /layernorm|lincomb|timestep/ ? 128 : 256
     shared = name ~ /groupnorm_slab/ ? 20 * 1024 : 0 # of the widest call: 2560 channels
     if (name ~ /tile_shape</) {
         sub(/.*tile_shape</, "", name)
