@@ -283,8 +283,11 @@ void rf_denoise_mark(rf_plan *p, const rf_pass *pass)
     for (int i = 0; i < pass->count; i++) {
         rf_run_state *slot = &p->slot[pass->sample[i].slot];
         const float  *x = rf_slot_row(p, pass->sample[i].slot, RF_SOURCE_X);
-        for (int e = 0; e < elems_of(pass) && slot->failed < 0; e++)
-            if (!isfinite(x[e])) slot->failed = pass->sample[i].call->sampler.step;
+        for (int e = 0; e < elems_of(pass) && slot->failed < 0; e++) {
+            if (isfinite(x[e])) continue;
+            slot->failed = pass->sample[i].call->sampler.step;
+            slot->failed_expert = pass->program->expert;
+        }
     }
 }
 

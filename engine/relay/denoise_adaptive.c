@@ -134,6 +134,10 @@ rf_status rf_denoise_adaptive(rf_plan *p, rf_picture picture, int slot, const rf
                          p->adaptive_scratch, x, err);
     memcpy(rf_slot_row(p, slot, RF_SOURCE_X), x, elems * sizeof *x);
     if (st != RF_E_NAN) return st;
-    if (p->slot[slot].failed < 0) p->slot[slot].failed = 0;
+    if (p->slot[slot].failed < 0) { /* it found no step */
+        if (!callbacks || !callbacks->failed) return st;
+        p->slot[slot].failed = 0;
+        p->slot[slot].failed_expert = rf_plan_expert_of(p, j, r.stage);
+    }
     return RF_OK; /* its picture's fault: the executor decides */
 }

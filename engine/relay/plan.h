@@ -148,9 +148,10 @@ typedef struct rf_plan_decoder {
 /* A slot holds the state of one run: X, the anchor and the next one, the history and the next entry
  * of it, as rows of the pool (denoise.c).  This says which is which. */
 typedef struct rf_run_state {
-    int           anchor;  /* 0 or 1 */
-    int           history; /* place of H1 in its ring */
-    int           failed;  /* the step at which there was NaN or infinity; -1: none */
+    int           anchor;        /* 0 or 1 */
+    int           history;       /* place of H1 in its ring */
+    int           failed;        /* the step at which there was NaN or infinity; -1: none */
+    int           failed_expert; /* who made that call */
     rf_noise_memo memo;
 } rf_run_state;
 

@@ -21,6 +21,18 @@ static rf_status widen_slab(rf_plan *p, rf_expert *e, rf_network network, size_t
     return st;
 }
 
+/* Whether an earlier conditioning asks for the same passes: thousands of prompts have few shapes.
+ */
+static int is_counted(const rf_plan_expert *x, int cond)
+{
+    const rf_conditioning *c = &x->cond[cond];
+    for (int i = 0; i < cond; i++)
+        if (x->cond[i].rows == c->rows && x->cond[i].tokens[0].chunks == c->tokens[0].chunks &&
+            x->group[x->cond[i].group].clip_skip == x->group[c->group].clip_skip)
+            return 1;
+    return 0;
+}
+
 static rf_status size_text(rf_plan *p, rf_plan_expert *x, int encoder, rf_error *err)
 {
     static const rf_network network[RF_ENCODERS] = {RF_NET_CLIP_L, RF_NET_CLIP_G};
@@ -28,6 +40,7 @@ static rf_status size_text(rf_plan *p, rf_plan_expert *x, int encoder, rf_error 
     rf_status               st = rf_expert_list(e, network[encoder], err);
     if (st != RF_OK) return st;
     for (int i = 0; i < x->conds; i++) {
+        if (is_counted(x, i)) continue;
         const rf_clip_args args = rf_clip_args_of(p, x, &x->cond[i], encoder);
         st = widen_slab(p, e, network[encoder], 0, rf_clip_forward, &args, err);
         if (st != RF_OK) return st;
@@ -96,6 +109,7 @@ static rf_status size_unet(rf_plan *p, rf_plan_expert *x, rf_error *err)
         RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.embed, rf_unet_embed, &embed, err));
     }
     for (int i = 0; i < x->conds; i++) {
+        if (is_counted(x, i)) continue;
         const rf_unet_kv_args kv = {
             .list = &e->blocks, .arch = &e->arch.unet, .tokens = x->cond[i].rows};
         RF_TRY(widen_slab(p, e, RF_NET_UNET, e->unet.kv, rf_unet_kv, &kv, err));

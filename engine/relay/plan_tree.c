@@ -6,7 +6,7 @@
 
 #include "engine/relay/plan.h"
 
-enum { CALLS_MAX = 1 << 27 }; /* of one tree */
+enum { CALLS_MAX = 1 << 24 }; /* of one tree */
 
 static rf_status no_memory(rf_error *err)
 {

@@ -54,15 +54,12 @@ static rf_status give_up(const walk *w, rf_picture picture, const rf_error *why,
 
 static void describe_nan(const walk *w, rf_picture picture, int slot, rf_error *why)
 {
-    const rf_plan_job *j = &w->plan->job[picture.job];
-    const int          step = w->plan->slot[slot].failed;
-    int                stage = j->active[0];
-    for (int i = 1; i < j->active_count; i++)
-        if (j->course.stage[j->active[i]].first_step <= step) stage = j->active[i];
+    const rf_plan      *p = w->plan;
+    const rf_run_state *state = &p->slot[slot];
     rf_fail(why, RF_E_NAN,
             "picture %d became NaN or infinite at step %d of %d, in %s; nothing was saved%s",
-            picture.index, step + 1, j->course.steps, j->job.stages[stage].expert->name,
-            advice(w->plan));
+            picture.index, state->failed + 1, p->job[picture.job].course.steps,
+            p->expert[state->failed_expert].expert->name, advice(p));
 }
 
 /* ---- decoding ----------------------------------------------------------------------------- */
