@@ -51,8 +51,9 @@ static rf_relay_call describe(adaptive_run *r, double sigma, int k)
     const rf_prompt     *prompt = set->prompt[RF_POSITIVE];
     const int            expert = rf_plan_expert_of(p, r->job, r->stage);
     rf_relay_row        *row = p->row + p->rows_listed;
+    const float          timestep = rf_timestep_for_sigma(&p->engine->table, sigma);
     rf_relay_call        call = {.sampler = {.sigma = sigma, .timestep = NAN},
-                                 .timestep = (double)rf_timestep_for_sigma(&p->engine->table, sigma),
+                                 .timestep = (double)timestep,
                                  .row_at = p->rows_listed};
     for (int i = 0; i < prompt->parts; i++)
         c->entries[i] = rf_prompt_entry_at(&prompt->part[i], k, c->exact_a1111);

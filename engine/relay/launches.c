@@ -1,4 +1,4 @@
-/* One heap of ready nodes per class, ordered by where their first run stands: every choice is made
+/* One heap of ready nodes per kind, ordered by where their first run stands: every choice is made
  * among the heads. */
 #include "engine/relay/launches.h"
 
@@ -13,14 +13,14 @@ typedef struct planner {
     const rf_tree         *tree;
     const rf_launch_rules *rules;
     rf_launches            out;
-    heap                  *ready;   /* [classes] */
+    heap                  *ready;   /* [kinds] */
     int                   *rank;    /* [nodes]: place in depth-first order */
     int                   *runs;    /* [nodes]: leaves at or below */
     int                   *waiting; /* [nodes]: children that have not begun */
     int                   *slot;    /* [nodes]: of its state, -1 before */
     int                   *unused;  /* slots that are free again */
     int                   *blocked; /* [nodes]: see count_blocked */
-    int                   *count;   /* [classes]: of groups, which are no more */
+    int                   *count;   /* [kinds]: of groups, which are no more */
     int                    unused_count, live, group;
 } planner;
 
@@ -91,38 +91,38 @@ static rf_status ready_children(planner *p, int parent, rf_error *err)
 {
     rf_status st = RF_OK;
     for (int c = p->tree->node[parent].first_child; c >= 0; c = p->tree->node[c].next_sibling)
-        RF_TRY(push(p, &p->ready[p->tree->node[c].class], c, err));
+        RF_TRY(push(p, &p->ready[p->tree->node[c].kind], c, err));
 done:
     return st;
 }
 
 /* ---- choosing ----------------------------------------------------------------------------- */
 
-static int group_of(const planner *p, int class)
+static int group_of(const planner *p, int kind)
 {
-    return p->rules->group ? p->rules->group[class] : 0;
+    return p->rules->group ? p->rules->group[kind] : 0;
 }
 
-static int allowed(const planner *p, int class)
+static int allowed(const planner *p, int kind)
 {
-    return p->ready[class].count > 0 && (!p->rules->by_group || group_of(p, class) == p->group);
+    return p->ready[kind].count > 0 && (!p->rules->by_group || group_of(p, kind) == p->group);
 }
 
-/* The head that comes first; `full`: of classes that can fill a launch. */
-static int first_class(const planner *p, int full)
+/* The head that comes first; `full`: of kinds that can fill a launch. */
+static int first_kind(const planner *p, int full)
 {
     int best = -1;
-    for (int c = 0; c < p->rules->classes; c++) {
+    for (int c = 0; c < p->rules->kinds; c++) {
         if (!allowed(p, c) || (full && p->ready[c].count < p->rules->batch)) continue;
         if (best < 0 || p->rank[p->ready[c].node[0]] < p->rank[p->ready[best].node[0]]) best = c;
     }
     return best;
 }
 
-static int widest_class(const planner *p)
+static int widest_kind(const planner *p)
 {
     int best = -1;
-    for (int c = 0; c < p->rules->classes; c++) {
+    for (int c = 0; c < p->rules->kinds; c++) {
         if (!allowed(p, c)) continue;
         const int runs = p->runs[p->ready[c].node[0]];
         if (best < 0 || runs > p->runs[p->ready[best].node[0]]) best = c;
@@ -133,10 +133,10 @@ static int widest_class(const planner *p)
 /* -1: nothing is ready in this group. */
 static int choose(const planner *p)
 {
-    const int full = first_class(p, 1);
+    const int full = first_kind(p, 1);
     if (full >= 0) return full;
     const int near = p->rules->slots_max && p->live + p->rules->batch > p->rules->slots_max;
-    return near ? first_class(p, 0) : widest_class(p);
+    return near ? first_kind(p, 0) : widest_kind(p);
 }
 
 /* Nodes of every group that must wait for another group's turn, into count[group]. */
@@ -147,8 +147,8 @@ static void count_blocked(planner *p, int *count)
         const int           parent = node->parent;
         p->blocked[i] = parent != RF_TREE_ROOT && p->slot[parent] < 0 &&
                         (p->blocked[parent] ||
-                         group_of(p, p->tree->node[parent].class) != group_of(p, node->class));
-        count[group_of(p, node->class)] += p->blocked[i];
+                         group_of(p, p->tree->node[parent].kind) != group_of(p, node->kind));
+        count[group_of(p, node->kind)] += p->blocked[i];
     }
 }
 
@@ -157,9 +157,9 @@ static void count_blocked(planner *p, int *count)
 static int next_group(planner *p)
 {
     int best = -1;
-    for (int c = 0; c < p->rules->classes; c++) p->count[group_of(p, c)] = 0;
+    for (int c = 0; c < p->rules->kinds; c++) p->count[group_of(p, c)] = 0;
     count_blocked(p, p->count);
-    for (int c = 0; c < p->rules->classes; c++) {
+    for (int c = 0; c < p->rules->kinds; c++) {
         if (p->ready[c].count == 0) continue;
         const int least = best < 0 ? 1 : p->count[group_of(p, c)] - p->count[group_of(p, best)];
         if (best < 0 || least < 0 ||
@@ -204,10 +204,10 @@ static rf_launch_item begin(planner *p, int node)
 
 /* Copies before take-overs: a slot that two items of one launch read is read before it is written.
  * Within a launch all copies are made first, so only the order of the list matters. */
-static void launch(planner *p, int class)
+static void launch(planner *p, int kind)
 {
-    heap     *h = &p->ready[class];
-    rf_launch made = {.class = class, .first = p->out.items};
+    heap     *h = &p->ready[kind];
+    rf_launch made = {.kind = kind, .first = p->out.items};
     while (h->count > 0 && made.count < p->rules->batch) {
         p->out.item[p->out.items++] = begin(p, pop(p, h));
         made.count++;
@@ -232,14 +232,14 @@ done:
 static rf_status allocate(planner *p, rf_error *err)
 {
     const size_t nodes = (size_t)p->tree->nodes;
-    p->ready = calloc((size_t)p->rules->classes + 1, sizeof *p->ready);
+    p->ready = calloc((size_t)p->rules->kinds + 1, sizeof *p->ready);
     p->rank = calloc(nodes, sizeof *p->rank);
     p->runs = calloc(nodes, sizeof *p->runs);
     p->waiting = calloc(nodes, sizeof *p->waiting);
     p->slot = calloc(nodes, sizeof *p->slot);
     p->unused = calloc(nodes, sizeof *p->unused);
     p->blocked = calloc(nodes, sizeof *p->blocked);
-    p->count = calloc((size_t)p->rules->classes + 1, sizeof *p->count);
+    p->count = calloc((size_t)p->rules->kinds + 1, sizeof *p->count);
     p->out.launch = calloc(nodes, sizeof *p->out.launch);
     p->out.item = calloc(nodes, sizeof *p->out.item);
     if (p->ready && p->rank && p->runs && p->waiting && p->slot && p->unused && p->blocked &&
@@ -258,13 +258,13 @@ rf_status rf_launches_plan(rf_launches *out, const rf_tree *tree, const rf_launc
     RF_TRY(ready_children(&p, RF_TREE_ROOT, err));
     while (next_group(&p)) {
         p.out.groups++;
-        for (int class; (class = choose(&p)) >= 0;) {
-            launch(&p, class);
+        for (int kind; (kind = choose(&p)) >= 0;) {
+            launch(&p, kind);
             RF_TRY(finish(&p, &p.out.launch[p.out.launches - 1], err));
         }
     }
 done:
-    for (int c = 0; p.ready && c < rules->classes; c++) free(p.ready[c].node);
+    for (int c = 0; p.ready && c < rules->kinds; c++) free(p.ready[c].node);
     free(p.ready);
     free(p.rank);
     free(p.runs);

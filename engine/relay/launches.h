@@ -15,8 +15,8 @@
 #include "engine/relay/tree.h"
 
 typedef struct rf_launch_rules {
-    const int *group; /* [classes]: of each class, below `classes`; NULL: all 0 */
-    int        classes;
+    const int *group; /* [kinds]: of each kind, below `kinds`; NULL: all 0 */
+    int        kinds;
     int        batch;     /* most nodes of a launch, >= 1 */
     int        by_group;  /* group by group */
     int        slots_max; /* of states; 0: no limit.  Near it, plain depth first */
@@ -30,7 +30,7 @@ typedef struct rf_launch_item {
 } rf_launch_item;
 
 typedef struct rf_launch {
-    int class, first, count; /* items first .. first + count - 1 */
+    int kind, first, count; /* items first .. first + count - 1 */
 } rf_launch;
 
 typedef struct rf_launches {

@@ -24,13 +24,13 @@ rf_job rf_job_default(void)
 
 /* ---- lists of distinct contents ------------------------------------------------------------ */
 
-/* A tree of depth one is a dictionary; a node's class is the index it stands for. */
+/* A tree of depth one is a dictionary; a node's kind is the index it stands for. */
 rf_status rf_plan_know(rf_plan *p, const void *key, size_t bytes, int next, int *index,
                        rf_error *err)
 {
     int             node = 0;
     const rf_status st = rf_tree_step(&p->known, RF_TREE_ROOT, key, bytes, next, &node, err);
-    if (st == RF_OK) *index = p->known.node[node].class;
+    if (st == RF_OK) *index = p->known.node[node].kind;
     return st;
 }
 

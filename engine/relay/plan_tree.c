@@ -44,8 +44,8 @@ static void describe_first(const rf_plan *p, rf_picture picture, first_key *key)
     }
 }
 
-/* A run of DPM adaptive is one node, of the class of its first stage's first program. */
-static int class_of_adaptive(const rf_plan *p, const rf_plan_job *j)
+/* A run of DPM adaptive is one node, of the kind of its first stage's first program. */
+static int kind_of_adaptive(const rf_plan *p, const rf_plan_job *j)
 {
     const int stage = j->active[0];
     const int parts = j->course.set[j->course.stage[stage].set].prompt[RF_POSITIVE]->parts;
@@ -61,8 +61,8 @@ static rf_status add_picture(const rf_plan *p, rf_tree *tree, rf_picture picture
     first_key          key;
     int                node = RF_TREE_ROOT;
     describe_first(p, picture, &key);
-    const int class = key.call < 0 ? class_of_adaptive(p, j) : p->call[key.call].program;
-    RF_TRY(rf_tree_step(tree, node, &key, sizeof key, class, &node, err));
+    const int kind = key.call < 0 ? kind_of_adaptive(p, j) : p->call[key.call].program;
+    RF_TRY(rf_tree_step(tree, node, &key, sizeof key, kind, &node, err));
     for (int k = 1; k < j->course.calls; k++)
         RF_TRY(rf_tree_step(tree, node, &j->call[k], sizeof j->call[k], p->call[j->call[k]].program,
                             &node, err));
@@ -114,13 +114,13 @@ static void note_programs(rf_plan *p, const rf_plan_tree *t)
     for (int i = 0; i < t->launches.launches; i++) {
         const rf_launch *l = &t->launches.launch[i];
         const int        adaptive = t->call[t->launches.item[l->first].node] < 0;
-        p->program[l->class].occurs[adaptive ? 1 : l->count] = 1;
+        p->program[l->kind].occurs[adaptive ? 1 : l->count] = 1;
     }
 }
 
 static rf_status order(rf_plan *p, rf_plan_tree *t, const rf_tree *tree, rf_error *err)
 {
-    const rf_launch_rules rules = {.classes = p->programs, .batch = p->batch};
+    const rf_launch_rules rules = {.kinds = p->programs, .batch = p->batch};
     const rf_status       st = rf_launches_plan(&t->launches, tree, &rules, err);
     if (st != RF_OK) return st;
     if (t->launches.slots > p->slots) p->slots = t->launches.slots;

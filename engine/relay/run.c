@@ -215,7 +215,7 @@ static rf_pass gather(const walk *w, const rf_launch *l, int *beginners)
         }
         if (!later) *beginners = count;
     }
-    return (rf_pass){.program = &p->program[l->class], .sample = p->sample, .count = count};
+    return (rf_pass){.program = &p->program[l->kind], .sample = p->sample, .count = count};
 }
 
 static rf_progress progress_at(const walk *w, const rf_launch *l)

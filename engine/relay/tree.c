@@ -100,7 +100,7 @@ static void link_child(rf_tree *t, int parent, int child)
     p->last_child = child;
 }
 
-rf_status rf_tree_step(rf_tree *t, int parent, const void *key, size_t bytes, int class, int *child,
+rf_status rf_tree_step(rf_tree *t, int parent, const void *key, size_t bytes, int kind, int *child,
                        rf_error *err)
 {
     rf_status st = RF_OK;
@@ -114,7 +114,7 @@ rf_status rf_tree_step(rf_tree *t, int parent, const void *key, size_t bytes, in
                                      .last_child = -1,
                                      .next_sibling = -1,
                                      .depth = t->node[parent].depth + 1,
-                                     .class = class,
+                                     .kind = kind,
                                      .key = t->key_bytes,
                                      .bytes = bytes};
     memcpy(t->keys + t->key_bytes, key, bytes);

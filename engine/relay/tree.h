@@ -14,11 +14,11 @@
 enum { RF_TREE_ROOT = 0 }; /* the node before every call of every run */
 
 typedef struct rf_tree_node {
-    int parent;      /* -1: the root */
-    int first_child; /* -1: none; children in the order in which they were added */
-    int last_child, next_sibling;
-    int depth;         /* calls up to and including this node's; the root's is 0 */
-    int class;         /* given when it was made: what may share a launch (launches.h) */
+    int    parent;      /* -1: the root */
+    int    first_child; /* -1: none; children in the order in which they were added */
+    int    last_child, next_sibling;
+    int    depth;      /* calls up to and including this node's; the root's is 0 */
+    int    kind;       /* given when it was made: what may share a launch (launches.h) */
     size_t key, bytes; /* where its key lies */
 } rf_tree_node;
 
@@ -35,9 +35,9 @@ typedef struct rf_tree {
 rf_status rf_tree_start(rf_tree *tree, rf_error *err);
 void      rf_tree_free(rf_tree *tree); /* {0} is fine */
 
-/* *child = the child of `parent` with that key, made (with that class) if there is none.  Keys are
+/* *child = the child of `parent` with that key, made (with that kind) if there is none.  Keys are
  * compared whole, not by hash.  RF_E_NOMEM: the tree is as it was. */
-rf_status rf_tree_step(rf_tree *tree, int parent, const void *key, size_t bytes, int class,
+rf_status rf_tree_step(rf_tree *tree, int parent, const void *key, size_t bytes, int kind,
                        int *child, rf_error *err);
 
 static inline const void *rf_tree_key(const rf_tree *tree, int node)

@@ -89,12 +89,12 @@ static void check(const rf_tree *t, const rf_launch_rules *rules, const rf_launc
         const rf_launch *now = &l->launch[i];
         cr_assert_eq(now->first, items, "launches follow each other");
         cr_assert(now->count >= 1 && now->count <= rules->batch);
-        if (rules->group[now->class] != group) groups++;
-        group = rules->group[now->class];
+        if (rules->group[now->kind] != group) groups++;
+        group = rules->group[now->kind];
         for (int j = 0; j < now->count; j++) { /* begin: all copies, then the calls */
             const rf_launch_item *item = &l->item[items + j];
             const rf_tree_node   *node = &t->node[item->node];
-            cr_assert_eq(node->class, now->class);
+            cr_assert_eq(node->kind, now->kind);
             cr_assert_eq(node->first_child < 0, item->leaf);
             cr_assert(item->slot >= 0 && item->slot < l->slots);
             if (node->parent == RF_TREE_ROOT) {
@@ -126,7 +126,7 @@ Test(launches, every_node_once_after_its_parent, .timeout = 60)
         for (int batch = 1; batch <= 8; batch *= 2)
             for (int by_group = 0; by_group < 2; by_group++) {
                 const rf_launch_rules rules = {.group = group,
-                                               .classes = 2,
+                                               .kinds = 2,
                                                .batch = batch,
                                                .by_group = by_group,
                                                .slots_max = (int)seed % 3 ? 0 : 4};
@@ -148,15 +148,15 @@ Test(launches, the_first_picture_is_early)
     rf_launches l;
     must_be_ok(rf_tree_start(&t, NULL));
     for (int i = 1; i <= 9; i++) add_run(&t, 0, 30, 3 * i, 0);
-    must_be_ok(rf_launches_plan(
-        &l, &t, &(rf_launch_rules){.group = group, .classes = 2, .batch = 1}, NULL));
+    must_be_ok(
+        rf_launches_plan(&l, &t, &(rf_launch_rules){.group = group, .kinds = 2, .batch = 1}, NULL));
     int first = 0;
     while (!l.item[first].leaf) first++;
     cr_expect_eq(first, 29);
     cr_expect_leq(l.slots, 2, "one state on its way, one where it forked");
     rf_launches_free(&l);
-    must_be_ok(rf_launches_plan(
-        &l, &t, &(rf_launch_rules){.group = group, .classes = 2, .batch = 8}, NULL));
+    must_be_ok(
+        rf_launches_plan(&l, &t, &(rf_launch_rules){.group = group, .kinds = 2, .batch = 8}, NULL));
     cr_expect_lt(l.launches, 162 / 2, "batches grow: %d launches", l.launches);
     cr_expect_leq(l.slots, 10);
     rf_launches_free(&l);
@@ -173,9 +173,9 @@ Test(launches, by_group_each_expert_has_one_turn)
     for (int seed = 0; seed < 5; seed++)
         for (int i = 1; i <= 9; i++) add_run(&t, seed, 30, 3 * i, 0);
     must_be_ok(rf_launches_plan(
-        &l, &t, &(rf_launch_rules){.group = group, .classes = 2, .batch = 4, .by_group = 1}, NULL));
+        &l, &t, &(rf_launch_rules){.group = group, .kinds = 2, .batch = 4, .by_group = 1}, NULL));
     cr_expect_eq(l.groups, 2);
-    for (int i = 1; i < l.launches; i++) cr_expect_geq(l.launch[i].class, l.launch[i - 1].class);
+    for (int i = 1; i < l.launches; i++) cr_expect_geq(l.launch[i].kind, l.launch[i - 1].kind);
     rf_launches_free(&l);
     rf_tree_free(&t);
 }
@@ -189,8 +189,8 @@ Test(launches, ten_thousand_cells_in_a_second, .timeout = 30)
     const clock_t start = clock();
     for (int seed = 0; seed < 1000; seed++)
         for (int at = 1; at <= 10; at++) add_run(&t, seed, 30, 3 * at, 0);
-    must_be_ok(rf_launches_plan(
-        &l, &t, &(rf_launch_rules){.group = group, .classes = 2, .batch = 8}, NULL));
+    must_be_ok(
+        rf_launches_plan(&l, &t, &(rf_launch_rules){.group = group, .kinds = 2, .batch = 8}, NULL));
     const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
 #ifndef RF_SANITIZE
     cr_expect_lt(seconds, 1.0);
