@@ -145,13 +145,34 @@ def part_tensors(prefix, module):
     return {prefix + name: found[name].detach().reshape(shapes[name]) for name in shapes}
 
 
+def f16(tensors):
+    return {name: t.to("cpu", torch.float16).contiguous().clone() for name, t in tensors.items()}
+
+
+def unet_part(denoiser):
+    return f16(part_tensors(sdxl.UNET, denoiser.unet))
+
+
+def vae_part(vae):
+    return f16(part_tensors(sdxl.VAE, vae))
+
+
+def text_part(denoiser, whole=False):
+    """Both text encoders; of the token tables only the used rows, whose numbers are "used_tokens"
+    (i32 [rows]), unless the whole tables are wanted."""
+    tensors = f16(part_tensors(sdxl.CLIP_L, denoiser.clip_l)
+                  | part_tensors(sdxl.CLIP_G, denoiser.clip_g))
+    if not whole:
+        used = captions.used_tokens(captions.Tokenizer())
+        for prefix, table in TABLES.items():
+            tensors[prefix + table] = tensors[prefix + table][used].clone()
+        tensors["used_tokens"] = torch.tensor(used, dtype=torch.int32)
+    return tensors
+
+
 def checkpoint(denoiser, vae):
     """All tensors of a single-file checkpoint, f16."""
-    tensors = part_tensors(sdxl.UNET, denoiser.unet)
-    tensors |= part_tensors(sdxl.CLIP_L, denoiser.clip_l)
-    tensors |= part_tensors(sdxl.CLIP_G, denoiser.clip_g)
-    tensors |= part_tensors(sdxl.VAE, vae)
-    return {name: t.to("cpu", torch.float16).contiguous().clone() for name, t in tensors.items()}
+    return unet_part(denoiser) | text_part(denoiser, whole=True) | vae_part(vae)
 
 
 def save(path, tensors, notes):

@@ -1,10 +1,11 @@
 """Trains the demo experts:  python train.py all --work DIR
 
-Stages, each resumable and a command of its own: vae, latents, ancestor, base, refiner, decoder.  A
-stage keeps DIR/STAGE.pt (newest state), DIR/STAGE.jsonl (its curve) and, from the ancestor on,
-DIR/STAGE.safetensors: the averaged weights as a checkpoint that the engine opens.  The learning
-rate is constant up to a stage's last tenth, so that a stage can be given more steps later and every
-snapshot is usable.  Everything random is a function of the seed and the step.
+Stages, each resumable and a command of its own: vae, latents, ancestor, base, refiner, decoder,
+and parts, which writes what the tree holds.  A stage keeps DIR/STAGE.pt (newest state),
+DIR/STAGE.jsonl (its curve) and, from the ancestor on, DIR/STAGE.safetensors: the averaged weights
+as a checkpoint that the engine opens.  The learning rate is constant up to a stage's last tenth,
+so that a stage can be given more steps later and every snapshot is usable.  Everything random is a
+function of the seed and the step.
 """
 import argparse
 import datetime
@@ -32,7 +33,7 @@ SNAPSHOT = 600  # seconds between two
 SIDES = (world.SIDE, world.SIDE, 0, 0, world.SIDE, world.SIDE)
 # Of the denoisers: steps of 32 pictures.  A rate five times higher makes the VAE learn slower, not
 # faster: its batches are single pictures.
-STEPS = {"vae": 2500, "ancestor": 14000, "base": 6000, "refiner": 6000, "decoder": 8000}
+STEPS = {"vae": 8000, "ancestor": 8000, "base": 3000, "refiner": 3000, "decoder": 4000}
 RATE = {"vae": 2e-4, "ancestor": 3e-4, "base": 2e-4, "refiner": 2e-4, "decoder": 1.5e-4}
 BATCH = {"vae": 1, "ancestor": 32, "base": 32, "refiner": 32, "decoder": 2}
 WARM = 100  # steps of rising learning rate
@@ -73,7 +74,7 @@ class Stage:
         self.path = pathlib.Path(args.work) / f"{name}.pt"
         self.weights = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self.average = {n: p.detach().clone() for n, p in self.weights.items()}
-        self.optimizer = torch.optim.AdamW(self.weights.values(), lr=RATE[name],
+        self.optimizer = torch.optim.AdamW(self.weights.values(), lr=args.rate or RATE[name],
                                            betas=(0.9, 0.99), weight_decay=0.01)
         self.step, self.seconds, self.losses = 0, 0.0, []
         if self.path.exists():
@@ -102,7 +103,7 @@ class Stage:
         warm = min(1.0, (self.step + 1) / WARM)
         tail = max(0.0, (self.step / self.steps - 0.9) / 0.1)
         fall = 0.525 + 0.475 * math.cos(math.pi * min(tail, 1.0))
-        return RATE[self.name] * warm * fall
+        return (self.args.rate or RATE[self.name]) * warm * fall
 
     def generator(self):
         return np.random.default_rng([self.args.seed, len(self.name), ord(self.name[0]),
@@ -199,10 +200,23 @@ def edges(x):
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
+def busyness(x):
+    """[n, 1, h, w], mean 1: about five times as much where something is drawn as on flat ground,
+    which is most of a picture and learnt first."""
+    near = F.avg_pool2d(x, 9, 1, 4, count_include_pad=False)
+    busy = F.avg_pool2d((x - near).abs().mean(dim=1, keepdim=True), 9, 1, 4)
+    weight = 1 + 15 * busy
+    return weight / weight.mean()
+
+
 def difference(made, wanted):
-    """(L1, L1 of the steps between neighbours): the second keeps outlines sharp."""
-    plain = (made - wanted).abs().mean()
-    return plain, sum((a - b).abs().mean() for a, b in zip(edges(made), edges(wanted)))
+    """(loss, its parts): L1 and squares of the pixels, and L1 of the steps between neighbours,
+    which keeps outlines sharp."""
+    off = made - wanted
+    near = (busyness(wanted) * (off.abs() + 2 * off ** 2)).mean()
+    steep = sum((a - b).abs().mean() for a, b in zip(edges(made), edges(wanted)))
+    return near + 0.5 * steep, {"l1": float(off.detach().abs().mean()),
+                                "near": float(near.detach()), "steep": float(steep.detach())}
 
 
 def pick(drawn, rng, count):
@@ -226,17 +240,15 @@ def train_vae(args, clock):
     vae = new_vae(args.seed).to(args.device).train().requires_grad_(True)
 
     def loss_of(rng):
-        x = pick(drawn, rng, BATCH["vae"]).to(args.device)
+        x = pick(drawn, rng, args.batch or BATCH["vae"]).to(args.device)
         with half(args):
             posterior = vae.encode(x).latent_dist
             z = posterior.mean + posterior.std * normal(rng, posterior.mean)
             made = vae.decode(z).sample.float()
-        plain, steep = difference(made, x)
+        loss, parts = difference(made, x)
         spread = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1
                         - posterior.logvar.float()).mean()
-        return plain + 0.5 * steep + 3e-4 * spread, {
-            "l1": float(plain.detach()), "steep": float(steep.detach()),
-            "kl": float(spread.detach())}
+        return loss + 3e-4 * spread, parts | {"kl": float(spread.detach())}
 
     Stage("vae", vae, args, clock).run(loss_of)
 
@@ -262,14 +274,15 @@ def finished_vae(args, decoder=True):
 
 def measure_fold(args):
     """Mean and gain of each latent channel over 512 pictures."""
-    path = pathlib.Path(args.work) / "fold.pt"
-    if path.exists():
-        return
+    work = pathlib.Path(args.work)
+    if any(work.glob("latents-*.npz")):
+        return  # they were made with it
     vae, drawn = averaged("vae", args.work, new_vae(args.seed)).to(args.device), pictures(args)
     with torch.no_grad():
         z = torch.cat([vae.encode(to_tensor(drawn[i:i + 16]).to(args.device)).latent_dist.mean.cpu()
                        for i in range(0, min(512, len(drawn)), 16)])
-    torch.save({"mean": z.mean(dim=(0, 2, 3)), "gain": 1 / (SCALE * z.std(dim=(0, 2, 3)))}, path)
+    torch.save({"mean": z.mean(dim=(0, 2, 3)), "gain": 1 / (SCALE * z.std(dim=(0, 2, 3)))},
+               work / "fold.pt")
 
 
 def train_decoder(args, clock):
@@ -279,15 +292,14 @@ def train_decoder(args, clock):
     vae.post_quant_conv.requires_grad_(True)
 
     def loss_of(rng):
-        x = pick(drawn, rng, BATCH["decoder"]).to(args.device)
+        x = pick(drawn, rng, args.batch or BATCH["decoder"]).to(args.device)
         with torch.no_grad():
             z = vae.encode(x).latent_dist.mean
             # A denoiser's latents are never quite an encoder's.
             z = z + 0.05 / SCALE * normal(rng, z)
         with half(args):
             made = vae.decode(z).sample.float()
-        plain, steep = difference(made, x)
-        return plain + 0.5 * steep, {"l1": float(plain.detach()), "steep": float(steep.detach())}
+        return difference(made, x)
 
     Stage("decoder", vae, args, clock).run(loss_of)
 
@@ -385,7 +397,8 @@ def provenance(stage, parent):
     commit = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True,
                             text=True, check=False).stdout.strip()
     return {"stage": stage.name, "parent": parent, "step": stage.step, "seed": stage.args.seed,
-            "batch": BATCH[stage.name], "rate": RATE[stage.name], "latents_per_style": LATENTS,
+            "batch": stage.args.batch or BATCH[stage.name],
+            "rate": stage.args.rate or RATE[stage.name], "latents_per_style": LATENTS,
             "seconds": round(stage.seconds), "device": stage.args.device,
             "threads": torch.get_num_threads(), "bf16": stage.args.bf16,
             "torch": torch.__version__, "commit": commit,
@@ -403,7 +416,7 @@ def train_denoiser(args, clock, name, styles, parent=None):
     signal, noise_share = signal.to(args.device), noise_share.to(args.device)
 
     def loss_of(rng):
-        z, *words = (x.to(args.device) for x in data.batch(rng, BATCH[name]))
+        z, *words = (x.to(args.device) for x in data.batch(rng, args.batch or BATCH[name]))
         # One timestep from each of n equal stretches: the same distribution, less variance.
         n = len(z)
         t = torch.from_numpy((rng.permutation(n) + rng.random(n)) / n * 1000)
@@ -428,6 +441,18 @@ def train_denoiser(args, clock, name, styles, parent=None):
     Stage(name, net, args, clock).run(loss_of, export)
 
 
+def write_parts(args, clock):
+    """DIR/parts: what the tree holds.  A UNet and a pair of text encoders per expert, one VAE."""
+    folder = pathlib.Path(args.work) / "parts"
+    folder.mkdir(exist_ok=True)
+    for name in ("base", "refiner"):
+        net = averaged(name, args.work, expert.Denoiser(args.seed))
+        notes = json.loads((pathlib.Path(args.work) / f"{name}.json").read_text("utf-8"))
+        expert.save(folder / f"{name}-unet.safetensors", expert.unet_part(net), notes)
+        expert.save(folder / f"{name}-text.safetensors", expert.text_part(net), notes)
+    expert.save(folder / "vae.safetensors", expert.vae_part(finished_vae(args)), notes)
+
+
 RUN = {
     "vae": train_vae,
     "latents": make_latents,
@@ -435,6 +460,7 @@ RUN = {
     "base": lambda args, clock: train_denoiser(args, clock, "base", "a", "ancestor"),
     "refiner": lambda args, clock: train_denoiser(args, clock, "refiner", "b", "ancestor"),
     "decoder": train_decoder,
+    "parts": write_parts,
 }
 
 
@@ -444,6 +470,8 @@ def main():
     parser.add_argument("--work", required=True, help="folder of snapshots, curves, checkpoints")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--steps", type=int, help="of this stage, in place of its own number")
+    parser.add_argument("--batch", type=int, help="in place of the stage's own; for GPUs")
+    parser.add_argument("--rate", type=float, help="learning rate, likewise")
     parser.add_argument("--until", help="HH:MM UTC: writes a snapshot and ends then")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -455,7 +483,7 @@ def main():
     clock = Clock(args.until)
     try:
         for stage in RUN if args.stage == "all" else [args.stage]:
-            if stage == "latents" or not done(stage, args):
+            if stage in ("latents", "parts") or not done(stage, args):
                 RUN[stage](args, clock)
     except Stopped as stage:
         print(f"stopped in stage {stage}; the same command goes on from here", flush=True)
