@@ -108,7 +108,8 @@ typedef struct rf_job {
     const char *compat;   /* NULL, or "a1111": its quirks too, for old pictures */
     const char *sampler;  /* "Euler a"; any of A1111's names, case does not matter */
     const char *schedule; /* "automatic", "karras", ...: A1111's names */
-    const char *sigmas;   /* explicit noise levels, "14.6, 8, 3, 0"; NULL: the schedule's */
+    const char *sigmas;   /* explicit noise levels, "14.6, 8, 3, 0"; NULL: the schedule's.
+                             Not for DPM adaptive, DDIM, DDIM CFG++, PLMS, UniPC */
     const char *rng;      /* "nv" (Philox) or "cpu" (torch's MT19937) */
     const char *emphasis; /* "original", "no norm", "ignore" or "none" */
     const char *vae;   /* checkpoint, or VAE alone, that decodes; NULL: the last active stage's */
@@ -177,7 +178,8 @@ typedef struct rf_prompt_info {
     int                 parts;
 } rf_prompt_info;
 
-typedef struct rf_prompt_set { /* of a stage with a prompt of its own; set 0: the first stage's */
+typedef struct rf_prompt_set { /* of a stage with a prompt of its own; set 0: the first stage's.
+                                  DPM adaptive: one per stage */
     rf_prompt_info prompt, negative;
 } rf_prompt_set;
 

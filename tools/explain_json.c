@@ -59,12 +59,11 @@ static void put_call(rf_json_writer *w, const rf_explanation *x, int k)
     rf_json_close(w, '}');
 }
 
-static void put_place(rf_json_writer *w, const char *key, int place)
+/* A hand-over that never happens is told as one at the end, beyond the last call. */
+static void put_places(rf_json_writer *w, const rf_explanation *x, int call, int step)
 {
-    if (place < 0)
-        rf_json_put_null(w, key); /* never */
-    else
-        rf_json_put_int(w, key, place);
+    rf_json_put_int(w, "call", call < 0 ? x->calls : call);
+    rf_json_put_int(w, "step", call < 0 ? x->sigma_count - 1 : step);
 }
 
 static void put_switch(rf_json_writer *w, const rf_explained *e)
@@ -76,23 +75,16 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
     }
     const rf_switch_info *at = &x->handover[0];
     rf_json_open(w, "switch", '{');
-    put_place(w, "call", at->call);
-    put_place(w, "step", at->step);
-    if (at->call >= 0)
-        rf_json_put_real(w, "sigma", at->sigma);
-    else
-        rf_json_put_null(w, "sigma");
-    if (at->call >= 0)
-        rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
-    else
-        rf_json_put_null(w, "ratio");
+    put_places(w, x, at->call, at->step);
+    rf_json_put_real(w, "sigma", at->sigma);
+    rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
+    rf_json_put_bool(w, "happens", at->call >= 0);
     rf_json_put_text(w, "by", x->switch_by);
     rf_json_put_real(w, "at", e->job->stages[0].until);
     rf_json_open(w, "by_rule", '{');
     for (int i = 0; i < e->landings; i++) {
         rf_json_open(w, e->landing[i].rule, '{');
-        put_place(w, "call", e->landing[i].call);
-        put_place(w, "step", e->landing[i].step);
+        put_places(w, x, e->landing[i].call, e->landing[i].step);
         rf_json_close(w, '}');
     }
     rf_json_close(w, '}');

@@ -25,7 +25,7 @@ typedef struct rf_infotext {
     const rf_job           *job;
     const char             *prompt, *negative;
     const char             *sampler;  /* A1111's name */
-    const char             *schedule; /* as it was resolved, or "Automatic": a1111.md 6.2 */
+    const char             *schedule; /* as it was resolved, or "Automatic", as A1111 shows it */
     float                   cfg_scale;
     const char             *model, *model_hash; /* file name without extension */
     const char             *vae, *vae_hash; /* file name; only if decoded by a file of its own */

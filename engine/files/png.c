@@ -57,7 +57,6 @@ static int to_latin1(const char *text, char *out)
 static rf_status make_text(struct spng_text *out, char **copy, const rf_picture_text *text,
                            const char *path, rf_error *err)
 {
-    static char empty[] = "";
     if (!text->key || !*text->key || strlen(text->key) >= sizeof out->keyword)
         return rf_fail(err, RF_E_ARG, "%s: a text's key is 1 to 79 characters, not \"%s\"", path,
                        text->key ? text->key : "");
@@ -70,8 +69,8 @@ static rf_status make_text(struct spng_text *out, char **copy, const rf_picture_
         strcpy(*copy, text->text);
     }
     out->length = strlen(*copy);
-    out->language_tag = empty;
-    out->translated_keyword = empty;
+    out->language_tag = *copy + out->length; /* empty */
+    out->translated_keyword = *copy + out->length;
     return RF_OK;
 }
 

@@ -2,7 +2,7 @@
  *
  * Which noise levels, which sampler coefficients, which stage, which prompt entries: all of it
  * follows from the job alone, without weights, so `explain` shows exactly what a plan will do.
- * Only DPM adaptive finds its calls on the way (adaptive_run.c); its course has none. */
+ * Only DPM adaptive finds its calls on the way (denoise_adaptive.c); its course has none. */
 #ifndef RF_COURSE_H
 #define RF_COURSE_H
 
@@ -78,6 +78,9 @@ int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int
 /* Whether call k at `sigma` leaves the negative prompt out (A1111's skip_early_cond, s_min_uncond).
  */
 int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma);
+
+/* Whether the calls of a stage weigh the negative prompt at all: with guidance 1 they do not. */
+int rf_course_negative(const rf_course *course, int stage);
 
 /* job_check.c: every number of a job that needs no lookup.  RF_E_ARG names the field. */
 rf_status rf_job_check(const rf_job *job, rf_error *err);

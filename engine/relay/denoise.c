@@ -163,8 +163,8 @@ static rf_status predict_x0(rf_plan *p, const rf_batch *b, const rf_relay_call *
     const double       sigma = call->sampler.sigma;
     const rf_relay_row alone = {.weight = 1};
     rf_status          st = RF_OK;
-    if (p->slot[RF_SOURCE_U]) /* the negative prompt is the last row */
-        RF_TRY(denoised(p, b, sigma, &alone, call->rows - 1, 1, p->slot[RF_SOURCE_U], err));
+    if (p->slot[RF_SOURCE_U])
+        RF_TRY(denoised(p, b, sigma, &alone, call->u_row, 1, p->slot[RF_SOURCE_U], err));
     RF_TRY(denoised(p, b, sigma, call->row, 0, call->rows, p->slot[RF_SOURCE_D], err));
 done:
     return st;

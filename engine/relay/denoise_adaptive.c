@@ -54,8 +54,9 @@ static rf_relay_call describe(adaptive_run *r, double sigma, int k)
     const rf_course_set *set = &p->course.set[p->course.stage[r->stage].set];
     const rf_prompt     *prompt = set->prompt[RF_POSITIVE];
     const int            exact = p->course.exact_a1111;
+    const float          timestep = rf_timestep_for_sigma(&p->engine->table, sigma);
     rf_relay_call        call = {.sampler = {.sigma = sigma, .timestep = NAN},
-                                 .timestep = (double)rf_timestep_for_sigma(&p->engine->table, sigma),
+                                 .timestep = (double)timestep,
                                  .stage = r->stage,
                                  .row = p->row};
     for (int i = 0; i < prompt->parts; i++)

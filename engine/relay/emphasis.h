@@ -1,5 +1,5 @@
-/* Emphasis on the encoder's output, as A1111's three modes do it (a1111's EmphasisOriginal, NoNorm
- * and Ignore; the fourth does not parse attention at all). */
+/* Emphasis on the encoder's output, as three modes of A1111 do it (Original, No norm,
+ * Ignore; the fourth does not parse attention at all). */
 #ifndef RF_RELAY_EMPHASIS_H
 #define RF_RELAY_EMPHASIS_H
 

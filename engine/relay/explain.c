@@ -82,6 +82,19 @@ static rf_status tell_entry(teller *t, const rf_prompt_entry *e, rf_entry_info *
     return st;
 }
 
+/* Alternation comes back to the same few texts: each is told once.  entry[j] becomes a copy of a
+ * near earlier one with that text, if there is one. */
+static int repeats(rf_entry_info *entry, int j, const char *text)
+{
+    enum { NEAR = 16 };
+    for (int i = j - 1; i >= 0 && i >= j - NEAR; i--)
+        if (strcmp(entry[i].text, text) == 0) {
+            entry[j] = entry[i];
+            return 1;
+        }
+    return 0;
+}
+
 static rf_status tell_prompt(teller *t, const char *text, const rf_prompt *p, rf_prompt_info *out,
                              rf_error *err)
 {
@@ -91,8 +104,11 @@ static rf_status tell_prompt(teller *t, const char *text, const rf_prompt *p, rf
     for (int i = 0; i < p->parts; i++) {
         rf_entry_info *entry = take(t, (size_t)p->part[i].entries, sizeof *entry);
         if (!entry) return rf_fail(err, RF_E_NOMEM, "explain: out of memory");
-        for (int j = 0; j < p->part[i].entries; j++)
+        for (int j = 0; j < p->part[i].entries; j++) {
+            if (repeats(entry, j, p->part[i].entry[j].text)) continue;
             RF_TRY(tell_entry(t, &p->part[i].entry[j], &entry[j], err));
+        }
+        for (int j = 0; j < p->part[i].entries; j++) entry[j].until = p->part[i].entry[j].until;
         part[i] = (rf_part_info){.text = p->part[i].text,
                                  .weight = p->part[i].weight,
                                  .entry = entry,
@@ -154,7 +170,8 @@ static void tell_calls(teller *t)
                                  .timestep = from->timestep,
                                  .prompt_entry = from->positive,
                                  .negative_entry = from->negative,
-                                 .negative_skipped = from->skips_negative};
+                                 .negative_skipped =
+                                     from->skips_negative || !rf_course_negative(c, from->stage)};
     }
     t->told.call = call;
     t->told.calls = c->calls;
@@ -168,11 +185,13 @@ static void tell_handovers(teller *t, const rf_sigma_table *table)
     for (int i = 1; i < c->stages; i++) {
         const int       k = c->stage[i].first_call;
         rf_switch_info *out = &handover[i - 1];
-        *out = (rf_switch_info){.stage = i, .call = -1, .step = -1};
-        if (k < 0) continue;
-        out->call = k;
-        out->step = c->call[k].sampler.step;
-        out->sigma = c->call[k].sampler.sigma;
+        *out = (rf_switch_info){
+            .stage = i, .call = -1, .step = -1, .sigma = c->sigmas.sigma[c->sigmas.steps]};
+        if (k >= 0) {
+            out->call = k;
+            out->step = c->call[k].sampler.step;
+            out->sigma = c->call[k].sampler.sigma;
+        }
         out->ratio = (double)rf_switch_ratio(table, out->sigma);
     }
     t->told.handover = handover;

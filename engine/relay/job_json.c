@@ -98,7 +98,7 @@ static const field job_fields[] = {
 rf_job rf_job_of_picture(const rf_job *job, int index)
 {
     rf_job one = *job;
-    if (job->variation > 0) /* a1111.md 4.1 */
+    if (job->variation > 0) /* as in A1111 */
         one.variation_seed += (uint64_t)index;
     else
         one.seed += (uint64_t)index;

@@ -74,18 +74,6 @@ static void resolve_stages(rf_plan *p)
     }
 }
 
-static void warn_of_loras(const rf_plan *p)
-{
-    for (int s = 0; s < p->course.sets; s++) {
-        const rf_prompt *prompt = p->course.set[s].prompt[RF_POSITIVE];
-        for (int i = 0; i < prompt->tags; i++) {
-            const rf_prompt_tag *tag = &prompt->tag[i];
-            rf_warn(p->engine, "<%s:%s> is not applied: this version of refinery has no LoRAs yet",
-                    tag->kind, tag->arguments ? tag->argument[0] : "");
-        }
-    }
-}
-
 /* ---- create and destroy ------------------------------------------------------------------- */
 
 static rf_status open_vae(rf_plan *plan, const rf_job *job, rf_error *err)
@@ -165,7 +153,6 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
         goto done;
     }
     resolve_stages(p);
-    warn_of_loras(p);
     RF_TRY(open_vae(p, job, err));
     RF_TRY(rf_plan_condition(p, err));
     RF_TRY(rf_plan_size(p, err));

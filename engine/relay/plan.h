@@ -68,6 +68,7 @@ typedef struct rf_relay_call {
     int                 expert; /* of the plan */
     const rf_relay_row *row;    /* [rows]; the negative prompt, if it is there, is the last */
     int                 rows;
+    int                 u_row; /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
     int                 table_row; /* its first, in the expert's embedding table */
     int                 program;
 } rf_relay_call;
@@ -130,8 +131,8 @@ struct rf_plan {
 rf_status rf_plan_condition(rf_plan *plan, rf_error *err);
 void      rf_plan_forget_prompts(rf_plan *plan);
 
-/* Rows of one call at `stage`: its conditionings and weights, at most *rows... see plan_prompts.c.
- * `k` and `sigma` decide for DPM adaptive what the course decided for the others. */
+/* Rows of one call at `stage` into `out`, which has room for plan->rows; their number.  `positive`
+ * and `negative` are entries of the prompts of the stage's set. */
 int rf_plan_rows(const rf_plan *plan, int stage, const int *positive, int negative,
                  int skips_negative, rf_relay_row *out);
 
@@ -141,11 +142,11 @@ rf_status rf_plan_allocate(rf_plan *plan, rf_error *err);
 void      rf_plan_release(rf_plan *plan); /* gives the memory back, if it was taken */
 
 /* An expert's passes: what is counted and what is recorded. */
-rf_unet_forward_args rf_expert_forward_args(const rf_plan *plan, const rf_plan_expert *expert,
-                                            int rows, int batch);
-rf_unet_embed_args   rf_expert_embed_args(const rf_plan_expert *expert);
-rf_clip_args         rf_clip_args_of(const rf_plan *plan, const rf_plan_expert *expert,
-                                     const rf_conditioning *cond, int encoder);
+rf_unet_forward_args rf_expert_forward_args(const rf_plan *p, const rf_plan_expert *x, int rows,
+                                            int batch);
+rf_unet_embed_args   rf_expert_embed_args(const rf_plan_expert *x);
+rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf_conditioning *cond,
+                             int encoder);
 
 /* encode.c: runs the text encoders over all prompts; fills context and pooled. */
 rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callbacks,

@@ -45,21 +45,21 @@ static int most_tokens(const rf_plan_expert *x)
     return rows;
 }
 
-rf_unet_forward_args rf_expert_forward_args(const rf_plan *plan, const rf_plan_expert *x, int rows,
+rf_unet_forward_args rf_expert_forward_args(const rf_plan *p, const rf_plan_expert *x, int rows,
                                             int batch)
 {
     return (rf_unet_forward_args){.list = &x->expert->blocks,
                                   .arch = &x->expert->arch.unet,
-                                  .x = plan->x,
-                                  .y = plan->eps,
+                                  .x = p->x,
+                                  .y = p->eps,
                                   .temb = x->temb,
                                   .temb_rows = x->table_rows,
-                                  .temb_row = plan->temb_row,
-                                  .kv = plan->kv_table,
+                                  .temb_row = p->temb_row,
+                                  .kv = p->kv_table,
                                   .kv_tokens = most_tokens(x),
                                   .n = batch * rows,
-                                  .h = plan->h,
-                                  .w = plan->w};
+                                  .h = p->h,
+                                  .w = p->w};
 }
 
 rf_unet_embed_args rf_expert_embed_args(const rf_plan_expert *x)
@@ -173,7 +173,8 @@ static void place_slots(rf_plan *p, placer *at)
         used[RF_SOURCE_ANCHOR] |= c->keeps_anchor;
         remembers |= c->remembers;
         for (int s = 0; s < RF_SOURCES; s++)
-            used[s] |= c->next[s] != 0 || (c->keeps_anchor && c->anchor[s] != 0);
+            used[s] |= c->next[s] != 0 || (c->keeps_anchor && c->anchor[s] != 0) ||
+                       (c->remembers && c->memory[s] != 0);
     }
     for (int s = RF_SOURCE_H1; s <= RF_SOURCE_H3; s++) used[s] |= remembers;
     for (int s = 0; s < RF_SOURCES; s++)

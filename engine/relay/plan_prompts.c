@@ -140,17 +140,6 @@ int rf_plan_rows(const rf_plan *p, int stage, const int *positive, int negative,
     return rows;
 }
 
-/* Whether any call of a stage may read the negative prompt. */
-static int reads_negative(const rf_plan *p, int stage)
-{
-    const rf_course_stage *s = &p->course.stage[stage];
-    const rf_prompt       *prompt = p->course.set[s->set].prompt[RF_POSITIVE];
-    double                 sum = 0;
-    for (int i = 0; i < prompt->parts; i++)
-        sum += (double)s->cfg / s->sampler->cfg_divisor * prompt->part[i].weight;
-    return sum != 1 || s->sampler->flags & RF_SAMPLER_UNCOND;
-}
-
 static rf_status condition_call(rf_plan *p, int stage, const int *positive, int negative,
                                 int skips_negative, rf_error *err)
 {
@@ -159,7 +148,7 @@ static rf_status condition_call(rf_plan *p, int stage, const int *positive, int 
     rf_status            st = RF_OK;
     for (int i = 0; i < set->prompt[RF_POSITIVE]->parts; i++)
         RF_TRY(find_or_add(p, x, &set->prompt[RF_POSITIVE]->part[i], positive[i], 0, err));
-    if (!skips_negative && reads_negative(p, stage))
+    if (!skips_negative && rf_course_negative(&p->course, stage))
         RF_TRY(find_or_add(p, x, &set->prompt[RF_NEGATIVE]->part[0], negative, 1, err));
 done:
     return st;
@@ -173,13 +162,20 @@ static rf_status condition_stage(rf_plan *p, int stage, rf_error *err)
     rf_status            st = RF_OK;
     for (int polarity = 0; polarity < RF_POLARITIES; polarity++) {
         const rf_prompt *prompt = set->prompt[polarity];
-        if (polarity == RF_NEGATIVE && !reads_negative(p, stage)) break;
+        if (polarity == RF_NEGATIVE && !rf_course_negative(&p->course, stage)) break;
         for (int i = 0; i < prompt->parts; i++)
             for (int j = 0; j < prompt->part[i].entries; j++)
                 RF_TRY(find_or_add(p, x, &prompt->part[i], j, polarity == RF_NEGATIVE, err));
     }
 done:
     return st;
+}
+
+static int is_part_of(const rf_prompt *prompt, const rf_prompt_part *part)
+{
+    for (int i = 0; i < prompt->parts; i++)
+        if (&prompt->part[i] == part) return 1;
+    return 0;
 }
 
 /* A1111 pads the parts of an AND to one length by repeating the last token's vector. */
@@ -192,8 +188,7 @@ static void pad_parts(rf_plan *p)
             int              most = 0;
             for (int pass = 0; pass < 2; pass++)
                 for (int c = 0; c < x->conds; c++)
-                    if (x->cond[c].part >= prompt->part &&
-                        x->cond[c].part < prompt->part + prompt->parts) {
+                    if (is_part_of(prompt, x->cond[c].part)) {
                         if (x->cond[c].rows > most) most = x->cond[c].rows;
                         if (pass == 1) x->cond[c].rows = most;
                     }
@@ -245,6 +240,7 @@ static rf_status list_rows(rf_plan *p, rf_error *err)
                                      .expert = (int)(x - p->expert),
                                      .row = row,
                                      .rows = rows,
+                                     .u_row = c->skips_negative ? 0 : rows - 1,
                                      .table_row = x->table_rows,
                                      .program = program};
         x->table_rows += rows;

@@ -1,4 +1,4 @@
-/* Jobs from infotexts: rf_saved_job_from_infotext of refinery.h, by a1111.md 6.5 and 1.8.
+/* Jobs from infotexts: rf_saved_job_from_infotext of refinery.h, by the rules of A1111's reader.
  *
  * What an infotext leaves out was at its default when the picture was made, and some defaults
  * depend on who made it: A1111 changed its switch rule in 1.9.0, Forge never did, refinery says
@@ -153,7 +153,7 @@ static int older(const version *v, long major, long minor, long patch, long comm
     return 0;
 }
 
-/* a1111.md 1.4, 1.8, 6.5; the real change was in 1.9.0, where A1111's own reader says 1.8.0. */
+/* Who switched how: the real change was in 1.9.0, where A1111's own reader says 1.8.0. */
 static const char *switch_rule(const reading *r, const version *v)
 {
     const char *by_steps = get(r, "Refiner switch by sampling steps");
@@ -255,7 +255,7 @@ static rf_status read_refiner(reading *r, const version *v)
     rf_status st = RF_OK;
     rf_stage *stage = r->saved->stage;
     RF_TRY(keep_title(r, &r->saved->file[1], get(r, "Refiner")));
-    stage[0].until = 0; /* a refiner without a switch point takes over at once: a1111.md 1.5 */
+    stage[0].until = 0; /* a refiner without a switch point takes over at once there */
     RF_TRY(stage_number(r, "Refiner switch at", RF_INFOTEXT_DOUBLE, &stage[0].until));
     RF_TRY(keep_text(r, &stage[1].prompt, "Refiner prompt"));
     RF_TRY(keep_text(r, &stage[1].negative, "Refiner negative prompt"));

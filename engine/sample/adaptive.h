@@ -1,6 +1,7 @@
-/* DPM adaptive: steps chosen by the picture itself (k-diffusion 0.0.16, DPMSolver.dpm_solver_adaptive
- * with A1111's defaults: order 3, rtol 0.05, atol 0.0078, h_init 0.05, PID 0, 1, 0, accept_safety
- * 0.81, eta 1 as A1111 passes it).  One picture at a time, host arrays. */
+/* DPM adaptive: steps chosen by the picture itself (k-diffusion 0.0.16,
+ * DPMSolver.dpm_solver_adaptive with A1111's defaults: order 3, rtol 0.05, atol 0.0078, h_init
+ * 0.05, PID 0, 1, 0, accept_safety 0.81, eta 1 as A1111 passes it).  One picture at a time, host
+ * arrays. */
 #ifndef RF_ADAPTIVE_H
 #define RF_ADAPTIVE_H
 

@@ -77,7 +77,7 @@ static const rf_sampler *split(const char **schedule, const char *name)
         if (find_row(&sampler, head, NULL) != RF_OK) continue;
         if (rf_schedule_find(&found, space + 1, sampler->automatic, NULL) != RF_OK) continue;
         *schedule = rf_schedule_name(found);
-        if (strcmp(*schedule, sampler->automatic) == 0) *schedule = "Automatic"; /* A1111, 5.1 */
+        if (strcmp(*schedule, sampler->automatic) == 0) *schedule = "Automatic"; /* A1111 */
         return sampler;
     }
     return NULL;

@@ -74,26 +74,28 @@ typedef struct rf_call {
 } rf_call;
 
 enum { /* flags of a sampler */
-    RF_SAMPLER_SECOND_ORDER = 1 << 0, /* A1111's flag: prompts and switch count twice the steps */
-    RF_SAMPLER_BROWNIAN = 1 << 1,
-    RF_SAMPLER_ENSD = 1 << 2,           /* eta noise seed delta applies */
-    RF_SAMPLER_DISCARD = 1 << 3,        /* its schedule drops the next to last value */
-    RF_SAMPLER_TIMESTEPS = 1 << 4,      /* walks table indices, not a schedule: DDIM, ... */
-    RF_SAMPLER_OWN_GRID = 1 << 5,       /* uses only the schedule's ends, or rebuilds it */
-    RF_SAMPLER_ADAPTIVE = 1 << 6,       /* steps depend on the picture: adaptive.h */
-    RF_SAMPLER_MULTISTEP_X0 = 1 << 7,   /* remembers x0: history may pass to another such sampler */
-    RF_SAMPLER_ANCESTRAL = 1 << 8,      /* eta means something */
-    RF_SAMPLER_CHURN = 1 << 9,          /* s_churn, s_tmin, s_tmax mean something */
-    RF_SAMPLER_UNCOND = 1 << 10,        /* reads RF_SOURCE_U */
-    RF_SAMPLER_LCM = 1 << 11,           /* 50-entry table */
+       RF_SAMPLER_SECOND_ORDER = 1
+                                 << 0, /* A1111's flag: prompts and switch count twice the steps */
+       RF_SAMPLER_BROWNIAN = 1 << 1,
+       RF_SAMPLER_ENSD = 1 << 2,      /* eta noise seed delta applies */
+       RF_SAMPLER_DISCARD = 1 << 3,   /* its schedule drops the next to last value */
+       RF_SAMPLER_TIMESTEPS = 1 << 4, /* walks table indices, not a schedule: DDIM, ... */
+       RF_SAMPLER_OWN_GRID = 1 << 5,  /* uses only the schedule's ends, or rebuilds it */
+       RF_SAMPLER_ADAPTIVE = 1 << 6,  /* steps depend on the picture: adaptive.h */
+       RF_SAMPLER_MULTISTEP_X0 = 1
+                                 << 7, /* remembers x0: history may pass to another such sampler */
+       RF_SAMPLER_ANCESTRAL = 1 << 8,  /* eta means something */
+       RF_SAMPLER_CHURN = 1 << 9,      /* s_churn, s_tmin, s_tmax mean something */
+       RF_SAMPLER_UNCOND = 1 << 10,    /* reads RF_SOURCE_U */
+       RF_SAMPLER_LCM = 1 << 11,       /* 50-entry table */
 };
 
 typedef struct rf_sampler {
     rf_name     id;        /* "Euler a", and A1111's aliases */
     const char *automatic; /* name of the schedule that "Automatic" means */
     unsigned    flags;
-    double      eta;         /* default: 1, DDIM 0 */
-    double      cfg_divisor; /* the guidance scale is divided by this: 12.5 for DDIM CFG++, else 1 */
+    double      eta;    /* default: 1, DDIM 0 */
+    double cfg_divisor; /* the guidance scale is divided by this: 12.5 for DDIM CFG++, else 1 */
     const struct rf_sampler_rule *rule; /* sampler_rule.h */
 } rf_sampler;
 
@@ -105,9 +107,9 @@ rf_status rf_sampler_find(const rf_sampler **out, const char **schedule, const c
                           rf_error *err);
 
 typedef struct rf_sampler_settings {
-    double eta;                    /* NaN: the sampler's */
+    double eta;                     /* NaN: the sampler's */
     double s_churn, s_tmin, s_tmax; /* s_tmax 0: no upper end */
-    double s_noise;                /* A1111's 1 */
+    double s_noise;                 /* A1111's 1 */
 } rf_sampler_settings;
 
 rf_sampler_settings rf_sampler_settings_default(void); /* eta NaN, 0, 0, 0, s_noise 1 */
@@ -115,15 +117,15 @@ rf_sampler_settings rf_sampler_settings_default(void); /* eta NaN, 0, 0, 0, s_no
 /* A stretch of a run: steps first .. end-1 of `sigmas`.  A stage with another sampler is a stretch
  * of its own. */
 typedef struct rf_sampler_request {
-    const rf_sampler          *sampler;
-    rf_sampler_settings        settings;
-    const rf_sigma_table      *table;
-    const rf_sigmas           *sigmas; /* of the whole run; timestep samplers read only `steps`
-                                          and own-grid samplers only its ends and `steps` */
-    int      nominal_steps;            /* as the user asked */
-    int      first, end;               /* whole run: 0, sigmas->steps.  Samplers with a grid of
-                                          their own plan whole runs only (RF_E_ARG) */
-    uint32_t next_draw;                /* draws made so far; >= 1 */
+    const rf_sampler     *sampler;
+    rf_sampler_settings   settings;
+    const rf_sigma_table *table;
+    const rf_sigmas      *sigmas; /* of the whole run; timestep samplers read only `steps`
+                                     and own-grid samplers only its ends and `steps` */
+    int nominal_steps;            /* as the user asked */
+    int first, end;               /* whole run: 0, sigmas->steps.  Samplers with a grid of
+                                     their own plan whole runs only (RF_E_ARG) */
+    uint32_t next_draw;           /* draws made so far; >= 1 */
     /* Noise levels of what H1 H2 H3 hold, for multistep samplers in x0; history 0: nothing. */
     double history[3];
     int    history_count;

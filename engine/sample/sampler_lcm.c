@@ -5,7 +5,7 @@
 
 #include "engine/sample/sampler_rule.h"
 
-enum { STRIDE = 20 }; /* RF_TRAIN_STEPS / 50 */
+enum { STRIDE = RF_TRAIN_STEPS / RF_LCM_STEPS };
 
 /* The nearest of the steps 19, 39, ..., 999, by distance in ln sigma.  Uniform's levels can lie
  * halfway between two (5 steps: 509): A1111 takes the first of equals, in f32. */

@@ -25,7 +25,7 @@ typedef struct rf_sampler_rule {
  * the next one. */
 rf_call *rf_plan_call(rf_planner *p, int step, double sigma);
 
-/* Draws a tensor for later use or none: its index, which counts either way (A1111, 4.6). */
+/* Draws a tensor for later use or none: its index, which counts either way (A1111). */
 uint32_t rf_plan_draw(rf_planner *p);
 
 /* `amount` of a new tensor ahead of the next call. */

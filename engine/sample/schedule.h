@@ -10,7 +10,7 @@
 #include "engine/sample/names.h"
 #include "kernels/status.h"
 
-enum { RF_TRAIN_STEPS = 1000, RF_STEPS_MAX = 10000 };
+enum { RF_TRAIN_STEPS = 1000, RF_LCM_STEPS = 50, RF_STEPS_MAX = 10000 };
 
 /* SDXL's table: betas = linspace(sqrt 0.00085, sqrt 0.012, 1000)^2, alphas_cumprod in f64 then f32,
  * sigma = sqrt((1 - a) / a) in f32 (generative-models, LegacyDDPMDiscretization). */
@@ -45,7 +45,7 @@ typedef struct rf_schedule_options {
     int    exact_a1111;          /* A1111 to the letter, where it differs (below) */
 } rf_schedule_options;
 
-/* The schedules, n steps of them, i from 0 (a1111.md 5.4; Karras et al. 2022, eq. 5; Sabour et al.
+/* The schedules, n steps of them, i from 0 (A1111 v1.10.1; Karras et al. 2022, eq. 5; Sabour et al.
  * 2024 for the last two).  T, S: rf_t_from_sigma, rf_sigma_from_t; ends s_max, s_min.
  *
  *   Uniform           S of n values from 999 to 0

@@ -15,8 +15,8 @@
  * and both steps and noise may switch between the calls of a step.
  *
  * The noise rule compares in f32, which for every multiple of 0.01 is 999 - t >= round(1000 until).
- * It reads the table that is passed: a model's 1000 entries also under the sampler LCM, whose own
- * 50 make A1111 switch at its first call for any until up to 0.95. */
+ * It reads the table that is passed: a model's 1000 entries also under the sampler LCM.  A1111
+ * takes LCM's 50 indices for those 1000 and switches at its first call for any until up to 0.95. */
 #ifndef RF_SWITCH_H
 #define RF_SWITCH_H
 
@@ -54,7 +54,8 @@ rf_status rf_switch_check(const rf_switch_request *request, rf_error *err);
 
 /* The stage of call number `k`, given its step, its noise level (A1111's churned one) and the stage
  * of the call before (0 for the first): never goes back.  `first_of_step`: the call may switch in
- * the default mode.  For exact_a1111's timestep samplers `sigma` is that of their table index. */
+ * the default mode.  For the noise rule, `sigma` of a timestep sampler is that of its index without
+ * the fraction. */
 int rf_switch_stage(const rf_switch_request *request, int k, int step, int first_of_step,
                     double sigma, int previous);
 

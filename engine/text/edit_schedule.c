@@ -41,8 +41,10 @@ static int boundary(const rf_prompt_options *options, double v, bool is_fraction
 static int aligned_handover(const rf_prompt_clock *clock, double v, bool is_fraction)
 {
     if (!clock->aligned || is_fraction == (clock->aligned_is_count != 0)) return -1;
+    /* numbers of a hires pass begin where the first pass's end */
+    const double before = clock->hires_nominal <= 0 ? 0 : is_fraction ? 1 : clock->nominal;
     for (int k = 0; k < clock->handovers; k++)
-        if (clock->handover[k] >= 0 && clock->aligned[k] == v) return k;
+        if (clock->handover[k] >= 0 && clock->aligned[k] + before == v) return k;
     return -1;
 }
 

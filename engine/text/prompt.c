@@ -1,9 +1,9 @@
 /* The prompt language, from text to pieces; see prompt.h. */
 #include "engine/text/prompt.h"
 
-#include "engine/text/attention.h"
 #include "engine/text/edit_schedule.h"
 #include "engine/text/prompt_and.h"
+#include "engine/text/prompt_attention.h"
 #include "engine/text/prompt_context.h"
 #include "engine/text/prompt_tags.h"
 

@@ -3,9 +3,9 @@
  *   text --tags--> text without <lora:...>   --AND--> parts with weights
  *        --edits--> per part: which text up to which call  --attention--> pieces with weights
  *
- * Each arrow is a file of its own: prompt_tags, prompt_and, edits, attention.  Semantics are A1111
- * v1.10.1's.  In the default mode its silent traps are repaired, and each repair says so when it
- * applies; docs/prompts.md lists them.  `exact_a1111` repairs nothing.
+ * Each arrow is a file of its own: prompt_tags, prompt_and, edits, prompt_attention.  Semantics are
+ * A1111 v1.10.1's.  In the default mode its silent traps are repaired, and each repair says so when
+ * it applies; docs/prompts.md lists them.  `exact_a1111` repairs nothing.
  *
  * Parsing takes time and memory linear in the text; what would not fit (the variants of a schedule
  * repeat the text) is refused with RF_E_ARG. */

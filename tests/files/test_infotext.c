@@ -71,7 +71,7 @@ Test(infotext, least)
     expect(&info, want);
 }
 
-Test(infotext, values_are_quoted_as_json)
+Test(a1111_6_1, values_are_quoted_as_json)
 {
     static const char *const rows[][2] = {{"plain name", "plain name"},
                                           {"a,b", "\"a,b\""},
@@ -99,7 +99,7 @@ Test(infotext, values_are_quoted_as_json)
     }
 }
 
-Test(infotext, a_value_equal_to_its_key_stands_alone)
+Test(a1111_6_1, a_value_equal_to_its_key_stands_alone)
 {
     const rf_infotext_pair extra = {"Tiling", "Tiling"};
     rf_infotext            info = plain;
@@ -109,7 +109,7 @@ Test(infotext, a_value_equal_to_its_key_stands_alone)
 }
 
 /* Right-hand sides were printed by Python 3.11's repr. */
-Test(infotext, numbers_print_as_in_python)
+Test(a1111_6_1, numbers_print_as_in_python)
 {
     static const struct {
         double      x;
@@ -225,7 +225,7 @@ Test(a1111_6_2, null_and_usual_values_are_omitted)
     expect_line(&info, HEAD "Size: 1024x1024, Eta DDIM: 1.0");
 }
 
-/* A refiner that takes over by noise has no third key: a1111.md 1.8. */
+/* A refiner that takes over by noise has no third key: A1111. */
 Test(a1111_1_8, switch_by_noise)
 {
     rf_infotext info = plain;
@@ -236,7 +236,7 @@ Test(a1111_1_8, switch_by_noise)
     expect_line(&info, HEAD "Size: 1024x1024");
 }
 
-/* a1111.md 3.4: the mode is told if it is not Original and some text has ( or [. */
+/* A1111: the mode is told if it is not Original and some text has ( or [. */
 Test(a1111_6_2, emphasis_where_it_matters)
 {
     const rf_stage with = {.negative = "[bad]"};

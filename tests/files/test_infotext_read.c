@@ -101,7 +101,7 @@ Test(a1111_6_5, last_of_equal_keys)
     rf_infotext_parts_free(&parts);
 }
 
-/* The example of a1111.md 6.2. */
+/* The example of A1111. */
 Test(a1111_6_2, example)
 {
     expect("1girl\nSteps: 28, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.0, Seed: 1, "

@@ -240,7 +240,7 @@ Test(a1111_6_4, exif_comments)
             }
 }
 
-/* Pillow calls the comment bytes; in a PNG, EXIF wins over the text: a1111.md 6.4. */
+/* Pillow calls the comment bytes; in a PNG, EXIF wins over the text: A1111. */
 Test(a1111_6_4, exif_of_other_writers)
 {
     static char      plain[] = "of the text";

@@ -160,7 +160,7 @@ Test(job_json, nothing_special)
     rf_saved_job_free(saved);
 }
 
-/* a1111.md 4.1: picture i of a job is the one picture of a job with seed + i, or, with a variation,
+/* A1111: picture i of a job is the one picture of a job with seed + i, or, with a variation,
  * with variation_seed + i. */
 Test(a1111_4_1, one_picture_of_many)
 {

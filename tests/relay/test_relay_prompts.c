@@ -112,7 +112,8 @@ Test(relay_prompts, the_refiners_words_leave_the_base_alone, .timeout = 240)
         stage[0].prompt = exact ? "(old:1.4) [tree:(river:1.9) BREAK x:3]"
                                 : "(old:1.4) [tree:(river:1.9) BREAK x:switch]";
         hand_over(&r, &job, &b);
-        const int equal = memcmp(a.latent, b.latent, sizeof a.latent) == 0;
+        const void *const left = a.latent, *const right = b.latent;
+        const int equal = memcmp(left, right, sizeof a.latent) == 0;
         cr_expect_eq(equal, !exact, "%s", exact ? "coupled in A1111" : "each variant alone");
     }
     relays_close(&r);
@@ -136,7 +137,7 @@ Test(relay_prompts, without_a_hand_over_the_first_text_stays, .timeout = 120)
 
 /* ---- AND ---------------------------------------------------------------------------------- */
 
-Test(relay_prompts, a1111_2_2_parts_are_weighed, .timeout = 240)
+Test(a1111_2_2, parts_are_weighed, .timeout = 240)
 {
     static const struct {
         const char *left, *right;
@@ -170,9 +171,29 @@ Test(relay_prompts, a1111_2_2_parts_are_weighed, .timeout = 240)
     relays_close(&r);
 }
 
+Test(relay_prompts, too_many_parts_are_refused, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    char     text[257 * 6] = "a";
+    rf_error err = {0};
+    relays_open(&r, NULL);
+    for (int parts = 2; parts <= 257; parts++) {
+        strcat(text, " AND a");
+        if (parts < 256) continue;
+        const rf_job    job = relay_of(stage, &r, text);
+        rf_plan        *plan = NULL;
+        const rf_status st = rf_plan_create(&plan, r.engine, &job, &err);
+        cr_expect_eq(st, parts == 256 ? RF_OK : RF_E_ARG, "%d parts: %s", parts, err.message);
+        rf_plan_destroy(plan);
+    }
+    cr_expect_not_null(strstr(err.message, "257"), "%s", err.message);
+    relays_close(&r);
+}
+
 /* ---- guidance ----------------------------------------------------------------------------- */
 
-Test(relay_prompts, a1111_3_6_skipped_guidance_is_none, .timeout = 120)
+Test(a1111_3_6, skipped_guidance_is_none, .timeout = 120)
 {
     relays   r;
     pictures skipped[2], none;
@@ -234,7 +255,7 @@ Test(relay_prompts, only_what_calls_use_is_encoded, .timeout = 120)
 }
 
 /* A1111 3.5: only a negative prompt that is "" in every variant is zeros. */
-Test(relay_prompts, a1111_3_5_empty_negative, .timeout = 120)
+Test(a1111_3_5, empty_negative, .timeout = 120)
 {
     static const struct {
         const char *negative;
@@ -283,7 +304,7 @@ Test(relay_prompts, emphasis_modes_differ, .timeout = 240)
     relays_close(&r);
 }
 
-Test(relay_prompts, a1111_3_3_clip_skip, .timeout = 240)
+Test(a1111_3_3, clip_skip, .timeout = 240)
 {
     relays   r;
     pictures p[4];
@@ -302,7 +323,7 @@ Test(relay_prompts, a1111_3_3_clip_skip, .timeout = 240)
     relays_close(&r);
 }
 
-Test(relay_prompts, a1111_3_5_sizes_and_crops, .timeout = 240)
+Test(a1111_3_5, sizes_and_crops, .timeout = 240)
 {
     relays   r;
     pictures plain, told, cropped;

@@ -2,6 +2,7 @@
  * computed beside it change a bit. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,16 @@ static const char *const SAMPLERS[] = {
 };
 enum { COUNT = sizeof SAMPLERS / sizeof *SAMPLERS };
 
+/* One of each shape of call: what is remembered, anchored, drawn, or found on the way. */
+static int stands_for_others(int sampler)
+{
+    static const char *const some[] = {"Euler a",  "LMS",          "Heun",  "DPM++ 3M SDE",
+                                       "DPM fast", "DPM adaptive", "UniPC", "DDIM CFG++"};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        if (strcmp(SAMPLERS[sampler], some[i]) == 0) return 1;
+    return 0;
+}
+
 static rf_job relay_of(rf_stage stage[2], const relays *r, int sampler, int steps)
 {
     stage[0] = (rf_stage){
@@ -54,7 +65,7 @@ Test(relay_samplers, batches_change_nothing, .timeout = 600)
     relays_open(&r, NULL);
     for (int s = 0; s < COUNT; s++) {
         pictures alone, together, later;
-        rf_job   job = relay_of(stage, &r, s, 5);
+        rf_job   job = relay_of(stage, &r, s, 4);
         job.rng = s % 2 ? "cpu" : "nv";
         job.count = is_adaptive(s) ? 1 : 3;
         relays_render(&r, &job, &alone);
@@ -78,9 +89,9 @@ Test(relay_samplers, the_ends_of_the_switch, .timeout = 600)
     rf_stage stage[2];
     relays_open(&r, NULL);
     for (int s = 0; s < COUNT; s++)
-        for (int end = 0; end < 2; end++) {
+        for (int end = 0; end < 2 && stands_for_others(s); end++) {
             pictures relayed, alone;
-            rf_job   job = relay_of(stage, &r, s, 5);
+            rf_job   job = relay_of(stage, &r, s, 4);
             stage[0].until = end;
             relays_render(&r, &job, &relayed);
             stage[0].expert = r.expert[!end];
@@ -101,7 +112,8 @@ Test(relay_samplers, nothing_is_allocated_on_the_way, .timeout = 600)
     rf_error err = {0};
     relays_open(&r, NULL);
     for (int s = 0; s < COUNT; s++) {
-        const rf_job job = relay_of(stage, &r, s, 5);
+        if (!stands_for_others(s)) continue;
+        const rf_job job = relay_of(stage, &r, s, 4);
         rf_plan     *plan = relays_plan(&r, &job);
         must(rf_plan_run(plan, NULL, &err), &err);
         const size_t allocations = r.engine->device.allocations;
@@ -145,7 +157,7 @@ Test(relay_samplers, settings_matter_where_they_are_read, .timeout = 600)
 
 /* ---- noise -------------------------------------------------------------------------------- */
 
-Test(relay_samplers, a1111_4_1_variation_keeps_the_seed, .timeout = 240)
+Test(a1111_4_1, variation_keeps_the_seed, .timeout = 240)
 {
     relays   r;
     rf_stage stage[2];
@@ -170,7 +182,7 @@ Test(relay_samplers, a1111_4_1_variation_keeps_the_seed, .timeout = 240)
     relays_close(&r);
 }
 
-Test(relay_samplers, a1111_4_4_seed_resize, .timeout = 240)
+Test(a1111_4_4, seed_resize, .timeout = 240)
 {
     relays   r;
     rf_stage stage[2];
@@ -182,6 +194,90 @@ Test(relay_samplers, a1111_4_4_seed_resize, .timeout = 240)
     relays_render(&r, &job, &larger);
     cr_expect_not(pictures_equal(&own, 0, &larger, 0));
     pictures_free(&own), pictures_free(&larger);
+    relays_close(&r);
+}
+
+/* ---- the switch --------------------------------------------------------------------------- */
+
+/* A hand-over resets nothing: to the same file opened a second time it cannot be seen, whatever the
+ * sampler remembers or draws; the call counter goes on, so prompts stay on the run's clock. */
+Test(a1111_1_6, nothing_is_reset, .timeout = 300)
+{
+    relays     r;
+    rf_stage   stage[2];
+    rf_expert *twin = NULL;
+    rf_error   err = {0};
+    relays_open(&r, NULL);
+    must(rf_expert_open(&twin, r.engine, r.path[0], &err), &err);
+    for (int s = 0; s < COUNT; s++) {
+        if (!stands_for_others(s) || is_adaptive(s)) continue;
+        pictures relayed, alone;
+        rf_job   job = relay_of(stage, &r, s, 5);
+        stage[0].prompt = "[x:[y|z]:2]";
+        stage[1].expert = twin;
+        relays_render(&r, &job, &relayed);
+        stage[1].expert = r.expert[0];
+        relays_render(&r, &job, &alone);
+        pictures_expect_equal(&relayed, &alone, SAMPLERS[s], 0);
+        pictures_free(&relayed), pictures_free(&alone);
+    }
+    rf_expert_close(twin);
+    relays_close(&r);
+}
+
+/* The picture is decoded by the expert that ends, and its name is told. */
+Test(a1111_1_6, the_refiners_vae_decodes, .timeout = 120)
+{
+    relays       r;
+    rf_stage     stage[2];
+    rf_plan_info info;
+    relays_open(&r, NULL);
+    const rf_job job = relay_of(stage, &r, 0, 4);
+    rf_plan     *plan = relays_plan(&r, &job);
+    rf_plan_get_info(plan, &info);
+    cr_expect_str_eq(info.vae, rf_expert_name(r.expert[1]));
+    rf_plan_destroy(plan);
+    relays_close(&r);
+}
+
+/* A1111 keeps conditionings from one request to the next and forgets to ask for some of what they
+ * depend on; here a plan knows nothing of another. */
+Test(a1111_3_7, nothing_is_remembered_between_plans, .timeout = 120)
+{
+    relays   r;
+    rf_stage stage[2];
+    pictures first, other, again;
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 0, 3);
+    relays_render(&r, &job, &first);
+    job.target_width = job.target_height = 1024;
+    job.clip_l_skip = 1;
+    relays_render(&r, &job, &other);
+    cr_expect_not(pictures_equal(&first, 0, &other, 0));
+    job.target_width = job.target_height = job.clip_l_skip = 0;
+    relays_render(&r, &job, &again);
+    pictures_expect_equal(&first, &again, "as if the other had not been", 1);
+    pictures_free(&first), pictures_free(&other), pictures_free(&again);
+    relays_close(&r);
+}
+
+/* The first ten digits of the whole file's SHA-256. */
+Test(a1111_6_3, model_hashes, .timeout = 120)
+{
+    relays   r;
+    rf_stage stage[2];
+    rf_error err = {0};
+    pictures p;
+    relays_open(&r, NULL);
+    const rf_job job = relay_of(stage, &r, 0, 3);
+    relays_render(&r, &job, &p);
+    for (int i = 0; i < 2; i++) {
+        char hex[65], shown[64];
+        must(rf_expert_sha256(r.expert[i], hex, &err), &err);
+        snprintf(shown, sizeof shown, i ? " [%.10s]," : "Model hash: %.10s,", hex);
+        cr_expect_not_null(strstr(p.parameters[0], shown), "%s in %s", shown, p.parameters[0]);
+    }
+    pictures_free(&p);
     relays_close(&r);
 }
 
@@ -211,6 +307,100 @@ Test(relay_samplers, a_stage_may_have_its_own, .timeout = 240)
     relays_close(&r);
 }
 
+/* A fraction of the steps is one of those that are made: 7 of DPM fast, 19 of DDIM, 20 of Euler. */
+Test(relay_samplers, fractions_are_of_the_steps_made, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    for (int s = 0; s < COUNT; s++) {
+        if (is_adaptive(s)) continue;
+        const rf_job job = relay_of(stage, &r, s, 20);
+        rf_plan     *plan = relays_plan(&r, &job);
+        const int    steps = plan->course.steps;
+        cr_expect_eq(plan->course.stage[1].first_step, (steps + 1) / 2, "%s: step %d of %d",
+                     SAMPLERS[s], plan->course.stage[1].first_step, steps);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
+/* A list that would not be walked is no list of the run. */
+Test(relay_samplers, explicit_levels_are_walked_or_refused, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    for (int s = 0; s < COUNT; s++) {
+        const int own = s >= COUNT - 4 || is_adaptive(s); /* DDIM, DDIM CFG++, PLMS, UniPC */
+        rf_job    job = relay_of(stage, &r, s, 5);
+        rf_plan  *plan = NULL;
+        rf_error  err = {0};
+        job.sigmas = "9, 6, 4, 2, 1, 0";
+        cr_expect_eq(rf_plan_create(&plan, r.engine, &job, &err), own ? RF_E_ARG : RF_OK, "%s: %s",
+                     SAMPLERS[s], err.message);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
+/* ---- A1111's timestep samplers ---------------------------------------------------------- */
+
+/* There the switch sees the timestep cut to a whole number: of UniPC's 999 (1 - 14 / 20) = 299.7 it
+ * is 299, whose ratio is 0.7, where the nearest entry would be 300. */
+Test(a1111_1_3, a_timestep_is_cut, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 19, 20); /* UniPC */
+    job.switch_by = "noise";
+    job.compat = "a1111";
+    stage[0].until = 0.7;
+    rf_plan *plan = relays_plan(&r, &job);
+    cr_assert_eq(plan->course.calls, 20);
+    cr_expect_eq(plan->course.stage[1].first_call, 14, "%d", plan->course.stage[1].first_call);
+    rf_plan_destroy(plan);
+    relays_close(&r);
+}
+
+/* Likewise the level below which guidance may be left out: of the timesteps none is below 3. */
+Test(a1111_3_6, a_timestep_is_no_noise_level, .timeout = 60)
+{
+    relays   r;
+    rf_stage stage[2];
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 16, 20); /* DDIM */
+    job.s_min_uncond = 3;
+    job.s_min_uncond_all = 1;
+    for (int exact = 0; exact < 2; exact++) {
+        job.compat = exact ? "a1111" : NULL;
+        rf_plan *plan = relays_plan(&r, &job);
+        int      skipped = 0;
+        for (int k = 0; k < plan->course.calls; k++) skipped += plan->course.call[k].skips_negative;
+        cr_expect_eq(skipped > 0, !exact, "%d", skipped);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
+}
+
+/* The negative prompt's x0 is the first part's where it is left out, as for guidance. */
+Test(a1111_3_6, cfgpp_goes_along_the_first_part, .timeout = 240)
+{
+    relays   r;
+    rf_stage stage[2];
+    pictures parts, one;
+    relays_open(&r, NULL);
+    rf_job job = relay_of(stage, &r, 17, 5); /* DDIM CFG++ */
+    job.skip_early_cfg = 1;
+    relays_render(&r, &job, &one);
+    stage[0].prompt = "x AND z:0";
+    relays_render(&r, &job, &parts);
+    pictures_expect_equal(&one, &parts, "a part of weight 0", 0);
+    pictures_free(&one), pictures_free(&parts);
+    relays_close(&r);
+}
+
 /* ---- DPM adaptive ------------------------------------------------------------------------- */
 
 typedef struct watched {
@@ -227,6 +417,33 @@ static int watch(void *user, const rf_progress *progress)
     w->stages[progress->stage]++;
     w->last = progress->step;
     return 0;
+}
+
+/* A stage that ends where the noise begins makes no call, though exp(log(10)) is above 10. */
+Test(relay_samplers, adaptive_skips_a_stage_at_its_start, .timeout = 240)
+{
+    static const struct {
+        const char *switch_by;
+        double      until;
+    } rows[] = {{"steps", 0}, {"sigma", 10}};
+    relays   r;
+    rf_stage stage[2];
+    rf_error err = {0};
+    relays_open(&r, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        watched            w = {0};
+        const rf_callbacks callbacks = {.progress = watch, .user = &w};
+        rf_job             job = relay_of(stage, &r, 13, 20);
+        job.switch_by = rows[i].switch_by;
+        job.sigma_max = 10;
+        stage[0].until = rows[i].until;
+        rf_plan *plan = relays_plan(&r, &job);
+        cr_assert_eq(plan->expert_count, 1);
+        must(rf_plan_run(plan, &callbacks, &err), &err);
+        cr_expect_eq(w.stages[0], 0);
+        rf_plan_destroy(plan);
+    }
+    relays_close(&r);
 }
 
 Test(relay_samplers, adaptive_hands_over, .timeout = 240)

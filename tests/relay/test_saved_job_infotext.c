@@ -29,7 +29,7 @@ static const char *find_note(const rf_saved_job *saved, const char *part)
 
 #define BASE "Steps: 28, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 18446744073709551615"
 
-/* The example of a1111.md 6.2. */
+/* The example of A1111. */
 Test(a1111_6_5_job, example)
 {
     rf_saved_job *saved = read_job(
@@ -129,7 +129,7 @@ Test(a1111_6_5_job, defaults)
     rf_saved_job_free(saved);
 }
 
-/* a1111.md 5.1: old combined names are split where samplers are looked up, not here. */
+/* A1111: old combined names are split where samplers are looked up, not here. */
 Test(a1111_5_1_job, combined_sampler_names_stay)
 {
     rf_saved_job *saved = read_job("x\nSteps: 20, Sampler: DPM++ 2M SDE Karras, Seed: 1");
@@ -204,7 +204,7 @@ Test(a1111_1_8_job, refiner_titles)
     }
 }
 
-/* a1111.md 6.5, version rules. */
+/* A1111, version rules. */
 Test(a1111_6_5_job, old_versions)
 {
     rf_saved_job *saved = read_job("[a:b:0.5]\n" BASE ", Version: v1.5.2");
@@ -265,7 +265,7 @@ Test(a1111_6_5_job, notes)
     rf_saved_job_free(saved);
 }
 
-/* a1111.md 2.1: LoRA tags stay in the prompt; they are told. */
+/* A1111: LoRA tags stay in the prompt; they are told. */
 Test(a1111_2_1_job, lora_tags)
 {
     rf_saved_job *saved = read_job("cat <lora:detail:0.8>\n" BASE ", RNG: NV");

@@ -1,4 +1,4 @@
-/* Brownian paths (a1111.md 4.7) against torchsde, numpy's SeedSequence and Python's round. */
+/* Brownian paths (A1111) against torchsde, numpy's SeedSequence and Python's round. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>

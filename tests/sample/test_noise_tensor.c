@@ -1,4 +1,4 @@
-/* Variation, seed resize and ENSD: a1111.md 4.3 to 4.5, against the formulas in plain loops. */
+/* Variation, seed resize and ENSD: A1111, against the formulas in plain loops. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>

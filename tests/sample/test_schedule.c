@@ -1,4 +1,4 @@
-/* Noise table, its two maps, and schedules (a1111.md 5.2 to 5.4): against A1111's values, against a
+/* Noise table, its two maps, and schedules (A1111): against A1111's values, against a
  * recomputation with numpy, and against what must hold for every number of steps. */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -258,7 +258,7 @@ Test(a1111_5_3, sigma_ends, .timeout = 10)
         make(fixed[i], 20);
         memcpy(plain, sigma, sizeof plain);
         cr_assert_eq(make_with(fixed[i], 20, ends), 20);
-        cr_assert_eq(memcmp(plain, sigma, sizeof plain), 0);
+        for (int j = 0; j <= 20; j++) cr_assert_eq(plain[j], sigma[j]);
     }
     const char *const bound[] = {"Karras", "Exponential", "Polyexponential", "Normal", "Beta"};
     for (int i = 0; i < 5; i++) {

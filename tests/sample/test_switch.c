@@ -1,4 +1,4 @@
-/* Switch rules (a1111.md 1.2 to 1.5): the step-fraction rule over every fraction of every number of
+/* Switch rules (A1111): the step-fraction rule over every fraction of every number of
  * steps up to 200, the noise rule against A1111's table, and the rest on their edges. */
 #include <criterion/criterion.h>
 #include <math.h>

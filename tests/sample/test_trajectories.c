@@ -1,5 +1,5 @@
 /* Every sampler against tests/golden/trajectories.txt: where k-diffusion 0.0.16, or a script of
- * another hand for what it lacks, goes on the same model with the same noise (A1111, 5.5). */
+ * another hand for what it lacks, goes on the same model with the same noise (A1111). */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>

@@ -104,8 +104,7 @@ static const row rows[] = {
 
 static char *put(char *at, const char *unit, size_t times)
 {
-    const size_t bytes = strlen(unit);
-    for (size_t i = 0; i < times; i++, at += bytes) memcpy(at, unit, bytes);
+    for (size_t i = 0; i < times; i++) at = stpcpy(at, unit);
     return at;
 }
 

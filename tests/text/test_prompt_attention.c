@@ -1,5 +1,5 @@
 /* Attention: section 2.6 of the specification of A1111, and the emphasis modes of 3.4. */
-#include "engine/text/attention.h"
+#include "engine/text/prompt_attention.h"
 #include "tests/text/prompts.h"
 
 #include <string.h>

@@ -165,7 +165,7 @@ static void check_chunks(tally *t, const rf_tokenizer *tokenizer, const json_t *
     }
 }
 
-Test(tokenize, matches_the_real_tokenizers, .timeout = 120)
+Test(a1111_3_1, matches_the_real_tokenizers, .timeout = 120)
 {
     rf_tokenizer *tokenizer = make_tokenizer();
     FILE         *golden = fopen("tests/golden/tokens.jsonl", "r");

@@ -99,7 +99,8 @@ Test(verbs, explain_has_a_switch_only_if_one_is_asked_for)
     json_decref(o);
     o = answer("explain --json -p 'a cat' -x 1");
     cr_expect(json_is_object(json_object_get(o, "switch")));
-    cr_expect(json_is_null(json_object_get(json_object_get(o, "switch"), "call")));
+    cr_expect_eq(json_integer_value(json_object_get(json_object_get(o, "switch"), "call")), 30);
+    cr_expect(json_is_false(json_object_get(json_object_get(o, "switch"), "happens")));
     json_decref(o);
     o = answer("explain --json -p 'a cat' -r anime.safetensors");
     cr_expect(json_is_object(json_object_get(o, "switch")));

@@ -1,9 +1,9 @@
-/* Attention; see attention.h.
+/* Attention; see prompt_attention.h.
  *
  * A bracket that closes multiplies the weights of all pieces since it opened, at once and in
  * double: products depend on their order, and this is A1111's.  Deep nesting around many pieces is
  * therefore quadratic; rf_prompt_charge refuses what would take long. */
-#include "engine/text/attention.h"
+#include "engine/text/prompt_attention.h"
 
 #include "engine/text/prompt_chars.h"
 

@@ -1,6 +1,6 @@
 /* Emphasis, (a), [a], (a:1.2), and BREAK: a text becomes pieces with weights. */
-#ifndef RF_ATTENTION_H
-#define RF_ATTENTION_H
+#ifndef RF_PROMPT_ATTENTION_H
+#define RF_PROMPT_ATTENTION_H
 
 #include "engine/text/prompt_context.h"
 

@@ -1,0 +1,24 @@
+/* The parts of working out a course, in the order in which course.c calls them; nobody else does.
+ */
+#ifndef RF_COURSE_PARTS_H
+#define RF_COURSE_PARTS_H
+
+#include "engine/relay/course.h"
+
+/* A sampler that walks noise levels of its own plans whole runs only. */
+static inline int rf_plans_whole_runs(const rf_sampler *sampler)
+{
+    return (sampler->flags & (RF_SAMPLER_TIMESTEPS | RF_SAMPLER_OWN_GRID | RF_SAMPLER_ADAPTIVE)) !=
+           0;
+}
+
+/* course_calls.c.  Samplers, sigmas, rule and `until` are set; fills call, calls, steps, start, the
+ * stages' calls and the hand-overs. */
+rf_status rf_course_plan_calls(rf_course *course, const rf_sigma_table *table, const rf_job *job,
+                               rf_error *err);
+
+/* course_prompts.c.  Fills the sets, parsed on the clock of the calls, and every call's entries. */
+rf_status rf_course_plan_prompts(rf_course *course, const rf_job *job, int hires_steps,
+                                 rf_listener listener, rf_error *err);
+
+#endif
