@@ -184,24 +184,29 @@ done:
 
 /* entry_cond: stage after stage, positive parts and then the negative prompt, an index for every
  * entry; -1: nobody asked. */
-static int *cond_of(const rf_plan_job *j, int stage, int polarity, int part)
+static size_t entry_at(const rf_plan_job *j, int stage, int polarity, int part)
 {
-    int *at = j->entry_cond;
+    size_t at = 0;
     for (int s = 0; s < j->course.stages; s++)
         for (int y = 0; y < RF_POLARITIES; y++)
             for (int i = 0; i < prompt_of(j, s, y)->parts; i++) {
                 if (s == stage && y == polarity && i == part) return at;
-                at += prompt_of(j, s, y)->part[i].entries;
+                at += (size_t)prompt_of(j, s, y)->part[i].entries;
             }
     return at;
 }
 
+static int *cond_of(const rf_plan_job *j, int stage, int polarity, int part)
+{
+    return j->entry_cond + entry_at(j, stage, polarity, part);
+}
+
 static rf_status allocate_entries(rf_plan_job *j, rf_error *err)
 {
-    const ptrdiff_t count = cond_of(j, j->course.stages, 0, 0) - j->entry_cond;
-    j->entry_cond = malloc(((size_t)count + 1) * sizeof *j->entry_cond);
+    const size_t count = entry_at(j, j->course.stages, 0, 0);
+    j->entry_cond = malloc((count + 1) * sizeof *j->entry_cond);
     if (!j->entry_cond) return no_memory(err);
-    for (ptrdiff_t i = 0; i < count; i++) j->entry_cond[i] = -1;
+    for (size_t i = 0; i < count; i++) j->entry_cond[i] = -1;
     return RF_OK;
 }
 

@@ -16,8 +16,9 @@ typedef struct sweep {
     int poison;
 } sweep;
 
-/* Plans and runs the jobs together; a plan that listens to failures if asked. */
-rf_status sweep_run(relays *r, const rf_job *jobs, int count, int poison, int listens, sweep *out,
+/* Plans and runs the jobs together, poisoned before launch `at`; a plan that listens to failures if
+ * asked. */
+rf_status sweep_run(relays *r, const rf_job *jobs, int count, int at, int listens, sweep *s,
                     rf_error *err);
 void      sweep_free(sweep *s, int count);
 
