@@ -28,7 +28,8 @@ RF_INLINE float exp_f32(float x)
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    const int32_t k = (int32_t)n, half = k / 2; /* 2^n in two factors reaches subnormals and inf */
+    const float   whole = n <= 128.0f ? n : 0.0f; /* of NaN there is no integer; p has it already */
+    const int32_t k = (int32_t)whole, half = k / 2; /* two factors reach subnormals and inf */
     return p * rf_f32_from_bits((uint32_t)(127 + half) << 23) *
            rf_f32_from_bits((uint32_t)(127 + k - half) << 23);
 }
