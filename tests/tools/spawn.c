@@ -106,3 +106,17 @@ int rf_spawn_exists(const char *path)
 {
     return access(path, F_OK) == 0;
 }
+
+void rf_spawn_write_experts(void)
+{
+    rf_spawn_write("pony.safetensors", "SDXL one");
+    rf_spawn_write("anime.safetensors", "SDXL two");
+}
+
+void rf_spawn_expect(rf_spawned *result, const char *command, int code, const char *said)
+{
+    rf_spawn(result, command);
+    cr_expect_eq(result->code, code, "%s: exit code %d, not %d; it said: %s", command, result->code,
+                 code, result->err);
+    cr_expect(strstr(result->err, said), "%s: not '%s' but: %s", command, said, result->err);
+}

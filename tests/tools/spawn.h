@@ -18,9 +18,17 @@ void rf_spawn_leave_folder(void);
 /* Writes a file of that text. */
 void rf_spawn_write(const char *path, const char *text);
 
+/* pony.safetensors and anime.safetensors, as the fake engine knows them; and the beginning of a
+ * command that renders with both. */
+void rf_spawn_write_experts(void);
+#define RF_SPAWN_BOTH "render -m pony.safetensors -r anime.safetensors --size 64x64 -q "
+
 /* Runs `command` (the words after "refinery", as a shell reads them) to its end.  "" > file, < file
  * and the like work: the shell does the rest. */
 void rf_spawn(rf_spawned *result, const char *command);
+
+/* The same; fails the test unless it exits with `code` and its messages have `said` in them. */
+void rf_spawn_expect(rf_spawned *result, const char *command, int code, const char *said);
 
 /* Starts it directly, without a shell, so that signals reach it; `words` ends with NULL.  Output
  * goes to the files "out" and "err". */

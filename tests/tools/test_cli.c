@@ -14,29 +14,23 @@ static rf_spawned r;
 static void set_up(void)
 {
     rf_spawn_enter_folder();
-    rf_spawn_write("pony.safetensors", "SDXL one");
-    rf_spawn_write("anime.safetensors", "SDXL two");
+    rf_spawn_write_experts();
     rf_spawn_write("lora.safetensors", "LoRA");
     rf_spawn_write("cut.safetensors", "SD");
 }
 
 TestSuite(cli, .init = set_up, .fini = rf_spawn_leave_folder, .timeout = 60);
 
-#define BOTH "render -m pony.safetensors -r anime.safetensors --size 64x64 -q "
-
 static void expect(const char *command, int code, const char *said)
 {
-    rf_spawn(&r, command);
-    cr_expect_eq(r.code, code, "%s: exit code %d, not %d; it said: %s", command, r.code, code,
-                 r.err);
-    cr_expect(strstr(r.err, said), "%s: not '%s' but: %s", command, said, r.err);
+    rf_spawn_expect(&r, command, code, said);
 }
 
 /* ---- results ------------------------------------------------------------------------------ */
 
 Test(cli, render_prints_the_path_and_nothing_else)
 {
-    expect(BOTH "-p '1girl'", 0, "");
+    expect(RF_SPAWN_BOTH "-p '1girl'", 0, "");
     cr_assert_str_eq(r.out, "out.png\n");
     cr_assert_str_eq(r.err, "");
     cr_assert(rf_spawn_exists("out.png"));
@@ -44,11 +38,11 @@ Test(cli, render_prints_the_path_and_nothing_else)
 
 Test(cli, several_pictures_get_names_of_their_own)
 {
-    expect(BOTH "--count 3 --batch 2", 0, "");
+    expect(RF_SPAWN_BOTH "--count 3 --batch 2", 0, "");
     cr_expect_str_eq(r.out, "out-0.png\nout-1.png\nout-2.png\n");
-    expect(BOTH "--count 2 --seed 41 -o 'a {seed} {index}.png'", 0, "");
+    expect(RF_SPAWN_BOTH "--count 2 --seed 41 -o 'a {seed} {index}.png'", 0, "");
     cr_expect_str_eq(r.out, "a 41 0.png\na 42 1.png\n");
-    expect(BOTH "--count 2 -o one.png", 2, "need {index} or {seed}");
+    expect(RF_SPAWN_BOTH "--count 2 -o one.png", 2, "need {index} or {seed}");
     cr_expect(!rf_spawn_exists("one.png"));
 }
 
@@ -77,7 +71,7 @@ Test(cli, json_results_have_the_documented_keys)
     int         schema = 0, width = 0, step = 0, steps = 0;
     json_int_t  seed = 0;
     double      load = -1, value = 0, sigma = 0, cfg = 0;
-    expect(BOTH "-p '!warn' --json --seed 7", 0, "");
+    expect(RF_SPAWN_BOTH "-p '!warn' --json --seed 7", 0, "");
     json_t *o = parse(r.out);
     cr_assert_eq(json_unpack(o, "{s:i, s:s, s:I, s:i, s:i, s:f}", "schema", &schema, "path", &s,
                              "seed", &seed, "width", &width, "steps", &steps, "cfg", &cfg),
@@ -102,12 +96,12 @@ Test(cli, json_results_have_the_documented_keys)
 Test(cli, a_stage_without_calls_is_not_in_the_result)
 {
     const char *s = NULL;
-    expect(BOTH "--json -x 1", 0, "");
+    expect(RF_SPAWN_BOTH "--json -x 1", 0, "");
     json_t *o = parse(r.out);
     cr_assert_eq(json_unpack(o, "{s:{s:s}, s:n, s:n}", "base", "name", &s, "refiner", "switch"), 0);
     cr_expect_str_eq(s, "pony");
     json_decref(o);
-    expect(BOTH "--json -x 0 --overwrite", 0, "");
+    expect(RF_SPAWN_BOTH "--json -x 0 --overwrite", 0, "");
     o = parse(r.out);
     cr_assert_eq(json_unpack(o, "{s:{s:s}, s:n, s:n}", "base", "name", &s, "refiner", "switch"), 0);
     cr_expect_str_eq(s, "anime");
@@ -119,7 +113,7 @@ Test(cli, a_stage_with_uncounted_calls_is_in_the_result)
 {
     const char *base = NULL, *refiner = NULL;
     double      cfg = 0, value = 0;
-    expect(BOTH "--json --sampler 'DPM adaptive' --cfg-scale 4", 0, "");
+    expect(RF_SPAWN_BOTH "--json --sampler 'DPM adaptive' --cfg-scale 4", 0, "");
     json_t *o = parse(r.out);
     cr_assert_eq(json_unpack(o, "{s:{s:s}, s:{s:s}, s:{s:f, s:n, s:n}, s:f}", "base", "name", &base,
                              "refiner", "name", &refiner, "switch", "value", &value, "step",
@@ -129,7 +123,7 @@ Test(cli, a_stage_with_uncounted_calls_is_in_the_result)
     cr_expect_str_eq(refiner, "anime");
     cr_expect(value == 0.5 && cfg == 4);
     json_decref(o);
-    expect(BOTH "--dry-run --overwrite --sampler 'DPM adaptive'", 0, "");
+    expect(RF_SPAWN_BOTH "--dry-run --overwrite --sampler 'DPM adaptive'", 0, "");
     cr_expect(strstr(r.out, "as many steps as the picture needs"));
     cr_expect_null(strstr(r.out, "no calls"));
 }
@@ -139,7 +133,7 @@ Test(cli, dry_run_prints_the_documented_object_and_writes_nothing)
     int         schema = 0, calls[2] = {0};
     json_int_t  slab = 0, kv = 0, staging = 0, weights[2] = {0};
     const char *device = NULL;
-    expect(BOTH "--json --dry-run -x 0.3", 0, "");
+    expect(RF_SPAWN_BOTH "--json --dry-run -x 0.3", 0, "");
     json_t *o = parse(r.out);
     cr_assert_eq(json_unpack(o, "{s:i, s:s, s:I, s:[I,I], s:I, s:I, s:[i,i]}", "schema", &schema,
                              "device", &device, "slab_bytes", &slab, "weights_bytes", &weights[0],
@@ -149,7 +143,7 @@ Test(cli, dry_run_prints_the_documented_object_and_writes_nothing)
     cr_expect(schema == 1 && slab > 0 && calls[0] == 9 && calls[1] == 21);
     cr_expect_eq(json_array_size(json_object_get(o, "sigmas")), 31u);
     json_decref(o);
-    expect(BOTH "--dry-run", 0, "");
+    expect(RF_SPAWN_BOTH "--dry-run", 0, "");
     cr_expect(strstr(r.out, "steps 1 to 15"));
     cr_expect(!rf_spawn_exists("out.png"));
 }
@@ -192,8 +186,8 @@ Test(cli, prompts_come_from_files_too)
 
 Test(cli, metadata_can_be_left_out)
 {
-    expect(BOTH "-o with.png", 0, "");
-    expect(BOTH "-o without.png --no-metadata", 0, "");
+    expect(RF_SPAWN_BOTH "-o with.png", 0, "");
+    expect(RF_SPAWN_BOTH "-o without.png --no-metadata", 0, "");
     FILE *with = fopen("with.png", "rb"), *without = fopen("without.png", "rb");
     cr_assert(with && without);
     fseek(with, 0, SEEK_END);
@@ -227,10 +221,10 @@ Test(cli, bad_values_are_named_with_their_range)
         {"render -m pony.safetensors --cfg-scale 1e400", "is not a number"},
         {"render -m pony.safetensors --cfg-scale 0x10", "is not a number"},
         {"render -m pony.safetensors --cfg-scale '6 '", "is not a number"},
-        {BOTH "--switch-at 1.01", "from 0 to 1"},
-        {BOTH "--switch-at=-0.1", "from 0 to 1"},
-        {BOTH "--switch-at nan", "is not a number"},
-        {BOTH "--switch-by stps", "unknown switch rule \"stps\""},
+        {RF_SPAWN_BOTH "--switch-at 1.01", "from 0 to 1"},
+        {RF_SPAWN_BOTH "--switch-at=-0.1", "from 0 to 1"},
+        {RF_SPAWN_BOTH "--switch-at nan", "is not a number"},
+        {RF_SPAWN_BOTH "--switch-by stps", "unknown switch rule \"stps\""},
         {"render -m pony.safetensors --seed -2", "nor 'random'"},
         {"render -m pony.safetensors --seed 9223372036854775807 --count 9", "goes beyond"},
         {"render -m pony.safetensors --count 0", "from 1 to 1000000"},
@@ -283,14 +277,14 @@ Test(cli, wrong_files_have_codes_of_their_own)
 Test(cli, outputs_are_checked_before_the_work)
 {
     rf_spawn_write("out.png", "precious");
-    expect(BOTH "", 73, "--overwrite replaces it");
-    expect(BOTH "-o no/folder/x.png", 73, "no/folder/x.png");
+    expect(RF_SPAWN_BOTH "", 73, "--overwrite replaces it");
+    expect(RF_SPAWN_BOTH "-o no/folder/x.png", 73, "no/folder/x.png");
     rf_spawn_write("out-1.png", "precious");
-    expect(BOTH "--count 2", 73, "out-1.png");
+    expect(RF_SPAWN_BOTH "--count 2", 73, "out-1.png");
     cr_expect(!rf_spawn_exists("out-0.png"));
-    expect(BOTH "--overwrite", 0, "");
+    expect(RF_SPAWN_BOTH "--overwrite", 0, "");
     if (geteuid() == 0) return; /* root may write everywhere */
-    expect(BOTH "-o /x.png", 77, "/x.png");
+    expect(RF_SPAWN_BOTH "-o /x.png", 77, "/x.png");
 }
 
 Test(cli, an_output_is_never_an_input)
@@ -302,15 +296,15 @@ Test(cli, an_output_is_never_an_input)
 Test(cli, two_pictures_are_never_one_file)
 {
     rf_spawn(&r, "version > /dev/null; mkdir d1; ln -s d1 d0");
-    expect(BOTH "--count 2 -o 'd{index}/x.png'", 2, "pictures 0 and 1 would be one file");
+    expect(RF_SPAWN_BOTH "--count 2 -o 'd{index}/x.png'", 2, "pictures 0 and 1 would be one file");
     cr_expect(!rf_spawn_exists("d1/x.png"));
 }
 
 Test(cli, failures_of_the_run_have_their_codes)
 {
-    expect(BOTH "-p '!nan'", 1, "produced NaN");
-    expect(BOTH "-p '!nomem'", 75, "--dry-run tells how much");
-    expect(BOTH "-p '!bug'", 70, "please report");
+    expect(RF_SPAWN_BOTH "-p '!nan'", 1, "produced NaN");
+    expect(RF_SPAWN_BOTH "-p '!nomem'", 75, "--dry-run tells how much");
+    expect(RF_SPAWN_BOTH "-p '!bug'", 70, "please report");
     cr_expect(!rf_spawn_exists("out.png"));
 }
 
@@ -329,7 +323,7 @@ Test(cli, errors_are_json_on_request)
 
 Test(cli, names_that_are_not_utf8_still_make_valid_json)
 {
-    expect(BOTH "--json -o \"$(printf 'caf\\351.png')\"", 0, "");
+    expect(RF_SPAWN_BOTH "--json -o \"$(printf 'caf\\351.png')\"", 0, "");
     json_t *o = parse(r.out);
     cr_expect_str_eq(json_string_value(json_object_get(o, "path")), "caf\xEF\xBF\xBD.png");
     json_decref(o);
@@ -392,8 +386,8 @@ Test(cli, a_full_disk_leaves_nothing_behind)
 
 Test(cli, results_that_do_not_arrive_are_an_error)
 {
-    expect(BOTH "> /dev/full", 74, "cannot write to standard output: No space left");
-    expect(BOTH "--overwrite >&-", 74, "cannot write to standard output: it is closed");
+    expect(RF_SPAWN_BOTH "> /dev/full", 74, "cannot write to standard output: No space left");
+    expect(RF_SPAWN_BOTH "--overwrite >&-", 74, "cannot write to standard output: it is closed");
     expect("--help > /dev/full", 74, "No space left");
     expect("version > /dev/full", 74, "No space left");
 }
@@ -401,7 +395,8 @@ Test(cli, results_that_do_not_arrive_are_an_error)
 Test(cli, a_reader_that_leaves_is_an_error_and_no_signal)
 {
     rf_spawn_write("code", "");
-    rf_spawn(&r, "help > /dev/null; (sleep 0.2; " RF_COMMAND " " BOTH "; echo $? > code) | true");
+    rf_spawn(&r, "help > /dev/null; (sleep 0.2; " RF_COMMAND " " RF_SPAWN_BOTH
+                 "; echo $? > code) | true");
     cr_assert(rf_spawn_await("code", "74"));
 }
 

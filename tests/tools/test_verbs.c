@@ -13,20 +13,14 @@ static rf_spawned r;
 static void set_up(void)
 {
     rf_spawn_enter_folder();
-    rf_spawn_write("pony.safetensors", "SDXL one");
-    rf_spawn_write("anime.safetensors", "SDXL two");
+    rf_spawn_write_experts();
 }
 
 TestSuite(verbs, .init = set_up, .fini = rf_spawn_leave_folder, .timeout = 60);
 
-#define BOTH "render -m pony.safetensors -r anime.safetensors --size 64x64 -q "
-
 static void expect(const char *command, int code, const char *said)
 {
-    rf_spawn(&r, command);
-    cr_expect_eq(r.code, code, "%s: exit code %d, not %d; it said: %s", command, r.code, code,
-                 r.err);
-    cr_expect(strstr(r.err, said), "%s: not '%s' but: %s", command, said, r.err);
+    rf_spawn_expect(&r, command, code, said);
 }
 
 static void expect_out(const char *command, const char *said)
@@ -179,11 +173,11 @@ Test(verbs, options_and_their_other_names_are_understood)
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
         snprintf(command, sizeof command, "explain -p cat -x 0.5 %s", ROWS[i]);
         expect(command, 0, "");
-        snprintf(command, sizeof command, BOTH "--dry-run %s", ROWS[i]);
+        snprintf(command, sizeof command, RF_SPAWN_BOTH "--dry-run %s", ROWS[i]);
         expect(command, 0, "");
     }
-    expect_out(BOTH "--dry-run --json --sampler 'dpm++ 2m'", "\"sampler\":\"DPM++ 2M\"");
-    expect_out(BOTH "--dry-run --json --switch-by step -x 3", "\"calls\":[3,27]");
+    expect_out(RF_SPAWN_BOTH "--dry-run --json --sampler 'dpm++ 2m'", "\"sampler\":\"DPM++ 2M\"");
+    expect_out(RF_SPAWN_BOTH "--dry-run --json --switch-by step -x 3", "\"calls\":[3,27]");
 }
 
 Test(verbs, values_out_of_range_are_named)
@@ -264,7 +258,7 @@ Test(verbs, the_recipe_makes_both_prompts)
     expect(RECIPE "--prompt x common", 2, "exclude each other");
     expect(RECIPE "two words", 2, "'words' is one word too many");
     expect("render --recipe ponny-animagine", 2, "did you mean 'pony-animagine'?");
-    expect(BOTH "--recipe pony-animagine 'a cat'", 0, "");
+    expect(RF_SPAWN_BOTH "--recipe pony-animagine 'a cat'", 0, "");
     expect_out("recipes", "[score_9, score_8_up, score_7_up, <base tags>:very aesthetic");
     json_t *o = answer("recipes --json");
     cr_expect_str_eq(json_string_value(json_object_get(at(o, "recipes", 0), "name")),
@@ -317,7 +311,7 @@ Test(verbs, tokens_and_noise_answer)
 
 Test(verbs, meta_shows_both_texts)
 {
-    expect(BOTH "-p cat -x 0.3", 0, "");
+    expect(RF_SPAWN_BOTH "-p cat -x 0.3", 0, "");
     expect_out("meta out.png", "  prompt\n      a prompt\n  negative\n      bad\n  Steps ");
     cr_expect(strstr(r.out, "Size                             64x64"), "%s", r.out);
     expect_out("meta -v out.png", "\n  refinery\n      {\n        \"seed\": 1,");
@@ -329,7 +323,7 @@ Test(verbs, meta_shows_both_texts)
     cr_expect(strcmp(prompt, "a prompt") == 0 && strcmp(steps, "1") == 0);
     cr_expect_str_eq(sampler, "Euler a");
     json_decref(o);
-    expect(BOTH "-o bare.png --no-metadata", 0, "");
+    expect(RF_SPAWN_BOTH "-o bare.png --no-metadata", 0, "");
     expect("meta bare.png out.png", 65, "bare.png does not say how it was made");
     cr_expect(strstr(r.out, "out.png\n"), "the other one is still shown");
     expect("meta none.png", 66, "none.png");
@@ -338,7 +332,7 @@ Test(verbs, meta_shows_both_texts)
 
 Test(verbs, replay_gives_the_same_bytes)
 {
-    expect(BOTH "-p cat -x 0.3 --seed 7", 0, "");
+    expect(RF_SPAWN_BOTH "-p cat -x 0.3 --seed 7", 0, "");
     expect_out("replay out.png -q", "out-replay.png\n");
     rf_spawn(&r, "version > /dev/null; cmp out.png out-replay.png");
     cr_expect_eq(r.code, 0, "%s", r.out);
@@ -353,7 +347,7 @@ Test(verbs, replay_gives_the_same_bytes)
 
 Test(verbs, replay_finds_the_files_by_hash)
 {
-    expect(BOTH "-p cat", 0, "");
+    expect(RF_SPAWN_BOTH "-p cat", 0, "");
     rf_spawn(&r,
              "version > /dev/null; mkdir -p m/deep; mv anime.safetensors m/deep/else.safetensors");
     expect("replay out.png -q", 66,
@@ -389,6 +383,6 @@ Test(verbs, replay_of_an_infotext_says_what_it_cannot_do)
     expect_out("meta hello.png", "hello.png\n  prompt\n      hello\n");
     expect("replay none.png", 66, "none.png");
     expect("replay pony.safetensors", 65, "pony.safetensors");
-    expect(BOTH "-o bare.png --no-metadata", 0, "");
+    expect(RF_SPAWN_BOTH "-o bare.png --no-metadata", 0, "");
     expect("replay bare.png", 65, "does not say how it was made");
 }
