@@ -153,6 +153,21 @@ done:
     return st;
 }
 
+static void write_hex(char hex[RF_SHA256_HEX], const unsigned char digest[DIGEST_BYTES])
+{
+    for (int i = 0; i < DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+rf_status rf_bytes_sha256(char hex[RF_SHA256_HEX], const void *data, size_t bytes, rf_error *err)
+{
+    unsigned char digest[DIGEST_BYTES];
+    hex[0] = '\0';
+    if (!EVP_Digest(data, bytes, digest, NULL, EVP_sha256(), NULL))
+        return rf_fail(err, RF_E_NOMEM, "no memory to hash %zu bytes", bytes);
+    write_hex(hex, digest);
+    return RF_OK;
+}
+
 static int same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
@@ -184,7 +199,7 @@ rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *
         st = rf_fail(err, RF_E_IO, "%s: the file was changed while it was hashed", path);
         goto done;
     }
-    for (int i = 0; i < DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    write_hex(hex, digest);
     if (keyed) remember(cache, key, hex);
 done:
     if (fd >= 0) close(fd);

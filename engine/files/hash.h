@@ -4,6 +4,7 @@
 #define RF_HASH_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "kernels/status.h"
 
@@ -15,5 +16,8 @@ enum { RF_SHA256_HEX = 65 }; /* 64 digits and NUL */
  * meanwhile), RF_E_NOMEM, RF_E_CANCELLED. */
 rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
                          const atomic_int *cancel, rf_error *err);
+
+/* The same of bytes in memory.  RF_E_NOMEM. */
+rf_status rf_bytes_sha256(char hex[RF_SHA256_HEX], const void *data, size_t bytes, rf_error *err);
 
 #endif

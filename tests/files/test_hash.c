@@ -146,3 +146,10 @@ Test(hash, many_writers)
     for (const char *line = cache_text(fixture_path("cache")); *line; line = strchr(line, '\n') + 1)
         cr_expect_eq(strncmp(line, abc, 64), 0);
 }
+
+Test(hash, of_bytes_in_memory)
+{
+    char hex[RF_SHA256_HEX];
+    cr_assert_eq(rf_bytes_sha256(hex, "abc", 3, NULL), RF_OK);
+    cr_expect_str_eq(hex, abc);
+}
