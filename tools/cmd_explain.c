@@ -26,6 +26,8 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_conditioning,
                                            rf_options_noise,
                                            rf_options_pictures,
+                                           rf_options_count,
+                                           rf_options_batch,
                                            ROWS,
                                            NULL};
 
@@ -87,12 +89,12 @@ static rf_status run_explain(rf_invocation *in)
     rf_rendering_begin(&r, in, q, &q->job);
     const char *const paths[RF_REQUEST_STAGES] = {q->base, q->refiner};
     RF_TRY(rf_rendering_open(&r, paths, NULL));
-    RF_TRY(rf_explain(&x, r.engine, &r.job, q->hires_steps, &in->trouble.error));
+    RF_TRY(rf_explain(&x, r.experts.engine, &r.job, q->hires_steps, &in->trouble.error));
     rf_explained e = {.job = &r.job,
                       .explanation = x,
                       .hires_steps = q->hires_steps,
                       .verbose = in->console.verbose};
-    find_landings(&e, r.engine);
+    find_landings(&e, r.experts.engine);
     if (in->console.json)
         rf_explain_print_json(&e);
     else

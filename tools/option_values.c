@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "tools/options.h"
 #include "tools/suggest.h"
@@ -53,6 +54,27 @@ static rf_status convert_real(const rf_option *o, const char *flag, const char *
         return rf_fail(&trouble->error, RF_E_ARG, "%s: '%.80s' is not a number from %g to %g", flag,
                        text, o->min, o->max);
     *out = v;
+    return RF_OK;
+}
+
+/* A number, perhaps with decimals, and a unit of 1024s: K, M, G or T, "B" or "iB" behind it. */
+static rf_status convert_bytes(const char *flag, const char *text, uint64_t *out,
+                               rf_trouble *trouble)
+{
+    static const char UNITS[] = "KMGT";
+    const size_t      digits = strspn(text, "0123456789.");
+    const char       *unit = text + digits, *which = NULL;
+    char             *end = NULL;
+    double            v = digits ? strtod(text, &end) : -1;
+    if (*unit && (which = strchr(UNITS, toupper((unsigned char)*unit))) != NULL) {
+        for (const char *u = UNITS; u <= which; u++) v *= 1024;
+        unit++;
+        if (strcasecmp(unit, "B") == 0 || strcasecmp(unit, "iB") == 0) unit = "";
+    }
+    if (!digits || end != text + digits || *unit || !isfinite(v) || v >= 9e18)
+        return rf_fail(&trouble->error, RF_E_ARG, "%s: '%.80s' is not a size such as 800M or 12G",
+                       flag, text);
+    *out = (uint64_t)v;
     return RF_OK;
 }
 
@@ -190,6 +212,7 @@ rf_status rf_option_convert(const rf_option *option, const char *flag, const cha
     case RF_OPTION_LONG: return convert_long(option, flag, text, at, trouble);
     case RF_OPTION_INT: return convert_int(option, flag, text, at, trouble);
     case RF_OPTION_REAL: return convert_real(option, flag, text, at, trouble);
+    case RF_OPTION_BYTES: return convert_bytes(flag, text, at, trouble);
     case RF_OPTION_SEED: return convert_seed(flag, text, at, trouble);
     case RF_OPTION_SIZE:
     case RF_OPTION_PIXELS: return convert_size(option, flag, text, at, trouble);

@@ -25,6 +25,7 @@ typedef enum rf_option_kind {
     RF_OPTION_INT,     /* int in min..max */
     RF_OPTION_LONG,    /* int64_t in min..max */
     RF_OPTION_REAL,    /* double in min..max */
+    RF_OPTION_BYTES,   /* uint64_t: "800M", "1.5G" (of 1024), or bytes */
     RF_OPTION_SEED,    /* int64_t; RF_SEED_RANDOM for "random" (or -1) */
     RF_OPTION_SIZE,    /* int[2]: "1024x768", each side in min..max and a multiple of 8 */
     RF_OPTION_PIXELS,  /* int[2], of any number */

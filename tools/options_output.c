@@ -37,6 +37,10 @@ const rf_option rf_options_pictures[] = {
      .group = "Pictures",
      .min = 64,
      .max = 8192},
+    {.name = NULL},
+};
+
+const rf_option rf_options_count[] = {
     {.name = "count",
      .kind = RF_OPTION_INT,
      AT(job.count),
@@ -47,6 +51,10 @@ const rf_option rf_options_pictures[] = {
      .aliases = "n-iter batch-count",
      .min = 1,
      .max = 1000000},
+    {.name = NULL},
+};
+
+const rf_option rf_options_batch[] = {
     {.name = "batch",
      .letter = 'b',
      .kind = RF_OPTION_INT,
@@ -112,6 +120,15 @@ const rf_option rf_options_machine[] = {
      .help = "CPU threads, 0 for one per core",
      .group = "Machine",
      .max = 1024},
+    {.name = "memory",
+     .kind = RF_OPTION_BYTES,
+     .place = RF_PLACE_MORE,
+     AT(memory),
+     .value = "SIZE",
+     .fallback = "0",
+     .help = "weights that may stay loaded, 12G; 0: no limit",
+     .group = "Machine",
+     .aliases = "max-memory vram"},
     {.name = "device",
      .kind = RF_OPTION_CHOICE,
      .place = RF_PLACE_MORE,

@@ -2,11 +2,7 @@
 #include "tools/rendering.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
-#include "tools/cache_path.h"
 #include "tools/signals.h"
 
 void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
@@ -26,57 +22,14 @@ void rf_rendering_warn(void *rendering, const char *message)
     if (rf_report_warn(&r->report, message)) rf_console_warning(&r->in->console, message);
 }
 
-/* ---- experts ------------------------------------------------------------------------------ */
-
-static int same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-static rf_status open_expert(rf_rendering *r, const char *const *paths, int stage)
-{
-    rf_status st = RF_OK;
-    if (!paths[stage]) return RF_OK;
-    for (int i = 0; i < stage && !r->experts[stage]; i++)
-        if (paths[i] && same_file(paths[i], paths[stage])) r->experts[stage] = r->experts[i];
-    if (!r->experts[stage])
-        RF_TRY(rf_expert_open(&r->experts[stage], r->engine, paths[stage], &r->in->trouble.error));
-    r->stages[stage].expert = r->experts[stage];
-done:
-    return st;
-}
-
-static void close_experts(rf_rendering *r)
-{
-    for (int i = r->job.stage_count - 1; i >= 0; i--) {
-        int shared = 0;
-        for (int j = 0; j < i; j++) shared |= r->experts[j] == r->experts[i];
-        if (!shared) rf_expert_close(r->experts[i]);
-    }
-}
-
 rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype)
 {
     rf_status   st = RF_OK;
     rf_trouble *t = &r->in->trouble;
-    const char *device = r->request->device, *wanted = r->request->dtype;
-    if (device && strcmp(device, "cuda") == 0) {
-        rf_trouble_hint(t, "--device cpu works here");
-        return rf_fail(&t->error, RF_E_DEVICE,
-                       "--device cuda: this build computes on the CPU only");
-    }
-    r->hash_cache = rf_cache_path_sha256();
-    const rf_options options = {
-        .device = device && strcmp(device, "auto") != 0 ? device : NULL,
-        .dtype = wanted && strcmp(wanted, "auto") != 0 ? wanted : dtype,
-        .threads = r->request->threads,
-        .hash_cache = r->hash_cache,
-        .warn = rf_rendering_warn,
-        .user = r,
-    };
-    RF_TRY(rf_engine_create(&r->engine, &options, &t->error));
-    for (int i = 0; i < r->job.stage_count; i++) RF_TRY(open_expert(r, paths, i));
+    RF_TRY(rf_experts_begin(&r->experts, r->request, dtype, rf_rendering_warn, r, t));
+    for (int i = 0; i < r->job.stage_count; i++)
+        if (paths[i])
+            RF_TRY(rf_experts_open(&r->experts, paths[i], &r->stages[i].expert, &t->error));
 done:
     return st;
 }
@@ -141,8 +94,8 @@ rf_status rf_rendering_run(rf_rendering *r)
 {
     rf_status st = RF_OK;
     rf_error *err = &r->in->trouble.error;
-    RF_TRY(rf_plan_create(&r->plan, r->engine, &r->job, err));
-    r->report.device = rf_engine_device(r->engine);
+    RF_TRY(rf_plan_create(&r->plan, r->experts.engine, &r->job, err));
+    r->report.device = rf_engine_device(r->experts.engine);
     r->report.job = &r->job;
     r->report.plan = r->plan;
     if (r->request->dry_run)
@@ -156,9 +109,7 @@ done:
 void rf_rendering_release(rf_rendering *r)
 {
     rf_plan_destroy(r->plan);
-    close_experts(r);
-    rf_engine_destroy(r->engine);
+    rf_experts_end(&r->experts);
     rf_report_release(&r->report);
     rf_outputs_release(&r->outputs);
-    free(r->hash_cache);
 }

@@ -3,10 +3,10 @@
 #ifndef RF_RENDERING_H
 #define RF_RENDERING_H
 
+#include "tools/experts.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
 #include "tools/render_report.h"
-#include "tools/request.h"
 
 enum { RF_STAGES_MAX = 64 }; /* of a job */
 
@@ -18,9 +18,7 @@ typedef struct rf_rendering {
     rf_outputs        outputs;
     int               silent; /* what the engine warns of is told otherwise */
 
-    char      *hash_cache;
-    rf_engine *engine;
-    rf_expert *experts[RF_STAGES_MAX]; /* [stages]; the same object where it is one file */
+    rf_experts experts;
     rf_plan   *plan;
     rf_report  report;
     rf_meter   meter;

@@ -1,5 +1,5 @@
-/* What `render`, `explain` and `replay` may be asked for, in one struct, so that they share their
- * tables of options.
+/* What `render`, `sweep`, `explain` and `replay` may be asked for, in one struct, so that they
+ * share their tables of options.
  *
  * Most options write straight into the job: its defaults are rf_job_default's, and what nobody
  * gives stays as it is.  What takes more than that (random seeds, prompts from files, styles,
@@ -40,6 +40,7 @@ typedef struct rf_request {
     int         overwrite, no_metadata, dry_run;
     const char *dtype, *device;
     int         threads; /* 0: one per core */
+    uint64_t    memory;  /* for weights; 0: no limit */
     const char *progress;
     rf_texts    models; /* replay: folders to search */
     int         any_model;
@@ -51,7 +52,8 @@ typedef struct rf_request {
 /* The tables, each ended by a row without a name. */
 extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_prompts[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
-extern const rf_option rf_options_pictures[], rf_options_output[], rf_options_machine[];
+extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
+extern const rf_option rf_options_output[], rf_options_machine[];
 
 void rf_request_prepare(void *request); /* rf_verb.prepare */
 

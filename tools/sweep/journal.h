@@ -30,7 +30,8 @@ rf_status rf_journal_open(rf_journal **out, const char *path, const char *finger
                           rf_trouble *trouble);
 void      rf_journal_close(rf_journal *journal); /* NULL is fine */
 
-/* The strings of *out live until the next call.  A row that is not as it was written: RF_E_FORMAT. */
+/* The strings of *out live until the next call.  A row that is not as it was written: RF_E_FORMAT.
+ */
 rf_status rf_journal_read(rf_journal *journal, int cell, rf_cell_record *out, rf_error *err);
 /* Durable when it returns.  Strings are copied. */
 rf_status rf_journal_write(rf_journal *journal, int cell, const rf_cell_record *record,

@@ -1,0 +1,75 @@
+/* Opening experts; see experts.h.  Files are told apart by what they are (device and inode), not by
+ * how they are called. */
+#include "tools/experts.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tools/cache_path.h"
+
+rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char *dtype,
+                           void (*warn)(void *user, const char *message), void *user,
+                           rf_trouble *trouble)
+{
+    const char *device = request->device, *wanted = request->dtype;
+    *x = (rf_experts){.count = 0};
+    if (device && strcmp(device, "cuda") == 0) {
+        rf_trouble_hint(trouble, "--device cpu works here");
+        return rf_fail(&trouble->error, RF_E_DEVICE,
+                       "--device cuda: this build computes on the CPU only");
+    }
+    x->hash_cache = rf_cache_path_sha256();
+    const rf_options options = {
+        .device = device && strcmp(device, "auto") != 0 ? device : NULL,
+        .dtype = wanted && strcmp(wanted, "auto") != 0 ? wanted : dtype,
+        .threads = request->threads,
+        .memory = request->memory,
+        .hash_cache = x->hash_cache,
+        .warn = warn,
+        .user = user,
+    };
+    return rf_engine_create(&x->engine, &options, &trouble->error);
+}
+
+static int same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static rf_status make_room(rf_experts *x, rf_error *err)
+{
+    if (x->count < x->room) return RF_OK;
+    const int   room = x->room ? 2 * x->room : 8;
+    rf_expert **more = realloc(x->expert, (size_t)room * sizeof(rf_expert *));
+    if (!more) return rf_fail(err, RF_E_NOMEM, "no memory for %d experts", room);
+    x->expert = more;
+    x->room = room;
+    return RF_OK;
+}
+
+rf_status rf_experts_open(rf_experts *x, const char *path, rf_expert **out, rf_error *err)
+{
+    rf_status st = RF_OK;
+    *out = NULL;
+    for (int i = 0; i < x->count; i++)
+        if (same_file(rf_expert_path(x->expert[i]), path)) {
+            *out = x->expert[i];
+            return RF_OK;
+        }
+    RF_TRY(make_room(x, err));
+    RF_TRY(rf_expert_open(out, x->engine, path, err));
+    x->expert[x->count++] = *out;
+done:
+    return st;
+}
+
+void rf_experts_end(rf_experts *x)
+{
+    while (x->count > 0) rf_expert_close(x->expert[--x->count]);
+    free(x->expert);
+    rf_engine_destroy(x->engine);
+    free(x->hash_cache);
+    *x = (rf_experts){.count = 0};
+}

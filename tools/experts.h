@@ -1,0 +1,27 @@
+/* An engine and the checkpoints opened on it: each file once, however many stages or cells name
+ * it. */
+#ifndef RF_EXPERTS_H
+#define RF_EXPERTS_H
+
+#include "tools/request.h"
+
+typedef struct rf_experts {
+    rf_engine  *engine;
+    rf_expert **expert; /* [count], in the order in which they were opened */
+    int         count, room;
+    char       *hash_cache; /* NULL: there is no such place */
+} rf_experts;
+
+/* Creates the engine that `request` asks for.  `dtype`: what --dtype auto means; NULL: the engine's
+ * choice.  `warn` gets what the engine warns of, for as long as it lives.  RF_E_DEVICE, and what
+ * rf_engine_create gives. */
+rf_status rf_experts_begin(rf_experts *experts, const rf_request *request, const char *dtype,
+                           void (*warn)(void *user, const char *message), void *user,
+                           rf_trouble *trouble);
+
+/* *out = the expert of the file at `path`, which stays the experts'. */
+rf_status rf_experts_open(rf_experts *experts, const char *path, rf_expert **out, rf_error *err);
+
+void rf_experts_end(rf_experts *experts); /* {0} is fine */
+
+#endif
