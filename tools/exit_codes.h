@@ -9,6 +9,7 @@ enum {
     RF_EXIT_OK = 0,
     RF_EXIT_FAILED = 1,       /* the computation produced nothing usable (NaN) */
     RF_EXIT_USAGE = 2,        /* a flag or value on the command line is wrong */
+    RF_EXIT_PARTIAL = 3,      /* some cells of a sweep failed, the others are done */
     RF_EXIT_DATA = 65,        /* a model file is damaged or of the wrong kind */
     RF_EXIT_NO_INPUT = 66,    /* an input file is missing */
     RF_EXIT_UNAVAILABLE = 69, /* this build or machine cannot do it */

@@ -29,9 +29,16 @@ static void print_option(FILE *out, const rf_option *o)
     fputc('\n', out);
 }
 
-static int is_shown(const rf_option *o, int all)
+/* Whether `help VERB all` alone speaks of it. */
+static int is_more(const rf_verb *verb, const rf_option *o)
 {
-    return o->place == RF_PLACE_HELP || (all && o->place == RF_PLACE_MORE);
+    return o->place == RF_PLACE_MORE ||
+           (o->place == RF_PLACE_HELP && rf_option_has_alias(verb->more, o->name));
+}
+
+static int is_shown(const rf_verb *verb, const rf_option *o, int all)
+{
+    return o->place != RF_PLACE_HIDDEN && (all || !is_more(verb, o));
 }
 
 /* How many options the short page leaves out. */
@@ -39,7 +46,7 @@ static void print_more(FILE *out, const rf_verb *verb)
 {
     const rf_option *o = NULL;
     int              more = 0;
-    for (int i = 0; (o = rf_option_at(verb, i)); i++) more += o->place == RF_PLACE_MORE;
+    for (int i = 0; (o = rf_option_at(verb, i)); i++) more += is_more(verb, o);
     if (more) fprintf(out, "%d more: refinery help %s all\n", more, verb->name);
 }
 
@@ -53,7 +60,7 @@ void rf_help_verb(FILE *out, const rf_verb *verb, int all)
     print_lines(out, verb->notes);
     fputc('\n', out);
     for (int i = 0; (o = rf_option_at(verb, i)); i++) {
-        if (!is_shown(o, all)) continue;
+        if (!is_shown(verb, o, all)) continue;
         if (strcmp(group, o->group) != 0) fprintf(out, "%s\n", o->group);
         group = o->group;
         print_option(out, o);
@@ -75,11 +82,11 @@ void rf_help_overview(FILE *out)
     fputs("\n"
           "refinery VERB --help explains a verb.\n"
           "\n"
-          "Exit codes: 0 fine, 1 no usable picture, 2 wrong command line, 65 wrong or\n"
-          "damaged file, 66 no such file, 69 not possible here, 70 a bug, 71 system error,\n"
-          "73 output exists or cannot be created, 74 input/output error or disk full,\n"
-          "75 out of memory, 77 no permission, 129 hung up, 130 interrupted,\n"
-          "143 terminated.\n",
+          "Exit codes: 0 fine, 1 no usable picture, 2 wrong command line, 3 some cells of\n"
+          "a sweep failed, 65 wrong or damaged file, 66 no such file, 69 not possible\n"
+          "here, 70 a bug, 71 system error, 73 output exists or cannot be created,\n"
+          "74 input/output error or disk full, 75 out of memory, 77 no permission,\n"
+          "129 hung up, 130 interrupted, 143 terminated.\n",
           out);
 }
 

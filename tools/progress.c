@@ -69,6 +69,32 @@ rf_status rf_meter_begin(rf_meter *meter, rf_console *console, rf_meter_mode mod
     return RF_OK;
 }
 
+void rf_meter_begin_many(rf_meter *meter, rf_console *console, rf_meter_mode mode, int count,
+                         int finished, int workers, double at)
+{
+    *meter = (rf_meter){.console = console,
+                        .mode = mode,
+                        .count = count,
+                        .batch = 1,
+                        .started = at,
+                        .last = at,
+                        .shown = at - PLAIN_S,
+                        .many = 1,
+                        .finished = finished,
+                        .workers = workers};
+}
+
+void rf_meter_plan(rf_meter *meter, int64_t later)
+{
+    meter->later = later;
+    meter->now = (rf_progress){.phase = RF_PHASE_LOAD};
+}
+
+void rf_meter_finished(rf_meter *meter, int finished)
+{
+    meter->finished = finished;
+}
+
 /* ---- measuring ---------------------------------------------------------------------------- */
 
 static void blend(double *mean, double sample)
@@ -91,6 +117,23 @@ static int pictures_between(const rf_meter *m, const rf_progress *p)
     return p->phase == RF_PHASE_DECODE ? p->image - m->now.image : 1;
 }
 
+/* Calls and pictures; reports that wait for something else leave the clock running. */
+static void measure_many(rf_meter *m, const rf_progress *p, double at)
+{
+    enum { NAME_COLUMNS = 24 };
+    const int     working = p->phase >= RF_PHASE_DENOISE; /* else an expert is read in between */
+    const int64_t calls =
+        working && m->now.phase == RF_PHASE_DENOISE ? p->calls_done - m->now.calls_done : 0;
+    const int64_t pictures =
+        m->now.phase == RF_PHASE_DECODE ? p->pictures_done - m->now.pictures_done : 0;
+    if (calls > 0) blend(&m->step_s, (at - m->last) / (double)calls);
+    if (pictures > 0) blend(&m->picture_s, (at - m->last) / (double)pictures);
+    if (calls > 0 || pictures > 0 || p->phase != m->now.phase) m->last = at;
+    if (p->expert) copy_safe(m->expert, sizeof m->expert, p->expert, NAME_COLUMNS);
+    m->now = *p;
+    m->now.expert = NULL;
+}
+
 static void measure(rf_meter *m, const rf_progress *p, double at)
 {
     const int steps = steps_between(m, p), pictures = pictures_between(m, p);
@@ -107,6 +150,10 @@ static void measure(rf_meter *m, const rf_progress *p, double at)
 double rf_meter_left(const rf_meter *m)
 {
     if (m->step_s <= 0 || m->now.phase < RF_PHASE_DENOISE) return -1;
+    if (m->many) {
+        const double calls = (double)(m->now.calls - m->now.calls_done + m->later);
+        return calls * m->step_s + (double)(m->count - m->finished) / m->workers * m->picture_s;
+    }
     const int    batches = (m->count + m->batch - 1) / m->batch;
     const int    here = m->now.phase == RF_PHASE_DECODE ? 0 : m->steps - m->now.step;
     const int    after = batches - 1 - m->now.image / m->batch;
@@ -135,12 +182,13 @@ static void append_duration(char *out, size_t bytes, double seconds)
 
 static void append_speed(const rf_meter *m, char *out, size_t bytes)
 {
-    char text[60];
+    char              text[60];
+    const char *const unit = m->many ? "call" : "step";
     if (m->step_s <= 0) return;
     if (m->step_s >= 1)
-        snprintf(text, sizeof text, " | %.1f s/step", m->step_s);
+        snprintf(text, sizeof text, " | %.1f s/%s", m->step_s, unit);
     else
-        snprintf(text, sizeof text, " | %.1f steps/s", 1 / m->step_s);
+        snprintf(text, sizeof text, " | %.1f %ss/s", 1 / m->step_s, unit);
     append(out, bytes, text);
 }
 
@@ -156,6 +204,7 @@ static void append_left(const rf_meter *m, char *out, size_t bytes)
 static const char *expert_name(const rf_meter *m)
 {
     const int stage = m->now.stage;
+    if (m->many) return *m->expert ? m->expert : "expert";
     return stage >= 0 && stage < m->stage_count ? m->stages[stage].name : "expert";
 }
 
@@ -195,9 +244,22 @@ static void append_pictures(const rf_meter *m, char *out, size_t bytes)
     append(out, bytes, text);
 }
 
+static void append_jobs(const rf_meter *m, char *out, size_t bytes)
+{
+    char text[RF_METER_NAME + 120];
+    snprintf(text, sizeof text, "cells %d/%d | ", m->finished, m->count);
+    append(out, bytes, text);
+    if (m->now.phase < RF_PHASE_DENOISE) return;
+    snprintf(text, sizeof text, "%s | calls %lld/%lld", expert_name(m),
+             (long long)m->now.calls_done, (long long)(m->now.calls + m->later));
+    append(out, bytes, text);
+    append_speed(m, out, bytes);
+}
+
 void rf_meter_line(const rf_meter *m, char *out, size_t bytes, int columns)
 {
     char line[1024] = "", text[RF_METER_NAME + 60] = "";
+    if (m->many) append_jobs(m, line, sizeof line);
     switch (m->now.phase) {
     case RF_PHASE_LOAD:
         snprintf(text, sizeof text, "reading %s %d %%", expert_name(m), percent(&m->now));
@@ -206,11 +268,13 @@ void rf_meter_line(const rf_meter *m, char *out, size_t bytes, int columns)
         snprintf(text, sizeof text, "encoding the prompts for %s", expert_name(m));
         break;
     case RF_PHASE_DENOISE:
+        if (m->many) break;
         append_pictures(m, line, sizeof line);
         append_stages(m, line, sizeof line);
         append_speed(m, line, sizeof line);
         break;
     case RF_PHASE_DECODE:
+        if (m->many) break;
         append_pictures(m, line, sizeof line);
         snprintf(text, sizeof text, "decoding");
         break;
@@ -252,10 +316,17 @@ static void show_json(const rf_meter *m, double at)
     json_object_set_new(o, "expert", rf_json_text(expert_name(m)));
     json_object_set_new(o, "done", json_integer((json_int_t)p->done));
     json_object_set_new(o, "total", json_integer((json_int_t)p->total));
-    json_object_set_new(o, "image", json_integer(p->image));
-    json_object_set_new(o, "images", json_integer(p->images));
-    json_object_set_new(o, "step", json_integer(p->step));
-    json_object_set_new(o, "steps", json_integer(m->steps));
+    if (m->many) {
+        json_object_set_new(o, "cells_done", json_integer(m->finished));
+        json_object_set_new(o, "cells", json_integer(m->count));
+        json_object_set_new(o, "calls_done", json_integer((json_int_t)p->calls_done));
+        json_object_set_new(o, "calls", json_integer((json_int_t)(p->calls + m->later)));
+    } else {
+        json_object_set_new(o, "image", json_integer(p->image));
+        json_object_set_new(o, "images", json_integer(p->images));
+        json_object_set_new(o, "step", json_integer(p->step));
+        json_object_set_new(o, "steps", json_integer(m->steps));
+    }
     json_object_set_new(o, "elapsed_s", rf_json_seconds(at - m->started));
     json_object_set_new(o, "left_s", left < 0 ? json_null() : rf_json_seconds(left));
     if (json_dumpf(o, stderr, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0) fputc('\n', stderr);
@@ -263,12 +334,14 @@ static void show_json(const rf_meter *m, double at)
 }
 
 /* What is told at once, however little time has passed.  On a terminal and for machines: another
- * expert or phase.  In a log: the start, the first switch, the end of all steps. */
+ * expert or phase.  In a log: the start, the first switch, the end of all steps.  Many jobs go from
+ * expert to expert all the time: the start, and the first call. */
 static int is_news(const rf_meter *m)
 {
     const int moved = m->now.stage != m->told_stage || m->now.phase != m->told_phase;
     const int batch = m->now.image / m->batch, last_batch = (m->count - 1) / m->batch;
     if (!m->told) return 1;
+    if (m->many) return m->told_phase < RF_PHASE_DENOISE && m->now.phase >= RF_PHASE_DENOISE;
     if (m->mode != RF_METER_PLAIN) return moved;
     return moved && ((m->now.phase == RF_PHASE_DENOISE && batch == 0) ||
                      (m->now.phase == RF_PHASE_DECODE && batch == last_batch));
@@ -276,7 +349,10 @@ static int is_news(const rf_meter *m)
 
 void rf_meter_update(rf_meter *m, const rf_progress *progress, double at)
 {
-    measure(m, progress, at);
+    if (m->many)
+        measure_many(m, progress, at);
+    else
+        measure(m, progress, at);
     const double pause = m->mode == RF_METER_PLAIN ? PLAIN_S : REDRAW_S;
     if (m->mode == RF_METER_NONE || (!is_news(m) && at - m->shown < pause)) return;
     if (m->mode == RF_METER_BAR)

@@ -33,17 +33,31 @@ typedef struct rf_meter {
     int         told;              /* something has been printed, */
     int         told_stage;        /* at this stage */
     rf_phase    told_phase;        /* and in this phase */
+
+    /* of a plan of many jobs, where `count` is their number and step_s a call */
+    int     many;                  /* 1: such a plan is at work */
+    int     finished, workers;     /* jobs, of all workers */
+    int64_t later;                 /* calls of plans that follow */
+    char    expert[RF_METER_NAME]; /* at work, made safe for terminals */
 } rf_meter;
 
 /* Times are seconds of one monotonic clock: rf_meter_clock, or a test's own. */
 double    rf_meter_clock(void);
 rf_status rf_meter_begin(rf_meter *meter, rf_console *console, rf_meter_mode mode,
                          const rf_plan *plan, const rf_job *job, double at, rf_error *err);
-void      rf_meter_update(rf_meter *meter, const rf_progress *progress, double at);
-void      rf_meter_end(rf_meter *meter);
+
+/* For plans of many jobs, one after the other: of `count` jobs `finished` are done already.
+ * `workers`: how many processes share the rest. */
+void rf_meter_begin_many(rf_meter *meter, rf_console *console, rf_meter_mode mode, int count,
+                         int finished, int workers, double at);
+void rf_meter_plan(rf_meter *meter, int64_t later);    /* a plan begins; calls that follow it */
+void rf_meter_finished(rf_meter *meter, int finished); /* jobs, by now */
+
+void rf_meter_update(rf_meter *meter, const rf_progress *progress, double at);
+void rf_meter_end(rf_meter *meter);
 
 /* What the bar says, in at most `columns` columns: "pony 12/15 | animagine 0/15 | 1.9 s/step |
- * 0:34 left". */
+ * 0:34 left"; of many jobs: "cells 3/9 | animagine | calls 40/162 | 1.9 s/call | 3:45 left". */
 void rf_meter_line(const rf_meter *meter, char *out, size_t bytes, int columns);
 
 /* Seconds the rest will take; negative while unknown. */

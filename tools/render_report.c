@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/json.h"
-
 enum { STAGES = 64 }; /* most of a job */
 
 int rf_report_warn(rf_report *report, const char *message)
@@ -29,7 +27,7 @@ void rf_report_release(rf_report *report)
     report->warning_count = 0;
 }
 
-static json_t *warnings_json(const rf_report *report)
+json_t *rf_report_warnings(const rf_report *report)
 {
     json_t *list = json_array();
     for (int i = 0; i < report->warning_count; i++)
@@ -76,11 +74,11 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
                   "stage_sigmas", switches, "steps", info->steps, "count", r->job->count, "batch",
                   info->batch, "vae", rf_json_text(info->vae), "sampler",
                   rf_json_text(info->sampler), "schedule", rf_json_text(info->schedule), "sigmas",
-                  sigmas, "warnings", warnings_json(r)),
+                  sigmas, "warnings", rf_report_warnings(r)),
         err);
 }
 
-static void print_bytes(const char *what, size_t bytes)
+void rf_report_bytes(const char *what, size_t bytes)
 {
     const int mega = bytes >= 1 << 20;
     printf("  %-28s %9.1f %s\n", what, (double)bytes / (mega ? 1 << 20 : 1 << 10),
@@ -106,15 +104,15 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
     }
     printf("  %-28s VAE of %s\n", "decoding", info->vae);
     printf("memory\n");
-    print_bytes("activations (slab)", info->slab_bytes);
+    rf_report_bytes("activations (slab)", info->slab_bytes);
     for (int i = 0; i < job->stage_count; i++)
-        if (stages[i].weights_bytes) print_bytes(stages[i].expert, stages[i].weights_bytes);
-    print_bytes("prompt keys and values", info->kv_bytes);
-    print_bytes("latents and sampler state", info->state_bytes);
-    print_bytes("staging", info->staging_bytes);
-    print_bytes("text encoders, for a while", info->text_bytes);
-    print_bytes("VAE decoder", info->vae_bytes);
-    print_bytes("most at once", info->peak_bytes);
+        if (stages[i].weights_bytes) rf_report_bytes(stages[i].expert, stages[i].weights_bytes);
+    rf_report_bytes("prompt keys and values", info->kv_bytes);
+    rf_report_bytes("latents and sampler state", info->state_bytes);
+    rf_report_bytes("staging", info->staging_bytes);
+    rf_report_bytes("text encoders, for a while", info->text_bytes);
+    rf_report_bytes("VAE decoder", info->vae_bytes);
+    rf_report_bytes("most at once", info->peak_bytes);
 }
 
 rf_status rf_report_plan(const rf_report *r, int json, rf_error *err)
@@ -194,7 +192,7 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
         "height", image->height, "base", experts[0], "refiner", experts[1], "switch", hand_over,
         "vae", rf_json_text(info.vae), "sampler", rf_json_text(info.sampler), "schedule",
         rf_json_text(info.schedule), "steps", info.steps, "cfg", rf_json_single(cfg), "timings_s",
-        timings_json(r), "warnings", warnings_json(r));
+        timings_json(r), "warnings", rf_report_warnings(r));
     experts[0] = experts[1] = hand_over = NULL; /* the object's, or gone with it */
     st = rf_json_print(object, err);
 done:

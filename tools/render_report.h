@@ -3,6 +3,7 @@
 #define RF_RENDER_REPORT_H
 
 #include "engine/refinery.h"
+#include "tools/json.h"
 
 /* Everything that is told about one request. */
 typedef struct rf_report {
@@ -19,6 +20,12 @@ enum { RF_REPORT_WARNINGS = 32 };
 /* Keeps a copy; 0 if it is kept already, for several prompts of a relay may give one warning. */
 int  rf_report_warn(rf_report *report, const char *message);
 void rf_report_release(rf_report *report);
+
+/* Its warnings as a JSON array. */
+json_t *rf_report_warnings(const rf_report *report);
+
+/* A line of a table: what takes how much. */
+void rf_report_bytes(const char *what, size_t bytes);
 
 /* The plan: a JSON object, or a table for people. */
 rf_status rf_report_plan(const rf_report *report, int json, rf_error *err);

@@ -19,6 +19,7 @@ typedef struct rf_verb {
     const char             *examples; /* two command lines, each ended by '\n' */
     const char             *usage;    /* what follows the verb's name */
     const char             *notes;    /* what one must know, lines ended by '\n'; NULL: nothing */
+    const char             *more;     /* options that the short help leaves out here; NULL: none */
     const rf_option *const *options;  /* tables, ended by NULL; each by a row without a name */
     int                     operands_min, operands_max;
     const char *const      *operand_choices; /* for completion, ended by NULL; NULL: files */
@@ -29,8 +30,8 @@ typedef struct rf_verb {
 
 extern const rf_verb *const rf_verbs[]; /* ends with NULL */
 
-extern const rf_verb rf_verb_render, rf_verb_explain, rf_verb_replay, rf_verb_meta, rf_verb_recipes,
-    rf_verb_tokens, rf_verb_noise, rf_verb_inspect, rf_verb_synth, rf_verb_devices,
+extern const rf_verb rf_verb_render, rf_verb_sweep, rf_verb_explain, rf_verb_replay, rf_verb_meta,
+    rf_verb_recipes, rf_verb_tokens, rf_verb_noise, rf_verb_inspect, rf_verb_synth, rf_verb_devices,
     rf_verb_completion, rf_verb_version, rf_verb_help;
 
 /* The verb called `name`; if there is none, NULL and *near is the nearest name or NULL. */

@@ -35,6 +35,8 @@ struct rf_plan {
     rf_stage   stages[2];
     int        first[3]; /* first step of each stage, and the end */
     double     sigmas[10001];
+    rf_plan  **each; /* of many jobs: a plan for each, which share nothing; else NULL */
+    int        jobs;
 };
 
 const char *rf_version(void)
@@ -200,15 +202,61 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     return RF_OK;
 }
 
+rf_status rf_plan_create_many(rf_plan **out, rf_engine *engine, const rf_job *jobs, int job_count,
+                              rf_error *err)
+{
+    rf_status st = RF_OK;
+    rf_plan  *many = NULL;
+    RF_TRY(rf_plan_create(&many, engine, &jobs[0], err));
+    many->each = calloc((size_t)job_count, sizeof(rf_plan *));
+    if (!many->each) {
+        st = rf_fail(err, RF_E_NOMEM, "no memory");
+        goto done;
+    }
+    for (; many->jobs < job_count; many->jobs++)
+        RF_TRY(rf_plan_create(&many->each[many->jobs], engine, &jobs[many->jobs], err));
+    *out = many;
+    many = NULL;
+done:
+    rf_plan_destroy(many);
+    return st;
+}
+
 void rf_plan_destroy(rf_plan *plan)
 {
+    if (!plan) return;
+    for (int i = 0; i < plan->jobs; i++) free(plan->each[i]);
+    free(plan->each);
     free(plan);
+}
+
+rf_status rf_plan_get_job(const rf_plan *plan, int job, rf_job_info *out)
+{
+    const int calls = plan->each[job]->job.steps;
+    *out =
+        (rf_job_info){.calls = calls, .pictures = 1, .calls_alone = calls, .calls_of_own = calls};
+    return RF_OK;
+}
+
+/* A group for each job. */
+rf_status rf_plan_divide(const rf_plan *plan, int workers, int *group, int64_t *cost, int *groups,
+                         rf_error *err)
+{
+    (void)workers, (void)err;
+    for (int i = 0; i < plan->jobs; i++) {
+        group[i] = i;
+        cost[i] = plan->each[i]->job.steps;
+    }
+    *groups = plan->jobs;
+    return RF_OK;
 }
 
 void rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
 {
     const rf_job *job = &plan->job;
     const size_t  pixels = (size_t)job->width * (size_t)job->height;
+    int64_t       calls = plan->jobs ? 0 : job->steps;
+    for (int i = 0; i < plan->jobs; i++) calls += plan->each[i]->job.steps;
     *out = (rf_plan_info){
         .stage_count = job->stage_count,
         .batch = job->batch < job->count ? job->batch : job->count,
@@ -225,6 +273,12 @@ void rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
         .steps = job->steps,
         .calls = adaptive(job) ? 0 : job->steps,
         .sigmas = plan->sigmas,
+        .jobs = plan->jobs ? plan->jobs : 1,
+        .calls_naive = calls,
+        .calls_shared = calls,
+        .launches = calls,
+        .loads = 2,
+        .resident = 1,
     };
 }
 
@@ -249,6 +303,7 @@ typedef struct fake_run {
     const rf_plan      *plan;
     const rf_callbacks *callbacks;
     rf_progress         at;
+    int                 job_index;
 } fake_run;
 
 static rf_status tell(fake_run *run, rf_error *err)
@@ -303,7 +358,8 @@ static rf_status decode(fake_run *run, int index, rf_error *err)
         state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
         rgb[i] = (uint8_t)(state >> 56);
     }
-    const rf_image image = {.index = index,
+    const rf_image image = {.job_index = run->job_index,
+                            .index = index,
                             .seed = job->seed + (uint64_t)index,
                             .width = job->width,
                             .height = job->height,
@@ -323,11 +379,15 @@ done:
     return st;
 }
 
-rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err)
+static rf_status run_one(const rf_plan *plan, int job_index, const rf_callbacks *callbacks,
+                         rf_error *err)
 {
     rf_status     st = RF_OK;
     const rf_job *job = &plan->job;
-    fake_run      run = {.plan = plan, .callbacks = callbacks, .at = {.steps = job->steps}};
+    fake_run      run = {.plan = plan,
+                         .callbacks = callbacks,
+                         .at = {.steps = job->steps, .job_index = job_index},
+                         .job_index = job_index};
     for (int i = 0; i < job->stage_count; i++) {
         run.at.stage = i;
         run.at.phase = RF_PHASE_LOAD;
@@ -345,6 +405,20 @@ rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *er
     }
 done:
     return st;
+}
+
+rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err)
+{
+    rf_status st = RF_OK;
+    rf_error  why = {0};
+    if (!plan->each) return run_one(plan, 0, callbacks, err);
+    for (int i = 0; i < plan->jobs && st == RF_OK; i++) {
+        st = run_one(plan->each[i], i, callbacks, &why);
+        if (st != RF_E_NAN || !callbacks->failed) continue;
+        callbacks->failed(callbacks->user, i, 0, st, why.message);
+        st = RF_OK;
+    }
+    return st == RF_OK ? st : rf_fail(err, st, "%s", why.message);
 }
 
 void rf_plan_get_timings(const rf_plan *plan, rf_timings *out)

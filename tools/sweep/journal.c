@@ -188,7 +188,7 @@ static rf_status sync_folder(const char *path, rf_error *err)
     return rf_fail(err, rf_write_status(code), "%s: %s", folder, rf_errno_text(code));
 }
 
-static rf_status create(rf_journal *j, const identity *id, rf_error *err)
+static rf_status create(rf_journal *j, const identity *id, int replace, rf_error *err)
 {
     rf_status st = RF_OK;
     char      temp[PATH_MAX];
@@ -199,12 +199,12 @@ static rf_status create(rf_journal *j, const identity *id, rf_error *err)
     RF_TRY(connect(j, temp, 1, err));
     RF_TRY(fill(j, id, err));
     disconnect(j);
-    if (link(temp, j->path) == 0) { /* unlike rename it replaces nothing */
+    if (!replace && link(temp, j->path) == 0) { /* unlike rename it replaces nothing */
         unlink(temp);
-    } else if (errno == EEXIST) {
+    } else if (!replace && errno == EEXIST) {
         st = rf_fail(err, RF_E_EXISTS, "%s came into being meanwhile and is left alone", j->path);
         goto done;
-    } else if (rename(temp, j->path) != 0) { /* a file system without links */
+    } else if (rename(temp, j->path) != 0) { /* or a file system without links */
         st = rf_fail(err, rf_write_status(errno), "%s: %s", j->path, rf_errno_text(errno));
         goto done;
     }
@@ -360,10 +360,11 @@ static int is_ours(const char *path)
     return id == APPLICATION;
 }
 
-/* Makes way for a new journal: an old one may go, damaged or not, if nobody is at work on it. */
+/* Makes way for a new journal: an old one may be replaced, damaged or not, if nobody is at work on
+ * it.  What SQLite keeps beside it goes now, or it would be taken for the new one's. */
 static rf_status make_way(rf_journal *j, rf_error *err)
 {
-    static const char *const BESIDE[] = {"-wal", "-shm", "-journal", ""};
+    static const char *const BESIDE[] = {"-wal", "-shm", "-journal"};
     char                     name[PATH_MAX + 16];
     if (!is_ours(j->path))
         return rf_fail(err, RF_E_EXISTS,
@@ -397,7 +398,7 @@ static rf_status open_journal(rf_journal *j, const identity *id, int resume, int
                        j->path);
     }
     if (exists && !resume) RF_TRY(make_way(j, &trouble->error));
-    if (!resume) RF_TRY(create(j, id, &trouble->error));
+    if (!resume) RF_TRY(create(j, id, exists, &trouble->error));
     RF_TRY(open_existing(j, id, trouble));
 done:
     return st;

@@ -1,0 +1,224 @@
+/* The canonical text of a sweep, and its hash; see fingerprint.h.
+ *
+ * Texts stand behind their length, so that no two sweeps have one text; numbers are exact (%a). */
+#include "tools/sweep/fingerprint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/files/hash.h"
+#include "tools/signals.h"
+
+/* A field that is new in a job must be written below, or a sweep would go on as another. */
+_Static_assert(sizeof(rf_job) == 280, "rf_job has changed: write_job below must know");
+_Static_assert(sizeof(rf_stage) == 48, "rf_stage has changed: write_stage below must know");
+
+static void write_text(FILE *out, const char *text)
+{
+    if (text)
+        fprintf(out, "%zu:%s ", strlen(text), text);
+    else
+        fputs("- ", out);
+}
+
+static void write_stage(FILE *out, const rf_stage *s, int file)
+{
+    fprintf(out, "stage %d %a %a ", file, s->until, (double)s->cfg_scale);
+    write_text(out, s->prompt);
+    write_text(out, s->negative);
+    write_text(out, s->sampler);
+}
+
+static void write_job(FILE *out, const rf_job *j, const char *vae)
+{
+    const char *const texts[] = {j->switch_by, j->compat, j->sampler,  j->schedule,
+                                 j->sigmas,    j->rng,    j->emphasis, vae};
+    const double      reals[] = {j->sigma_min, j->sigma_max,      j->rho,         j->eta,
+                                 j->s_churn,   j->s_tmin,         j->s_tmax,      j->s_noise,
+                                 j->variation, j->skip_early_cfg, j->s_min_uncond};
+    const int         ints[] = {j->steps,
+                                j->width,
+                                j->height,
+                                j->count,
+                                j->discard_penultimate,
+                                j->s_min_uncond_all,
+                                j->seed_width,
+                                j->seed_height,
+                                j->clip_skip,
+                                j->clip_l_skip,
+                                j->old_edits,
+                                j->original_width,
+                                j->original_height,
+                                j->target_width,
+                                j->target_height,
+                                j->crop_left,
+                                j->crop_top};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) write_text(out, texts[i]);
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) fprintf(out, "%a ", reals[i]);
+    for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) fprintf(out, "%d ", ints[i]);
+    fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 "\n", j->seed, j->variation_seed, j->ensd);
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* "name sha256", by which a file is the same wherever it lies. */
+static rf_status describe_expert(char **out, rf_expert *expert, rf_error *err)
+{
+    rf_status st = RF_OK;
+    char      hex[RF_SHA256_HEX];
+    RF_TRY(rf_expert_sha256(expert, hex, err));
+    if (asprintf(out, "%s %s", rf_expert_name(expert), hex) >= 0) return RF_OK;
+    *out = NULL;
+    st = rf_fail(err, RF_E_NOMEM, "no memory to name a file");
+done:
+    return st;
+}
+
+/* The VAEs' files, each hashed once: most cells have the same. */
+typedef struct vaes {
+    const char *path[RF_AXIS_VALUES_MAX];
+    char       *text[RF_AXIS_VALUES_MAX];
+    int         count;
+} vaes;
+
+static rf_status describe_vae(const char **out, vaes *v, const char *path, rf_error *err)
+{
+    rf_status   st = RF_OK;
+    char        hex[RF_SHA256_HEX];
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    *out = NULL;
+    if (!path) return RF_OK;
+    for (int i = 0; i < v->count && !*out; i++)
+        if (strcmp(v->path[i], path) == 0) *out = v->text[i];
+    if (*out) return RF_OK;
+    if (v->count == RF_AXIS_VALUES_MAX) return rf_fail(err, RF_E_ARG, "too many VAEs");
+    RF_TRY(rf_file_sha256(hex, path, NULL, rf_signals_flag(), err));
+    v->path[v->count] = path;
+    if (asprintf(&v->text[v->count], "%s %s", slash ? slash + 1 : path, hex) < 0)
+        return rf_fail(err, RF_E_NOMEM, "no memory to name a file");
+    *out = v->text[v->count++];
+done:
+    return st;
+}
+
+/* The device without what does not show in pictures: "cpu: Name, 2 threads" -> "cpu: Name". */
+static void write_device(FILE *out, const char *device)
+{
+    const char *threads = strstr(device, " thread"), *comma = threads;
+    while (comma && comma > device && *comma != ',') comma--;
+    if (!comma || comma == device) {
+        fprintf(out, "device: %s\n", device);
+        return;
+    }
+    threads += strlen(" thread");
+    fprintf(out, "device: %.*s%s\n", (int)(comma - device), device, threads + (*threads == 's'));
+}
+
+/* ---- both texts -------------------------------------------------------------------------------
+ */
+
+static void write_head(FILE *out, const rf_cells *cells, char *const *file, const rf_engine *engine)
+{
+    static const char *const LETTERS[] = {"x", "y", "z"};
+    fprintf(out, "version: %s\n", rf_version());
+    write_device(out, rf_engine_device(engine));
+    fprintf(out, "dtype: %s\n", rf_engine_dtype(engine));
+    for (int i = 0; i < cells->files; i++) fprintf(out, "file: %s\n", file[i]);
+    for (int a = 0; a < RF_AXES; a++) {
+        const rf_axis *axis = &cells->axis[a];
+        if (axis->kind == RF_VARY_NOTHING) continue;
+        fprintf(out, "%s: %s:", LETTERS[a], axis->name);
+        for (int i = 0; i < axis->count; i++)
+            fprintf(out, "%s %s", i ? "," : "", axis->value[i].text);
+        fputc('\n', out);
+    }
+}
+
+/* What most often differs between two sweeps, of the first cell. */
+static void write_settings(FILE *out, const rf_job *j)
+{
+    for (int i = 0; i < j->stage_count; i++) {
+        const rf_stage *s = &j->stages[i];
+        if (s->prompt) fprintf(out, "prompt of stage %d: %s\n", i + 1, s->prompt);
+        if (s->negative) fprintf(out, "negative of stage %d: %s\n", i + 1, s->negative);
+        fprintf(out, "cfg of stage %d: %.9g\n", i + 1, (double)s->cfg_scale);
+        if (i + 1 < j->stage_count) fprintf(out, "switch at: %.9g by %s\n", s->until, j->switch_by);
+    }
+    fprintf(out, "seed: %" PRIu64 "\nsteps: %d\nsize: %dx%d\nsampler: %s\nschedule: %s\n", j->seed,
+            j->steps, j->width, j->height, j->sampler, j->schedule);
+}
+
+static rf_status write_cells(FILE *out, const rf_cells *cells, rf_error *err)
+{
+    rf_status st = RF_OK;
+    vaes     *v = calloc(1, sizeof *v);
+    if (!v) return rf_fail(err, RF_E_NOMEM, "no memory to name files");
+    for (int i = 0; i < cells->count; i++) {
+        const rf_cell *c = &cells->cell[i];
+        const char    *vae = NULL;
+        RF_TRY(describe_vae(&vae, v, c->job.vae, err));
+        fprintf(out, "cell %s ", c->name);
+        for (int s = 0; s < c->job.stage_count; s++)
+            write_stage(out, &c->job.stages[s], c->file[s]);
+        write_job(out, &c->job, vae);
+    }
+done:
+    for (int i = 0; i < v->count; i++) free(v->text[i]);
+    free(v);
+    return st;
+}
+
+static rf_status close_text(FILE *stream, char **text, rf_error *err)
+{
+    if (fclose(stream) == 0 && *text) return RF_OK;
+    return rf_fail(err, RF_E_NOMEM, "no memory to describe the sweep");
+}
+
+static rf_status write_summary(rf_identity *id, const rf_cells *cells, char *const *file,
+                               const rf_engine *engine, rf_error *err)
+{
+    size_t bytes = 0;
+    FILE  *out = open_memstream(&id->summary, &bytes);
+    if (!out) return rf_fail(err, RF_E_NOMEM, "no memory to describe the sweep");
+    write_head(out, cells, file, engine);
+    write_settings(out, &cells->cell[0].job);
+    return close_text(out, &id->summary, err);
+}
+
+static rf_status hash_all(rf_identity *id, const rf_cells *cells, rf_error *err)
+{
+    rf_status st = RF_OK;
+    char     *text = NULL;
+    size_t    bytes = 0;
+    FILE     *out = open_memstream(&text, &bytes);
+    if (!out) return rf_fail(err, RF_E_NOMEM, "no memory to describe the sweep");
+    write_text(out, id->summary);
+    const rf_status written = write_cells(out, cells, err);
+    RF_TRY(close_text(out, &text, err));
+    st = written == RF_OK ? rf_bytes_sha256(id->fingerprint, text, bytes, err) : written;
+done:
+    free(text);
+    return st;
+}
+
+rf_status rf_identify(rf_identity *out, const rf_cells *cells, rf_expert *const *expert,
+                      const rf_engine *engine, rf_error *err)
+{
+    rf_status st = RF_OK;
+    char    **file = calloc((size_t)cells->files + 1, sizeof *file);
+    *out = (rf_identity){.summary = NULL};
+    if (!file) return rf_fail(err, RF_E_NOMEM, "no memory to name files");
+    for (int i = 0; i < cells->files; i++) RF_TRY(describe_expert(&file[i], expert[i], err));
+    RF_TRY(write_summary(out, cells, file, engine, err));
+    RF_TRY(hash_all(out, cells, err));
+done:
+    for (int i = 0; i < cells->files; i++) free(file[i]);
+    free(file);
+    if (st != RF_OK) {
+        free(out->summary);
+        out->summary = NULL;
+    }
+    return st;
+}

@@ -1,0 +1,202 @@
+/* From axes to a plan of all cells; see sweep.h. */
+#include "tools/sweep/sweep.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void rf_sweep_warn(void *sweep, const char *message)
+{
+    rf_sweep *s = sweep;
+    if (rf_report_warn(&s->report, message)) rf_console_warning(&s->in->console, message);
+}
+
+/* ---- axes ----------------------------------------------------------------------------------- */
+
+static const char *const FLAGS[RF_AXES] = {"--x", "--y", "--z"};
+
+static rf_status parse_axes(const rf_sweep *s, rf_axis axis[RF_AXES])
+{
+    rf_status               st = RF_OK;
+    rf_trouble             *t = &s->in->trouble;
+    const rf_sweep_options *o = s->o;
+    const char *const       given = o->axis[0]   ? FLAGS[0]
+                                    : o->axis[1] ? FLAGS[1]
+                                    : o->axis[2] ? FLAGS[2]
+                                                 : NULL;
+    if (o->plan && given)
+        return rf_fail(&t->error, RF_E_ARG, "--plan and %s both say what is varied: give one",
+                       given);
+    if (o->plan) return rf_axes_from_json(axis, o->plan, t);
+    if (!given) {
+        rf_trouble_hint(t, "--x \"Refiner switch at: 0-1 [11]\"");
+        return rf_fail(&t->error, RF_E_ARG, "nothing is varied: give --x, --y, --z or --plan");
+    }
+    for (int a = 0; a < RF_AXES; a++) RF_TRY(rf_axis_parse(&axis[a], FLAGS[a], o->axis[a], t));
+done:
+    return st;
+}
+
+static rf_status check_request(rf_sweep *s)
+{
+    rf_trouble             *t = &s->in->trouble;
+    const rf_sweep_options *o = s->o;
+    const rf_request       *q = &o->request;
+    if (o->resume && q->overwrite)
+        return rf_fail(&t->error, RF_E_ARG, "--resume goes on, --overwrite begins again: give one");
+    if (s->shard.count > 1 && (q->seed == RF_SEED_RANDOM || q->variation_seed == RF_SEED_RANDOM)) {
+        rf_trouble_hint(t, "give the same number to all of them");
+        return rf_fail(&t->error, RF_E_ARG, "--shard: every shard would draw a seed of its own");
+    }
+    if (!q->base) {
+        rf_trouble_hint(t, "refinery sweep -m pony.safetensors -r anime.safetensors --x \"Refiner "
+                           "switch at: 0-1 [11]\" -p \"1girl, forest\"");
+        return rf_fail(&t->error, RF_E_ARG, "--base is missing: which checkpoint shall render?");
+    }
+    return RF_OK;
+}
+
+/* Seeds that rank 0 drew are everyone's. */
+static rf_status share_seeds(rf_sweep *s)
+{
+    rf_request     *q = &s->o->request;
+    int64_t         seeds[] = {q->seed, q->variation_seed};
+    const rf_status st = rf_ranks_share(&s->ranks, seeds, sizeof seeds, &s->in->trouble.error);
+    q->seed = seeds[0];
+    q->variation_seed = seeds[1];
+    q->job.seed = (uint64_t)seeds[0];
+    q->job.variation_seed = (uint64_t)seeds[1];
+    return st;
+}
+
+static rf_status make_cells(rf_sweep *s)
+{
+    rf_status st = RF_OK;
+    rf_axis   axis[RF_AXES] = {{.count = 0}};
+    RF_TRY(check_request(s));
+    RF_TRY(rf_request_settle(s->in, &s->o->request, rf_sweep_warn, s));
+    RF_TRY(share_seeds(s));
+    st = parse_axes(s, axis);
+    if (st != RF_OK) {
+        for (int a = 0; a < RF_AXES; a++) rf_axis_release(&axis[a]);
+        goto done;
+    }
+    RF_TRY(rf_cells_make(&s->cells, &s->o->request, axis, rf_sweep_warn, s, &s->in->trouble));
+done:
+    return st;
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static rf_status take_memory(rf_sweep *s)
+{
+    const size_t n = (size_t)s->cells.count;
+    s->expert = calloc((size_t)s->cells.files + 1, sizeof(rf_expert *));
+    s->job = calloc(n, sizeof *s->job);
+    s->stage = calloc(n * RF_REQUEST_STAGES, sizeof *s->stage);
+    s->group = calloc(n, sizeof *s->group);
+    s->owner = calloc(n, sizeof *s->owner);
+    s->cost = calloc(n, sizeof *s->cost);
+    s->map = calloc(n, sizeof *s->map);
+    s->record = calloc(n, sizeof *s->record);
+    if (s->expert && s->job && s->stage && s->group && s->owner && s->cost && s->map && s->record)
+        return RF_OK;
+    return rf_fail(&s->in->trouble.error, RF_E_NOMEM, "no memory for %d cells", s->cells.count);
+}
+
+static rf_status open_experts(rf_sweep *s)
+{
+    rf_status   st = RF_OK;
+    rf_request *q = &s->o->request;
+    rf_trouble *t = &s->in->trouble;
+    if (q->threads == 0) q->threads = rf_ranks_threads(&s->ranks);
+    RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, s, t));
+    for (int i = 0; i < s->cells.files; i++)
+        RF_TRY(rf_experts_open(&s->experts, s->cells.file[i], &s->expert[i], &t->error));
+done:
+    return st;
+}
+
+static void make_jobs(rf_sweep *s)
+{
+    for (int i = 0; i < s->cells.count; i++) {
+        const rf_cell *c = &s->cells.cell[i];
+        rf_stage      *stage = &s->stage[i * RF_REQUEST_STAGES];
+        s->job[i] = c->job;
+        s->job[i].batch = s->o->request.job.batch;
+        s->job[i].stages = stage;
+        for (int k = 0; k < c->job.stage_count; k++) {
+            stage[k] = c->job.stages[k];
+            if (c->file[k] >= 0) stage[k].expert = s->expert[c->file[k]];
+        }
+    }
+}
+
+/* One group, or as many as several workers need. */
+static rf_status divide(rf_sweep *s)
+{
+    rf_status st = RF_OK;
+    const int workers = s->shard.count > 1 ? s->shard.count : s->ranks.size;
+    s->groups = 1;
+    s->cost[0] = s->info.calls_shared;
+    if (workers > 1)
+        RF_TRY(rf_plan_divide(s->whole, workers, s->group, s->cost, &s->groups,
+                              &s->in->trouble.error));
+    if (s->shard.count > 1) rf_shard_assign(s->owner, s->cost, s->groups, s->shard.count);
+done:
+    return st;
+}
+
+rf_status rf_sweep_prepare(rf_sweep *s)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &s->in->trouble;
+    s->began = rf_meter_clock();
+    if (s->o->shard) RF_TRY(rf_shard_parse(&s->shard, s->o->shard, t));
+    if (s->o->shard)
+        s->ranks = (rf_ranks){.size = 1, .local_size = 1};
+    else
+        RF_TRY(rf_ranks_begin(&s->ranks, &t->error));
+    if (s->ranks.rank > 0) s->in->console.quiet = 1; /* rank 0 speaks for all */
+    RF_TRY(make_cells(s));
+    RF_TRY(take_memory(s));
+    RF_TRY(open_experts(s));
+    make_jobs(s);
+    st = rf_plan_create_many(&s->whole, s->experts.engine, s->job, s->cells.count, &t->error);
+    if (st != RF_OK && s->cells.count > 1)
+        rf_trouble_hint(t, "jobs are cells: all of x, for each y, for each z");
+    if (st != RF_OK) goto done;
+    rf_plan_get_info(s->whole, &s->info);
+    RF_TRY(divide(s));
+done:
+    return st;
+}
+
+int rf_sweep_owns(const rf_sweep *s, int cell)
+{
+    return s->shard.count < 2 || s->owner[s->group[cell]] == s->shard.index;
+}
+
+void rf_sweep_release(rf_sweep *s)
+{
+    rf_journal_close(s->journal);
+    if (s->now != s->whole) rf_plan_destroy(s->now);
+    rf_plan_destroy(s->whole);
+    rf_experts_end(&s->experts);
+    for (int i = 0; s->record && i < s->cells.count; i++) {
+        free((char *)s->record[i].error);
+        free((char *)s->record[i].sha256);
+    }
+    free(s->record);
+    free(s->map);
+    free(s->cost);
+    free(s->owner);
+    free(s->group);
+    free(s->stage);
+    free(s->job);
+    free(s->expert);
+    free(s->identity.summary);
+    rf_report_release(&s->report);
+    rf_cells_release(&s->cells);
+    rf_ranks_end(&s->ranks);
+}
