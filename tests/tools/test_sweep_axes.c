@@ -519,7 +519,7 @@ Test(sweep_axes, hostile_plans_end_in_a_sentence, .timeout = 60)
     memset(text, 0, sizeof text);
     strcpy(text, "{\"x\":{\"axis\":\"Seed\",\"values\":[1"); /* long */
     const size_t head = strlen(text);
-    for (size_t i = head; i + 3 < BYTES; i += 2) memcpy(text + i, ",1", 2);
+    for (size_t i = head; i + 3 < BYTES; i++) text[i] = (i - head) % 2 ? '1' : ',';
     strcat(text + BYTES - 8, "]}}");
     cr_expect_eq(from_text(axis, text), RF_E_FORMAT);
     cr_expect(strstr(trouble.error.message, "values; it can have 1 to 10000"), "%s",

@@ -150,7 +150,7 @@ Test(sweep_cells, each_value_gives_the_job_of_the_option)
         {TWO, "switch: 0, 1", 1, TWO ";-x;1"},
         {TWO ";--switch-by;step", "switch: 5-30 (+5)", 2, TWO ";--switch-by;step;-x;15"},
         {TWO ";--switch-by;sigma", "switch: 4, 2.5", 1, TWO ";--switch-by;sigma;-x;2.5"},
-        {TWO, "Seed: 9007199254740993-9007199254740994", 1, TWO ";-s;9007199254740994"},
+        {TWO, "Seed: 9007199254740992-9007199254740993", 1, TWO ";-s;9007199254740993"},
         {TWO ";--variation-strength;0.1", "Var. seed: 3,4", 1,
          TWO ";--variation-strength;0.1;--variation-seed;4"},
         {TWO, "Var. strength: 0-1 [3]", 1, TWO ";--variation-strength;0.5"},
@@ -318,6 +318,19 @@ Test(sweep_cells, what_no_job_can_have_is_refused_by_axis_and_value)
     }
 }
 
+Test(sweep_cells, what_is_wrong_without_the_axis_is_not_its_fault)
+{
+    rf_request q;
+    rf_cells   cells;
+    settle(&q, TWO ";-x;7");
+    cr_expect_eq(make(&cells, &q, "Sampler: Heun", NULL, NULL), RF_E_ARG);
+    cr_expect_eq(strstr(trouble.error.message, "stage 1 of 2 lasts until 7"), trouble.error.message,
+                 "%s", trouble.error.message);
+    rf_cells_release(&cells);
+    cr_expect_eq(make(&cells, &q, "switch: 0.7", NULL, NULL), RF_OK); /* nor does it matter */
+    rf_cells_release(&cells);
+}
+
 Test(sweep_cells, prompts_that_would_grow_beyond_measure_are_refused)
 {
     enum { BYTES = 1 << 20 };
@@ -417,8 +430,8 @@ Test(sweep_cells, the_later_axis_wins)
     settle(&q, TWO);
     cr_assert_eq(make(&cells, &q, "CFG: 3-4", "Base CFG: 1-2", "Base: n.st"), RF_OK);
     for (int i = 0; i < 4; i++) {
-        cr_expect_eq((double)cells.cell[i].stages[0].cfg_scale, i / 2 + 1);
-        cr_expect_eq((double)cells.cell[i].stages[1].cfg_scale, i % 2 + 3);
+        cr_expect_eq((int)cells.cell[i].stages[0].cfg_scale, i / 2 + 1);
+        cr_expect_eq((int)cells.cell[i].stages[1].cfg_scale, i % 2 + 3);
     }
     cr_expect_str_eq(cells.file[0], "n.st");
     rf_cells_release(&cells);

@@ -40,7 +40,8 @@ typedef enum rf_axis_kind {
 
 typedef struct rf_axis_value {
     const char *text;   /* as typed, or a number in its shortest form: the value, and its label */
-    double      number; /* of kinds that take numbers, rounded to 6 decimals; else NaN */
+    double      number; /* of kinds that take numbers, rounded to 6 decimals; else NaN.  The
+                           nearest one of a seed beyond 2^53, which `text` has in full */
 } rf_axis_value;
 
 typedef struct rf_axis {

@@ -58,10 +58,10 @@ typedef struct rf_axis_numbers {
     int      count, room;
 } rf_axis_numbers;
 
-/* Appends what `item` stands for: one number, or those of a range.  `where`: "--x Seed, value 2".
+/* Appends what `text` stands for: one number, or those of a range.  `where`: "--x Seed, value 2".
  */
 rf_status rf_axis_expand(rf_axis_numbers *numbers, const rf_axis_rule *rule, const char *where,
-                         const char *item, rf_trouble *trouble);
+                         const char *text, rf_trouble *trouble);
 /* Likewise one number that is known. */
 rf_status rf_axis_append(rf_axis_numbers *numbers, int64_t number, const char *where,
                          rf_trouble *trouble);

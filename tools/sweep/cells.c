@@ -93,17 +93,18 @@ static rf_status find_files(rf_cell_maker *m)
 
 /* ---- one cell ----------------------------------------------------------------------------- */
 
-void rf_cell_begin(rf_cell *cell, const rf_request *q)
+void rf_cell_begin(rf_cell *cell, const rf_request *request)
 {
-    *cell = (rf_cell){.job = q->job};
+    const rf_stage *stage = request->stages;
+    *cell = (rf_cell){.job = request->job};
     cell->job.count = 1;
     cell->job.stages = cell->stages;
     cell->job.stage_count = RF_REQUEST_STAGES;
-    cell->stages[0] = (rf_stage){.until = q->switch_at, .cfg_scale = q->stages[0].cfg_scale};
-    cell->stages[1] = (rf_stage){.until = 1,
-                                 .cfg_scale = q->stages[1].cfg_scale < 0 ? q->stages[0].cfg_scale
-                                                                         : q->stages[1].cfg_scale,
-                                 .sampler = q->stages[1].sampler};
+    cell->stages[0] = (rf_stage){.until = request->switch_at, .cfg_scale = stage[0].cfg_scale};
+    cell->stages[1] =
+        (rf_stage){.until = 1,
+                   .cfg_scale = stage[1].cfg_scale < 0 ? stage[0].cfg_scale : stage[1].cfg_scale,
+                   .sampler = stage[1].sampler};
 }
 
 /* "None" and "Automatic": the checkpoint's own. */
@@ -181,8 +182,10 @@ static rf_status count_cells(rf_cell_maker *m)
 {
     int64_t count = 1; /* each factor is at most 10,000 */
     for (int a = 0; a < RF_AXES; a++) count *= m->cells->axis[a].count;
-    m->cells->count = (int)count;
-    if (count <= RF_CELLS_MAX) return RF_OK;
+    if (count <= RF_CELLS_MAX) {
+        m->cells->count = (int)count;
+        return RF_OK;
+    }
     return rf_fail(&m->trouble->error, RF_E_ARG,
                    "the axes make %lld cells (%d x %d x %d); a sweep can have %d", (long long)count,
                    m->cells->axis[0].count, m->cells->axis[1].count, m->cells->axis[2].count,
