@@ -96,4 +96,13 @@ Test(launcher, alone_everything_is_local, .timeout = 20)
     cr_expect_eq(seen, 129);
     rf_ranks_end(&ranks);
     rf_ranks_end(&ranks);
+
+    ranks = (rf_ranks){.size = 1, .local_size = 1}; /* without a beginning, as a shard */
+    cr_expect_eq(rf_ranks_tell(&ranks, 3, &record, keep, &seen, &err), RF_OK);
+    cr_expect_eq(rf_ranks_serve(&ranks, 3, keep, &seen, &err), RF_OK);
+    cr_expect_eq(rf_ranks_next(&ranks, 1, &group, &err), RF_OK);
+    cr_expect_eq(group, 0);
+    cr_expect_eq(rf_ranks_finish(&ranks, 1, keep, &seen, &err), RF_OK);
+    cr_expect_eq(seen, 1293);
+    rf_ranks_end(&ranks);
 }

@@ -15,7 +15,6 @@
 
 typedef struct ranks_inside {
     rf_link link;
-    int     groups_given;            /* by rank 0 */
     int     left, promised, arrived; /* rank 0: who left, and records */
     int     told;                    /* records of this rank's, if it is not 0 */
     int     said_leave, ended;       /* this rank's LEAVE was sent; END came, or was sent */
@@ -47,7 +46,7 @@ static void say_to_all(ranks_inside *in, rf_message_kind kind, int number)
 /* The sender, or -1: nothing of that kind is there. */
 static int take(ranks_inside *in, rf_message_kind kind, rf_message *m)
 {
-    return in->link.size > 1 ? in->link.poll(&in->link, kind, m) : -1;
+    return in->link.poll(&in->link, kind, m);
 }
 
 static void rest(void)
@@ -89,16 +88,18 @@ static rf_status unpack_and_write(const rf_message *m, rf_ranks_write_fn *write,
 
 /* ---- rank 0 ------------------------------------------------------------------------------- */
 
-static int give_group(ranks_inside *in, int groups)
+static int give_group(rf_ranks *ranks, int groups)
 {
-    return in->groups_given < groups ? in->groups_given++ : -1;
+    return ranks->given < groups ? ranks->given++ : -1;
 }
 
-static void answer(ranks_inside *in, int groups)
+static void answer(rf_ranks *ranks, int groups)
 {
-    rf_message m;
+    ranks_inside *in = ranks->inside;
+    rf_message    m;
+    if (!in) return;
     for (int from; (from = take(in, RF_MESSAGE_ASK, &m)) >= 0;)
-        say(in, from, RF_MESSAGE_GROUP, give_group(in, groups));
+        say(in, from, RF_MESSAGE_GROUP, give_group(ranks, groups));
     while (take(in, RF_MESSAGE_LEAVE, &m) >= 0) {
         in->left++;
         in->promised += m.number;
@@ -109,10 +110,27 @@ static rf_status collect(ranks_inside *in, rf_ranks_write_fn *write, void *user,
 {
     rf_status  st = RF_OK;
     rf_message m;
-    while (take(in, RF_MESSAGE_RECORD, &m) >= 0) {
+    while (in && take(in, RF_MESSAGE_RECORD, &m) >= 0) {
         in->arrived++;
         RF_TRY(unpack_and_write(&m, write, user, err));
     }
+done:
+    return st;
+}
+
+static rf_status finish_zero(rf_ranks *ranks, int groups, rf_ranks_write_fn *write, void *user,
+                             rf_error *err)
+{
+    rf_status     st = RF_OK;
+    ranks_inside *in = ranks->inside;
+    for (;;) {
+        answer(ranks, groups);
+        RF_TRY(collect(in, write, user, err));
+        if (in->left == ranks->size - 1 && in->arrived == in->promised) break;
+        rest();
+    }
+    say_to_all(in, RF_MESSAGE_END, 0);
+    in->ended = 1;
 done:
     return st;
 }
@@ -160,6 +178,16 @@ static void leave(ranks_inside *in)
     in->said_leave = 1;
 }
 
+static rf_status finish_others(ranks_inside *in, rf_error *err)
+{
+    leave(in);
+    for (;;) {
+        const rf_status st = look_for_end(in, err);
+        if (st != RF_OK || in->ended) return st;
+        rest();
+    }
+}
+
 /* Whatever else is on its way is not for this rank any more. */
 static void wait_for_end(ranks_inside *in)
 {
@@ -173,32 +201,30 @@ static void wait_for_end(ranks_inside *in)
 
 /* ---- ranks.h ------------------------------------------------------------------------------ */
 
-static rf_status join(ranks_inside *in, rf_error *err)
+static rf_status join(const rf_launcher *launcher, rf_link *link, rf_error *err)
 {
-    const rf_launcher launcher = rf_launcher_find();
-    if (launcher.size == 1) return RF_OK;
-    if (!launcher.meet)
+    if (!launcher->meet)
         return rf_fail(err, RF_E_UNSUPPORTED,
                        "%s started %d processes without telling them how to meet: use "
                        "srun --mpi=pmix, or give each process a --shard",
-                       launcher.name, launcher.size);
-    const rf_status st = rf_link_open(&in->link, err);
-    if (st != RF_OK || in->link.size == launcher.size) return st;
-    const int seen = in->link.size;
-    in->link.close(&in->link);
+                       launcher->name, launcher->size);
+    const rf_status st = rf_link_open(link, err);
+    if (st != RF_OK || link->size == launcher->size) return st;
+    link->close(link);
     return rf_fail(err, RF_E_UNSUPPORTED,
                    "%s started %d processes, but the MPI of this refinery sees %d: use Open MPI's "
                    "mpirun, or srun --mpi=pmix, or give each process a --shard",
-                   launcher.name, launcher.size, seen);
+                   launcher->name, launcher->size, link->size);
 }
 
 rf_status rf_ranks_begin(rf_ranks *ranks, rf_error *err)
 {
+    const rf_launcher launcher = rf_launcher_find();
     *ranks = (rf_ranks){.size = 1, .local_size = 1};
+    if (launcher.size == 1) return RF_OK;
     ranks_inside *in = calloc(1, sizeof *in);
     if (!in) return rf_fail(err, RF_E_NOMEM, "ranks: out of memory");
-    in->link = (rf_link){.size = 1, .local_size = 1};
-    const rf_status st = join(in, err);
+    const rf_status st = join(&launcher, &in->link, err);
     if (st != RF_OK) {
         free(in);
         return st;
@@ -214,7 +240,7 @@ rf_status rf_ranks_begin(rf_ranks *ranks, rf_error *err)
 void rf_ranks_end(rf_ranks *ranks)
 {
     ranks_inside *in = ranks->inside;
-    if (in && ranks->size > 1) {
+    if (in) {
         if (ranks->rank)
             wait_for_end(in);
         else if (!in->ended)
@@ -242,7 +268,7 @@ rf_status rf_ranks_share(rf_ranks *ranks, void *bytes, size_t count, rf_error *e
     rf_status     st = RF_OK;
     ranks_inside *in = ranks->inside;
     char         *at = bytes;
-    for (size_t size; ranks->size > 1 && count; at += size, count -= size) {
+    for (size_t size; in && count; at += size, count -= size) {
         rf_message m = {.kind = RF_MESSAGE_SHARE};
         size = count < sizeof m.bytes ? count : sizeof m.bytes;
         if (ranks->rank) {
@@ -263,8 +289,8 @@ rf_status rf_ranks_next(rf_ranks *ranks, int groups, int *group, rf_error *err)
     rf_message    m;
     *group = -1;
     if (!ranks->rank) {
-        answer(in, groups);
-        *group = give_group(in, groups);
+        answer(ranks, groups);
+        *group = give_group(ranks, groups);
         return RF_OK;
     }
     say(in, 0, RF_MESSAGE_ASK, 0);
@@ -296,31 +322,14 @@ rf_status rf_ranks_serve(rf_ranks *ranks, int groups, rf_ranks_write_fn *write, 
 {
     ranks_inside *in = ranks->inside;
     if (ranks->rank) return look_for_end(in, err);
-    answer(in, groups);
+    answer(ranks, groups);
     return collect(in, write, user, err);
 }
 
 rf_status rf_ranks_finish(rf_ranks *ranks, int groups, rf_ranks_write_fn *write, void *user,
                           rf_error *err)
 {
-    rf_status     st = RF_OK;
     ranks_inside *in = ranks->inside;
-    if (ranks->rank) {
-        leave(in);
-        for (;;) {
-            RF_TRY(look_for_end(in, err));
-            if (in->ended) goto done;
-            rest();
-        }
-    }
-    for (;;) {
-        answer(in, groups);
-        RF_TRY(collect(in, write, user, err));
-        if (in->left == ranks->size - 1 && in->arrived == in->promised) break;
-        rest();
-    }
-    say_to_all(in, RF_MESSAGE_END, 0);
-    in->ended = 1;
-done:
-    return st;
+    if (!in) return RF_OK;
+    return ranks->rank ? finish_others(in, err) : finish_zero(ranks, groups, write, user, err);
 }
