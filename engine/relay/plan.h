@@ -12,6 +12,7 @@
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
 #include "engine/relay/launches.h"
+#include "engine/relay/lookup.h"
 #include "engine/sample/brownian.h"
 #include "engine/sample/noise.h"
 
@@ -54,6 +55,7 @@ typedef struct rf_plan_table {
     void      *vector;        /* [rows, arch.unet.vector] */
     void      *temb;
     rf_program embed;
+    rf_lookup  known; /* while planning: its rows */
 } rf_plan_table;
 
 /* DPM adaptive has a table of its own, which is filled anew for every call. */
@@ -86,12 +88,16 @@ typedef struct rf_relay_row {
     double weight; /* all weights of a call add up to 1 */
 } rf_relay_row;
 
-typedef struct rf_relay_call {
+/* What a call has from its place in the schedule alone. */
+typedef struct rf_relay_update {
     rf_call sampler;
     double  timestep;
-    int     program;
-    int     row_at, rows; /* in the plan's list; the negative prompt, if it is there, is the last */
-    int     u_row;        /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
+} rf_relay_update;
+
+typedef struct rf_relay_call {
+    int update, program;
+    int row_at, rows; /* in the plan's list; the negative prompt, if it is there, is the last */
+    int u_row;        /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
 } rf_relay_call;
 
 /* ---- jobs --------------------------------------------------------------------------------- */
@@ -158,6 +164,7 @@ typedef struct rf_run_state {
 /* What one launch does for one run. */
 typedef struct rf_sample {
     const rf_relay_call *call;
+    const rf_call       *sampler;
     int                  slot;
     rf_picture           picture; /* whose noise it is */
 } rf_sample;
@@ -183,13 +190,16 @@ struct rf_plan {
     int              sizings;
     rf_plan_program *program;
     int              programs;
+    rf_relay_update *update;
+    int              updates;
     rf_relay_call   *call;
     int              calls;
     rf_relay_row    *row; /* of all calls; behind them room for one of DPM adaptive */
     int              rows_listed;
     size_t           rows_room;
-    int              rows;  /* most of any call */
-    rf_tree          known; /* while planning: content to index, see rf_plan_know */
+    int              rows;        /* most of any call */
+    rf_tree          known;       /* while planning: content to index, see rf_plan_know */
+    rf_lookup        known_calls; /* likewise */
     int              prompts;
 
     rf_plan_tree tree[RF_ROUND_KINDS];

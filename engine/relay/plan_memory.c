@@ -208,8 +208,8 @@ static void place_expert_state(rf_plan *p, rf_plan_expert *x, placer *at)
 static void place_slots(rf_plan *p, placer *at)
 {
     int anchor = 0, remembers = 0, u = 0, rows = 1;
-    for (int k = 0; k < p->calls; k++) {
-        const rf_call *c = &p->call[k].sampler;
+    for (int k = 0; k < p->updates; k++) {
+        const rf_call *c = &p->update[k].sampler;
         anchor |= c->keeps_anchor;
         remembers |= c->remembers;
         u |= c->next[RF_SOURCE_U] != 0 || (c->keeps_anchor && c->anchor[RF_SOURCE_U] != 0) ||

@@ -209,7 +209,9 @@ static rf_pass gather(const walk *w, const rf_launch *l, int *beginners)
                 begin(p, item->slot);
             else if (item->from != item->slot)
                 copy_state(p, item->from, item->slot);
-            p->sample[count++] = (rf_sample){.call = &p->call[w->tree->call[item->node]],
+            const rf_relay_call *call = &p->call[w->tree->call[item->node]];
+            p->sample[count++] = (rf_sample){.call = call,
+                                             .sampler = &p->update[call->update].sampler,
                                              .slot = item->slot,
                                              .picture = picture_of(w, w->tree->first[item->node])};
         }
@@ -231,7 +233,8 @@ static rf_progress progress_at(const walk *w, const rf_launch *l)
     progress.total = p->launches;
     progress.images = l->count;
     progress.steps = j->course.steps;
-    if (w->tree->call[node] >= 0) progress.step = p->call[w->tree->call[node]].sampler.step;
+    if (w->tree->call[node] >= 0)
+        progress.step = p->update[p->call[w->tree->call[node]].update].sampler.step;
     return progress;
 }
 

@@ -114,7 +114,7 @@ static void compare_schedule(const rf_plan *plan)
     float *timestep = golden_f32("relay.timesteps", &elems);
     cr_assert_eq(elems, (size_t)STEPS);
     for (int i = 0; i < STEPS; i++)
-        cr_expect_eq((float)plan->call[i].timestep, timestep[i], "step %d", i);
+        cr_expect_eq((float)plan->update[plan->call[i].update].timestep, timestep[i], "step %d", i);
     free(timestep);
 }
 

@@ -1,5 +1,6 @@
 /* How many calls a request makes, and what planning it costs. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,19 @@ static size_t peak_memory(void)
     return (size_t)usage.ru_maxrss * 1024;
 }
 
+/* Of switch points 1 / (points + 1) ... over one seed: the base once, and every refiner's own. */
+static int64_t shared_calls(int points)
+{
+    int64_t calls = 0;
+    int     last = 0;
+    for (int i = 1; i <= points; i++) {
+        const int at = (int)ceil((double)i / (points + 1) * STEPS - 1e-6);
+        if (at != last) calls += STEPS - at;
+        last = at;
+    }
+    return last + calls;
+}
+
 static rf_plan_info plan_cells(const relays *r, int points, int prompts)
 {
     static rf_job   job[CELLS];
@@ -184,5 +198,23 @@ Test(sweep, ten_thousand_seeds, .timeout = 240)
     relays r;
     relays_open(&r, NULL);
     cr_expect_eq(plan_cells(&r, 1, 1).calls_shared, CELLS * STEPS);
+    relays_close(&r);
+}
+
+/* Switch points over seeds, the sweep that people make. */
+Test(sweep, ten_thousand_points_and_seeds, .timeout = 240)
+{
+    relays r;
+    relays_open(&r, NULL);
+    cr_expect_eq(plan_cells(&r, 20, 1).calls_shared, 500 * shared_calls(20));
+    relays_close(&r);
+}
+
+/* Nothing in common behind the switch: every cell has a conditioning of its own. */
+Test(sweep, ten_thousand_prompts, .timeout = 240)
+{
+    relays r;
+    relays_open(&r, NULL);
+    cr_expect_eq(plan_cells(&r, 1, CELLS).calls_shared, STEPS / 2 + CELLS * (STEPS / 2));
     relays_close(&r);
 }
