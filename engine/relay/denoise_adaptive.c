@@ -78,9 +78,10 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     RF_TRY(report(r, sigma, err));
     const rf_relay_call    call = describe(r, sigma, k);
     const rf_plan_program *program = &p->program[call.program];
-    const rf_call          sampler = {.sigma = sigma};
-    const rf_sample        sample = {
-               .call = &call, .sampler = &sampler, .slot = r->slot, .picture = r->picture};
+    RF_TRY(rf_plan_summon(p, program->expert, r->callbacks, err));
+    const rf_call   sampler = {.sigma = sigma};
+    const rf_sample sample = {
+        .call = &call, .sampler = &sampler, .slot = r->slot, .picture = r->picture};
     const rf_pass pass = {.program = program, .sample = &sample, .count = 1};
     RF_TRY(embed(p, &p->expert[program->expert].table[RF_TABLE_ADAPTIVE],
                  rf_timestep_for_sigma(&p->engine->table, sigma), err));

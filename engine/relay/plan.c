@@ -82,6 +82,7 @@ rf_status rf_plan_create_many(rf_plan **out, rf_engine *engine, const rf_job *jo
     for (int i = 0; i < job_count; i++) RF_TRY(rf_plan_add_job(p, &jobs[i], err));
     rf_plan_pad_parts(p);
     close_lists(p);
+    RF_TRY(rf_residency_settle(p, err));
     RF_TRY(rf_plan_grow(p, err));
     RF_TRY(rf_plan_size(p, err));
     warn_of_memory(p);
@@ -105,7 +106,8 @@ void rf_plan_destroy(rf_plan *p)
     rf_plan_fell(p);
     for (int i = 0; i < p->programs; i++)
         for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->program[i].forward[n]);
-    for (int i = 0; i < p->decoders; i++) rf_program_free(&p->decoder[i].program);
+    for (int i = 0; i < p->decoders; i++)
+        for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->decoder[i].program[n]);
     rf_program_free(&p->scratch_program);
     rf_plan_release(p);
     for (int i = 0; i < p->vaes; i++)
@@ -121,6 +123,7 @@ void rf_plan_destroy(rf_plan *p)
     free(p->call);
     free(p->row);
     free(p->gaps);
+    free(p->held);
     free(p);
 }
 
@@ -152,7 +155,9 @@ void rf_plan_get_info(const rf_plan *p, rf_plan_info *out)
                           .calls_naive = p->calls_naive,
                           .calls_shared = p->calls_shared,
                           .launches = p->launches,
-                          .states = p->slots};
+                          .states = p->slots,
+                          .loads = p->loads,
+                          .resident = p->resident};
 }
 
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)

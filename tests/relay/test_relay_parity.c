@@ -22,9 +22,10 @@ static void use_recorded_tokens(rf_plan *plan)
         cr_assert_eq(elems, 2u * RF_TOKENS_PER_CHUNK);
         for (int stage = 0; stage < plan->expert_count; stage++)
             for (int j = 0; j < RF_POLARITIES; j++) {
-                const rf_tokens *tokens = &plan->expert[stage].cond[j].tokens[encoder];
-                cr_assert_eq(tokens->chunks, 1);
-                memcpy(tokens->id, id + j * RF_TOKENS_PER_CHUNK, RF_TOKENS_PER_CHUNK * sizeof *id);
+                const rf_conditioning *cond = &plan->expert[stage].cond[j];
+                cr_assert_eq(cond->chunks, 1);
+                for (int t = 0; t < RF_TOKENS_PER_CHUNK; t++)
+                    cond->id[encoder][t] = (uint16_t)id[j * RF_TOKENS_PER_CHUNK + t];
             }
         free(id);
     }
