@@ -16,14 +16,14 @@ typedef struct letter {
 } letter;
 
 /* Of this process's one link. */
-static letter in[LETTERS], out[LETTERS];
+static letter in[LETTERS], posted[LETTERS];
 static int    arriving, sent, polls, closed, link_rank, link_size;
 
 static void send_message(rf_link *link, int to, const rf_message *message)
 {
     (void)link;
     cr_assert_lt(sent, LETTERS);
-    out[sent++] = (letter){.who = to, .message = *message};
+    posted[sent++] = (letter){.who = to, .message = *message};
 }
 
 static int poll_message(rf_link *link, rf_message_kind kind, rf_message *message)
@@ -47,15 +47,15 @@ static void close_link(rf_link *link)
     closed++;
 }
 
-rf_status rf_link_open(rf_link *link, rf_error *err)
+rf_status rf_link_open(rf_link *out, rf_error *err)
 {
     (void)err;
-    *link = (rf_link){.rank = link_rank,
-                      .size = link_size,
-                      .local_size = 2,
-                      .send = send_message,
-                      .poll = poll_message,
-                      .close = close_link};
+    *out = (rf_link){.rank = link_rank,
+                     .size = link_size,
+                     .local_size = 2,
+                     .send = send_message,
+                     .poll = poll_message,
+                     .close = close_link};
     return RF_OK;
 }
 
@@ -83,9 +83,10 @@ static rf_message *arrives(int from, rf_message_kind kind, int number, int after
 static void expect_sent(int i, int to, rf_message_kind kind, int number)
 {
     cr_assert_gt(sent, i, "message %d was not sent", i);
-    cr_expect(
-        out[i].who == to && out[i].message.kind == (int)kind && out[i].message.number == number,
-        "message %d to %d is %d %d", i, out[i].who, out[i].message.kind, out[i].message.number);
+    cr_expect(posted[i].who == to && posted[i].message.kind == (int)kind &&
+                  posted[i].message.number == number,
+              "message %d to %d is %d %d", i, posted[i].who, posted[i].message.kind,
+              posted[i].message.number);
 }
 
 /* What has been written. */
@@ -117,7 +118,7 @@ static rf_message told(int cell, const rf_cell_record *record)
     rf_error err = {0};
     cr_assert_eq(rf_ranks_tell(&ranks, cell, record, keep, NULL, &err), RF_OK);
     expect_sent(0, 0, RF_MESSAGE_RECORD, cell);
-    const rf_message message = out[0].message;
+    const rf_message message = posted[0].message;
     arrives(0, RF_MESSAGE_END, 0, 0);
     rf_ranks_end(&ranks);
     return message;
@@ -267,8 +268,8 @@ Test(ranks, bytes_are_shared_in_pieces, .timeout = 20)
     rf_ranks ranks = begin(0, 3);
     cr_expect_eq(rf_ranks_share(&ranks, mine, BYTES, &err), RF_OK);
     cr_assert_eq(sent, 6);
-    for (int i = 0; i < 6; i++) cr_expect_eq(out[i].who, 1 + i % 2);
-    for (int i = 0; i < 3; i++) pieces[i] = out[2 * i];
+    for (int i = 0; i < 6; i++) cr_expect_eq(posted[i].who, 1 + i % 2);
+    for (int i = 0; i < 3; i++) pieces[i] = posted[2 * i];
     cr_expect_eq(rf_ranks_share(&ranks, mine, 0, &err), RF_OK);
     cr_expect_eq(sent, 6);
     for (int r = 1; r < 3; r++) arrives(r, RF_MESSAGE_LEAVE, 0, 0);
