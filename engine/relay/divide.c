@@ -10,7 +10,8 @@
  *    hold all jobs.  Longer stretches never have less work, so that a part that ends as late as it
  *    can is always right, and the bound is found by bisection.
  * 2. Subtrees stay whole if that keeps the bound when they are dealt out, the largest first to
- *    whoever is free; several small ones are one part, up to 1/PIECES of the bound.
+ *    whoever is free; several small ones are one part, up to 1/PIECES of the bound (or the bound,
+ *    where memory does not hold all experts).
  * 3. Else the parts of 1, each ending where the cut makes the least work anew: between two
  *    subtrees, if one ends in reach, the latest of equal ones.  These are cut between subtrees once
  *    more, as in 2, if that keeps the bound.
@@ -21,9 +22,10 @@
 
 #include "engine/relay/plan.h"
 
-enum {
-    PIECES = 4
-}; /* a worker that is half as fast as the others ends with 1/4 of its work left */
+/* Several parts for each worker, so that who is quick takes more of them: with four, a slow one
+ * keeps the others waiting for a quarter of its share.  One, where every part loads all experts
+ * anew. */
+enum { PIECES = 4 };
 
 /* A job in the row. */
 typedef struct seat {
@@ -243,8 +245,9 @@ static int64_t end_of(divider *d, const part *list, int count)
 /* Chops the parts of a list; the pieces become the parts if that keeps the bound. */
 static int refine(divider *d, const part *list, int count)
 {
+    const int64_t most = d->plan->resident ? d->bound / PIECES : d->bound;
     d->pieces = 0;
-    for (int i = 0; i < count; i++) chop(d, &list[i], d->bound / PIECES);
+    for (int i = 0; i < count; i++) chop(d, &list[i], most);
     qsort(d->piece, (size_t)d->pieces, sizeof *d->piece, largest_first);
     if (end_of(d, d->piece, d->pieces) > d->bound) return 0;
     for (int i = 0; i < d->pieces; i++) d->part[i] = d->piece[i];

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "tests/relay/relays.h"
+#include "tests/relay/scarcity.h"
 
 enum { STEPS = 30, JOBS = 64, CELLS = 10000 };
 
@@ -168,6 +169,8 @@ Test(divide, seeds_stay_whole_where_they_can, .timeout = 60)
         job[i] = cell_job(&r, &c[i], 3 * (i / 4 + 1), (uint64_t)i % 4);
     expect_division(&r, job, 36, 4, 4, 162, 648);
     expect_division(&r, job, 36, 8, 8, 90, 4 * 171);
+    r.engine->memory = 1; /* a group loads both experts: no more groups than needed */
+    expect_division(&r, job, 36, 2, 2, 324, 648);
     relays_close(&r);
 }
 
@@ -357,6 +360,32 @@ Test(divide, a_job_tells_of_itself, .timeout = 60)
     must(rf_plan_create(&plan, r.engine, &job[0], &err), &err);
     must(rf_plan_get_job(plan, 0, &info), &err);
     cr_expect(info.calls == 0 && info.calls_alone == 3 && info.calls_of_own == 3);
+    rf_plan_destroy(plan);
+    relays_close(&r);
+}
+
+/* Whatever allocation fails, planning and dividing say so and leave nothing behind. */
+Test(divide, memory_runs_out, .timeout = 60)
+{
+    relays    r;
+    cell      c[3];
+    rf_job    job[3];
+    rf_status st = RF_E_NOMEM;
+    relays_open(&r, NULL);
+    for (int i = 0; i < 3; i++) job[i] = cell_job(&r, &c[i], 3 * (i + 1), 1);
+    rf_plan *plan = plan_of(&r, job, 3);
+    for (long n = 0; st != RF_OK; n++) {
+        int        group[3], groups = -1, refused;
+        rf_error   err = {0};
+        const long live = scarcity_live();
+        scarcity_begin(SCARCE_MEMORY, n);
+        st = rf_plan_divide(plan, 2, group, NULL, &groups, &err);
+        refused = scarcity_end();
+        cr_assert_eq(st, refused ? RF_E_NOMEM : RF_OK);
+        cr_expect_eq(scarcity_live(), live);
+        cr_expect_eq(groups, refused ? 0 : 2);
+        cr_expect(refused ? n < 9 && err.message[0] : n == 9, "%ld", n);
+    }
     rf_plan_destroy(plan);
     relays_close(&r);
 }

@@ -11,10 +11,13 @@
 
 #include "tools/sweep/journal.h"
 
+/* {.size = 1, .local_size = 1} is a rank alone: what rf_ranks_begin gives without a launcher, and
+ * what a shard takes without asking. */
 typedef struct rf_ranks {
     int   rank, size;             /* 0 of 1 without a launcher */
     int   local_rank, local_size; /* likewise, among those on the same machine */
-    void *inside;
+    int   given;                  /* groups that rank 0 has handed out */
+    void *inside;                 /* NULL: alone */
 } rf_ranks;
 
 /* Joins the launcher's world, if this process was started by one (mpirun, srun) as one of several.
