@@ -332,6 +332,7 @@ static rf_status denoise(fake_run *run, rf_error *err)
     for (int step = 0; step < job->steps; step++) {
         run->at.stage = job->stage_count == 2 && step >= run->plan->first[1];
         run->at.done = run->at.step = step;
+        run->at.calls_done = step;
         run->at.total = job->steps;
         RF_TRY(tell(run, err));
         if (has(run->plan, "!slow") || has(run->plan, "!stubborn"))
@@ -386,7 +387,7 @@ static rf_status run_one(const rf_plan *plan, int job_index, const rf_callbacks 
     const rf_job *job = &plan->job;
     fake_run      run = {.plan = plan,
                          .callbacks = callbacks,
-                         .at = {.steps = job->steps, .job_index = job_index},
+                         .at = {.steps = job->steps, .calls = job->steps, .job_index = job_index},
                          .job_index = job_index};
     for (int i = 0; i < job->stage_count; i++) {
         run.at.stage = i;

@@ -62,9 +62,10 @@ static void fill_part(fake_prompt *p, int i, const char *text, size_t len, const
     }
 }
 
-static rf_prompt_info fill_prompt(fake_prompt *p, const char *text, const rf_job *job)
+static rf_prompt_info fill_prompt(fake_prompt *p, const char *given, const rf_job *job)
 {
-    int i = 0;
+    const char *const text = given ? given : "";
+    int               i = 0;
     for (const char *at = text; i < PARTS; i++) {
         const char *and = strstr(at, " AND ");
         fill_part(p, i, at, and&&i + 1 < PARTS ? (size_t)(and-at) : strlen(at), job);
@@ -133,7 +134,7 @@ rf_status rf_explain(const rf_explanation **out, rf_engine *engine, const rf_job
                             .schedule = job->schedule,
                             .switch_by = job->switch_by,
                             .warning = e->warning,
-                            .warnings = strstr(job->stages[0].prompt, "!warn") != NULL};
+                            .warnings = strstr(e->set[0].prompt.text, "!warn") != NULL};
     *out = &e->x;
     return RF_OK;
 }
