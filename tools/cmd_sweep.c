@@ -48,7 +48,7 @@ static const rf_option SWEEP[] = {
     {.name = "resume",
      .kind = RF_OPTION_FLAG,
      AT(resume),
-     .help = "go on with the sweep in FOLDER; else that is an error",
+     .help = "go on with the sweep in FOLDER",
      .group = "Sweep"},
     {.name = "overwrite",
      .kind = RF_OPTION_FLAG,
