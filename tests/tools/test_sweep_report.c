@@ -263,7 +263,9 @@ Test(sweep_report, results_are_a_line_of_json_per_cell)
     for (int i = 0; i < 6; i++) {
         char *end = strchr(line, '\n');
         *end = '\0';
-        if (i == 0) memcpy(strstr(line, "18446744073709551615"), "                   1", 20);
+        if (i == 0) /* more than jansson's integers hold */
+            for (char *at = strstr(line, "18446744073709551615"), *last = at + 19; at < last; at++)
+                *at = ' ';
         json_error_t error;
         json_t      *cell = json_loads(line, 0, &error), *job, *stages, *x, *z;
         cr_assert_not_null(cell, "line %d: %s", i, error.text);

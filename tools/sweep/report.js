@@ -142,9 +142,15 @@
     e.preventDefault();
     walk(...KEYS[e.key]);
   });
+  function toggleActual() {
+    const actual = box.querySelector(".stage").classList.toggle("actual");
+    find("box-actual").setAttribute("aria-pressed", actual);
+  }
+
   box.addEventListener("click", (e) => {
     const button = e.target.closest("[data-walk]");
     if (button) walk(...button.dataset.walk.split(",").map(Number));
+    else if (e.target.closest("#box-actual, #box-picture")) toggleActual();
     else if (e.target.closest("#box-close") || e.target.matches(".stage")) box.close();
   });
   box.addEventListener("close", () => {
