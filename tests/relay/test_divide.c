@@ -8,7 +8,12 @@
 #include "tests/relay/relays.h"
 #include "tests/relay/scarcity.h"
 
-enum { STEPS = 30, JOBS = 64, CELLS = 10000 };
+#ifdef RF_SANITIZE
+enum { CELLS = 2000 };
+#else
+enum { CELLS = 10000 };
+#endif
+enum { STEPS = 30, JOBS = 64 };
 
 typedef struct cell {
     rf_stage stage[2];
@@ -251,7 +256,7 @@ Test(divide, work_is_calls_times_pixels, .timeout = 60)
 Test(divide, random_sweeps, .timeout = 120)
 {
 #ifdef RF_SANITIZE
-    enum { SWEEPS = 8 };
+    enum { SWEEPS = 3 };
 #else
     enum { SWEEPS = 40 };
 #endif
@@ -390,7 +395,8 @@ Test(divide, memory_runs_out, .timeout = 60)
     relays_close(&r);
 }
 
-/* 10,000 cells of 20 points, for few and for many workers, in well under a second each. */
+/* 10,000 cells of 20 points (fewer for the sanitizers), for few and for many workers, in well under
+ * a second each. */
 Test(divide, ten_thousand_cells, .timeout = 240)
 {
     static rf_job   job[CELLS];
