@@ -236,6 +236,8 @@ static void print_summary(const rf_sweep *s)
              s->done, s->mine, s->failed, (long long)s->info.calls_shared,
              (long long)s->info.calls_naive, saving(&s->info), wall);
     rf_console_note(&s->in->console, text);
+    if (s->done + s->failed < s->mine)
+        rf_console_note(&s->in->console, "a rank gave up: --resume makes what is open");
     if (is_shard(s))
         rf_console_note(&s->in->console,
                         "when all shards are done, the same command with --resume and without "
