@@ -401,6 +401,70 @@ Test(command_line, time_left_counts_the_batches_to_come)
     cr_expect_str_eq(line, "5/5: pony 15/15 | animagine 0/15 | 2.0 steps/s | 0:08 left");
 }
 
+static void feed_call(rf_meter *m, rf_phase phase, int call, int picture, double at)
+{
+    const rf_progress p = {.phase = phase,
+                           .expert = call < 3 ? "pony" : "animagine",
+                           .done = 9,
+                           .total = 10,
+                           .calls_done = call,
+                           .calls = 12,
+                           .pictures_done = picture,
+                           .pictures = 2};
+    rf_meter_update(m, &p, at);
+}
+
+Test(command_line, progress_of_many_jobs_counts_cells_and_calls)
+{
+    char       line[200];
+    rf_console console = {0};
+    rf_meter   m;
+    rf_meter_begin_many(&m, &console, RF_METER_NONE, 4, 1, 1, 0);
+    rf_meter_plan(&m, 8);
+    feed_call(&m, RF_PHASE_LOAD, 0, 0, 5);
+    cr_expect_lt(rf_meter_left(&m), 0);
+    rf_meter_line(&m, line, sizeof line, 200);
+    cr_expect_str_eq(line, "cells 1/4 | reading pony 90 %");
+    for (int call = 0; call <= 4; call++) feed_call(&m, RF_PHASE_DENOISE, call, 0, 10 + 2 * call);
+    rf_meter_line(&m, line, sizeof line, 200); /* 8 calls here, 8 in the plan that follows */
+    cr_expect_str_eq(line, "cells 1/4 | animagine | calls 4/20 | 2.0 s/call | 0:32 left");
+    feed_call(&m, RF_PHASE_DECODE, 5, 0, 20);
+    feed_call(&m, RF_PHASE_DECODE, 5, 0, 22); /* it waits for a hash */
+    rf_meter_finished(&m, 2);
+    feed_call(&m, RF_PHASE_DENOISE, 5, 1, 23);
+    cr_expect_float_eq(rf_meter_left(&m), 15 * 2 + 2 * 3, 0.01);
+    feed_call(&m, RF_PHASE_LOAD, 5, 1, 24); /* another expert is read: not a call's time */
+    feed_call(&m, RF_PHASE_DENOISE, 5, 1, 100);
+    feed_call(&m, RF_PHASE_DENOISE, 7, 1, 104); /* two calls at once */
+    rf_meter_line(&m, line, sizeof line, 200);
+    cr_expect_str_eq(line, "cells 2/4 | animagine | calls 7/20 | 2.0 s/call | 0:32 left");
+}
+
+Test(command_line, sizes_in_bytes)
+{
+    static const rf_option   O = {.name = "memory", .kind = RF_OPTION_BYTES};
+    static const char *const BAD[] = {"",    "G",   "-1",  "1.2.3G",   "5X",
+                                      "1GG", "1 G", "nan", "99999999T"};
+    static const struct {
+        const char *text;
+        uint64_t    bytes;
+    } GOOD[] = {{"0", 0},
+                {"1000", 1000},
+                {"1k", 1024},
+                {"1.5G", 3ull << 29},
+                {"2GiB", 2ull << 30},
+                {"800MB", 800ull << 20}};
+    uint64_t bytes = 77;
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
+        cr_expect_eq(rf_option_convert(&O, "--memory", BAD[i], &bytes, &trouble), RF_E_ARG, "%s",
+                     BAD[i]);
+    cr_expect_eq(bytes, 77u);
+    for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
+        cr_expect_eq(rf_option_convert(&O, "--memory", GOOD[i].text, &bytes, &trouble), RF_OK);
+        cr_expect_eq(bytes, GOOD[i].bytes, "%s", GOOD[i].text);
+    }
+}
+
 Test(command_line, names_cannot_harm_the_terminal)
 {
     char     line[200];

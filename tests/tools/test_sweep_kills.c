@@ -65,6 +65,31 @@ Test(sweep_kills, a_cell_is_what_render_gives_alone)
     rf_spawn_expect(&r, "version; cmp out.png sweep/cells/x01-y01-z00.png", 0, "");
 }
 
+#ifndef RF_SANITIZE /* Open MPI itself leaks */
+/* Under mpirun, where there is one: other processes, other order, other number of threads. */
+Test(sweep_kills, two_ranks_give_the_bytes_of_one)
+{
+    rf_spawn(&r, "version; command -v mpirun");
+    if (!strstr(r.out, "/mpirun")) cr_skip_test("there is no mpirun");
+    static const char AXES[] = "--dtype f32 --steps 4 -q --x 'Refiner switch at: 0.25, 0.5, 0.75' "
+                               "--y 'Seed: 1-2'";
+    char              command[900];
+    snprintf(command, sizeof command, BOTH "%s -o one --threads 2", AXES);
+    rf_spawn_expect(&r, command, 0, "");
+    snprintf(command, sizeof command,
+             "version; mpirun --allow-run-as-root --oversubscribe --bind-to none -n 2 " RF_COMMAND
+             " " BOTH "%s -o two",
+             AXES);
+    rf_spawn(&r, command);
+    if (strstr(r.err, "was built without MPI")) cr_skip_test("this build has no MPI");
+    cr_expect_eq(r.code, 0, "%s", r.err);
+    rf_spawn_expect(&r,
+                    "version; for f in one/cells/*.png one/grid.png; do cmp $f two/${f#one/} || "
+                    "exit 9; done",
+                    0, "");
+}
+#endif
+
 Test(sweep_kills, a_changed_model_is_not_gone_on_with)
 {
     rf_spawn_expect(&r, BOTH "--steps 2 -q --x 'Seed: 1-2'", 0, "");
