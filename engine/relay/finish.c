@@ -29,9 +29,9 @@ rf_progress rf_walk_progress(const rf_walk *w, rf_phase phase, rf_picture pictur
                          .image = picture.index,
                          .images = 1,
                          .job_index = picture.job,
-                         .calls_done = w->calls,
+                         .calls_done = w->plan->calls_done,
                          .calls = w->plan->calls_shared,
-                         .pictures_done = w->pictures,
+                         .pictures_done = w->plan->pictures_done,
                          .pictures = w->plan->pictures};
 }
 
@@ -175,7 +175,7 @@ static rf_status finish_picture(rf_walk *w, rf_picture picture, decoding *d, int
     rf_status          st = RF_OK;
     rf_progress        progress = rf_walk_progress(
                w, RF_PHASE_DECODE, picture, j->active[j->active_count - 1], p->vae[j->vae].expert->name);
-    progress.done = w->pictures;
+    progress.done = p->pictures_done;
     progress.total = p->pictures;
     if (p->slot[slot].failed >= 0) {
         describe_nan(w, picture, slot, &why);
@@ -190,7 +190,7 @@ static rf_status finish_picture(rf_walk *w, rf_picture picture, decoding *d, int
     else
         st = hand_out(w, picture, at, &progress, err);
 done:
-    w->pictures++;
+    p->pictures_done++;
     return st;
 }
 

@@ -210,7 +210,7 @@ typedef struct witness {
     rf_plan_info  info;
     int           experts, calls, loads; /* stretches of one expert among the calls */
     const char   *expert;
-    int64_t       read, to_read;
+    int64_t       read, to_read, calls_done;
     int           stop_at_load; /* the n-th report of reading a UNet between calls; 0: never */
 } witness;
 
@@ -222,6 +222,7 @@ static int watch(void *user, const rf_progress *progress)
         cr_expect_geq(progress->done, w->read, "reading goes on where it was");
         if (w->read) cr_expect_eq(progress->total, w->to_read);
         cr_expect_leq(progress->done, progress->total);
+        cr_expect_eq(progress->calls_done, w->calls_done, "a load makes no calls");
         w->read = progress->done;
         w->to_read = progress->total;
         if (w->calls && w->stop_at_load && !--w->stop_at_load) return 1;
@@ -229,6 +230,7 @@ static int watch(void *user, const rf_progress *progress)
     if (progress->phase != RF_PHASE_DENOISE) return 0;
     if (!w->expert || strcmp(w->expert, progress->expert) != 0) w->experts++;
     w->expert = progress->expert;
+    w->calls_done = progress->calls_done + progress->images; /* once this launch is made */
     w->calls++;
     size_t unet = 0;
     for (int i = 0; i < 2; i++) {
@@ -254,7 +256,7 @@ Test(residency, one_expert_is_in_memory_at_a_time, .timeout = 240)
     cr_assert_eq(w.info.loads, 2);
     for (int i = 0; i < 2; i++) { /* the second run begins with the refiner in memory */
         w.calls = w.experts = 0;
-        w.read = w.to_read = 0;
+        w.read = w.to_read = w.calls_done = 0;
         must(rf_plan_run(plan, &callbacks, &err), &err);
         cr_expect_eq(w.calls, w.info.launches);
         cr_expect_eq(w.experts, 2, "all calls of the base, then all of the refiner");
