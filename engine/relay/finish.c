@@ -170,11 +170,11 @@ static rf_status finish_picture(rf_walk *w, rf_picture picture, decoding *d, int
 {
     rf_plan           *p = w->plan;
     const rf_plan_job *j = &p->job[picture.job];
-    const int          slot = d->item[at]->slot;
+    const int          slot = d->item[at]->slot, stage = j->active[j->active_count - 1];
     rf_error           why = {0};
     rf_status          st = RF_OK;
-    rf_progress        progress = rf_walk_progress(
-               w, RF_PHASE_DECODE, picture, j->active[j->active_count - 1], p->vae[j->vae].expert->name);
+    rf_progress        progress =
+        rf_walk_progress(w, RF_PHASE_DECODE, picture, stage, p->vae[j->vae].expert->name);
     progress.done = p->pictures_done;
     progress.total = p->pictures;
     if (p->slot[slot].failed >= 0) {

@@ -103,6 +103,27 @@ Test(residency, pictures_are_those_of_the_other_order, .timeout = 300)
     for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
 }
 
+/* Pictures of one job come in order, batch after batch. */
+Test(residency, one_job_of_many_pictures, .timeout = 120)
+{
+    relays   r = {.path = {make_tiny(7), make_tiny(8)}};
+    request  q;
+    pictures out[2];
+    for (int i = 0; i < 2; i++) {
+        relays_start(&r, i ? &tight : &roomy);
+        ask_for_relay(&q, &r, "AB");
+        q.job[0].count = 5;
+        q.job[0].batch = 2;
+        relays_render(&r, &q.job[0], &out[i]);
+        relays_stop(&r);
+    }
+    pictures_expect_equal(&out[0], &out[1], "one job", 1);
+    for (int i = 0; i < 2; i++) {
+        pictures_free(&out[i]);
+        remove_tiny(r.path[i]);
+    }
+}
+
 /* ---- loads -------------------------------------------------------------------------------- */
 
 static void expect_loads(const relays *r, const request *q, int loads, const char *what)
@@ -149,6 +170,32 @@ Test(residency, loads_are_counted, .timeout = 240)
     relays_start(&r, &tight);
     ask_for_points(&q, &r, "DPM adaptive", 1);
     expect_loads(&r, &q, 2 * JOBS, "DPM adaptive: one picture after the other");
+    relays_close(&r);
+}
+
+/* A million pictures of one job need no larger plan than a thousand: they are several rounds. */
+Test(residency, rounds_are_bounded, .timeout = 120)
+{
+    relays       r;
+    request      q;
+    rf_plan_info info;
+    relays_open(&r, &tight);
+    ask_for_relay(&q, &r, "AB");
+    q.job[0].batch = 7;
+    q.job[0].count = 1022;
+    rf_plan_destroy(plan_of(&r, &q, &info));
+    cr_expect_eq(info.loads, 2);
+    cr_expect_eq(info.states, 1022, "%d", info.states);
+    cr_expect_eq(info.launches, 1022 / 7 * 6);
+    q.job[0].count = 1000000;
+    rf_plan_destroy(plan_of(&r, &q, &info));
+    cr_expect_eq(info.states, 1022, "%d", info.states);
+    cr_expect_eq(info.loads, 2 * (1000000 / 1022 + 1), "%d", info.loads);
+    cr_expect_eq(info.calls_shared, 6000000);
+    q.job[0].steps = 10000; /* a million calls at most */
+    q.job[0].count = 200;
+    rf_plan_destroy(plan_of(&r, &q, &info));
+    cr_expect_eq(info.states, 98, "%d", info.states);
     relays_close(&r);
 }
 
