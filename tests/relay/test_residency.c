@@ -26,8 +26,9 @@ static void ask_for_points(request *q, const relays *r, const char *sampler, int
     q->jobs = JOBS;
     for (int i = 0; i < JOBS; i++) {
         rf_stage *s = q->stage[i];
+        const int point = 1 + i / 2;
         s[0] = (rf_stage){.expert = r->expert[0],
-                          .until = 0.25 * (1 + i / 2),
+                          .until = 0.25 * point,
                           .prompt = "a (cat:1.2)",
                           .negative = "n",
                           .cfg_scale = 6};
