@@ -120,12 +120,19 @@ static void note_programs(rf_plan *p, const rf_plan_tree *t)
 
 static rf_status order(rf_plan *p, rf_plan_tree *t, const rf_tree *tree, rf_error *err)
 {
-    const rf_launch_rules rules = {.kinds = p->programs, .batch = p->batch};
-    const rf_status       st = rf_launches_plan(&t->launches, tree, &rules, err);
-    if (st != RF_OK) return st;
+    rf_status st = RF_OK;
+    int      *group = malloc(((size_t)p->programs + 1) * sizeof *group);
+    if (!group) return no_memory(err);
+    for (int i = 0; i < p->programs; i++) group[i] = p->program[i].expert;
+    const rf_launch_rules rules = {
+        .group = group, .kinds = p->programs, .batch = p->batch, .by_group = !p->resident};
+    RF_TRY(rf_launches_plan(&t->launches, tree, &rules, err));
     if (t->launches.slots > p->slots) p->slots = t->launches.slots;
     note_programs(p, t);
-    return RF_OK;
+    if (!p->resident) RF_TRY(rf_residency_list_turns(p, t, err));
+done:
+    free(group);
+    return st;
 }
 
 /* The tree of the pictures 0 .. count - 1 of every job that has them. */
@@ -151,6 +158,7 @@ static rf_status grow(rf_plan *p, rf_plan_tree *t, int count, rf_error *err)
             t->pictures++;
         }
     RF_TRY(note_nodes(t, &tree, leaf, err));
+    rf_tree_close(&tree);
     RF_TRY(order(p, t, &tree, err));
 done:
     free(leaf);
@@ -177,6 +185,21 @@ static rf_status count_pictures(rf_plan *p, int *most, rf_error *err)
     return RF_OK;
 }
 
+/* Pictures of a single job that are planned together: a batch, for they share nothing.  Where the
+ * experts take turns, as many as make a load's seconds small against theirs, while their states and
+ * their tree stay small. */
+static int size_round(const rf_plan *p, int most)
+{
+    enum { PICTURES = 1024, CALLS = 1 << 20 };
+    const int calls = p->job[0].course.calls;
+    int       pictures = calls > CALLS / PICTURES ? CALLS / calls : PICTURES;
+    if (p->jobs > 1) return most;
+    if (p->resident || p->adaptive) return p->batch;
+    if (pictures > most) return most;
+    pictures -= pictures % p->batch;
+    return pictures > p->batch ? pictures : p->batch;
+}
+
 static void add_up(rf_plan *p, const rf_plan_tree *t, int64_t rounds)
 {
     p->calls_shared += rounds * t->nodes;
@@ -189,7 +212,7 @@ rf_status rf_plan_grow(rf_plan *p, rf_error *err)
     int       most = 0;
     RF_TRY(count_pictures(p, &most, err));
     if (p->jobs == 1 && p->adaptive) p->batch = 1;
-    p->pictures_per_round = p->jobs == 1 ? p->batch : most;
+    p->pictures_per_round = size_round(p, most);
     const int whole = most / p->pictures_per_round, last = most % p->pictures_per_round;
     p->rounds = whole + (last > 0);
     RF_TRY(grow(p, &p->tree[RF_WHOLE_ROUND], p->pictures_per_round, err));
@@ -215,6 +238,7 @@ void rf_plan_fell(rf_plan *p)
         free(t->call);
         free(t->first);
         free(t->depth);
+        free(t->turn);
         rf_launches_free(&t->launches);
     }
 }
