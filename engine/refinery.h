@@ -292,7 +292,7 @@ typedef struct rf_plan_info {
 typedef struct rf_job_info {
     int     calls; /* that each of its pictures makes; 0: DPM adaptive */
     int     pictures;
-    int64_t calls_alone;  /* calls * pictures */
+    int64_t calls_alone;  /* that its pictures would make one by one; of DPM adaptive one each */
     int64_t calls_of_own; /* those that no other job shares */
 } rf_job_info;
 
@@ -303,8 +303,10 @@ rf_status rf_plan_get_job(const rf_plan *plan, int job, rf_job_info *out);      
 /* Divides the plan's jobs among `workers` that share nothing, so that prefixes stay shared: whole
  * subtrees, and parts of one only where that ends the work earlier than making its prefix once.
  * group[i] = the group of job i, 0 .. *groups-1, groups of the largest cost first; cost (may be
- * NULL, room for as many as there are jobs) = UNet calls of each.  A pure function of the plan and
- * `workers`. */
+ * NULL, room for as many as there are jobs) = UNet calls of each, a smaller latent's weighing less
+ * (in calls of the plan's largest latent, rounded up) and a run of DPM adaptive as much as its
+ * `steps`.  There may be several groups per worker, to be handed out in order to whoever is free.
+ * A pure function of the plan and `workers`.  RF_E_ARG: workers is below 1; RF_E_NOMEM. */
 rf_status rf_plan_divide(const rf_plan *plan, int workers, int *group, int64_t *cost, int *groups,
                          rf_error *err);
 

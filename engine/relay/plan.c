@@ -167,6 +167,19 @@ rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
     return RF_OK;
 }
 
+rf_status rf_plan_get_job(const rf_plan *p, int job, rf_job_info *out)
+{
+    if (job < 0 || job >= p->jobs) return RF_E_ARG;
+    const rf_plan_job *j = &p->job[job];
+    const int          calls = j->course.adaptive ? 0 : j->course.calls;
+    const int64_t      pictures = j->job.count;
+    *out = (rf_job_info){.calls = calls,
+                         .pictures = j->job.count,
+                         .calls_alone = pictures * (calls ? calls : 1),
+                         .calls_of_own = p->jobs > 1 ? j->calls_of_own : p->calls_shared};
+    return RF_OK;
+}
+
 void rf_plan_get_timings(const rf_plan *plan, rf_timings *out)
 {
     *out = plan->timings;

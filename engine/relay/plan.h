@@ -130,6 +130,7 @@ typedef struct rf_plan_job {
     const rf_noise_source *noise;
     int                    h, w; /* latent */
     int                    sizing, vae, decoder;
+    int64_t                calls_of_own; /* that no other job shares */
 } rf_plan_job;
 
 typedef struct rf_picture {
@@ -142,11 +143,13 @@ typedef struct rf_picture {
 struct rf_plan_tree {
     rf_picture *picture; /* [pictures]; index from that of the round */
     int         pictures;
-    int        *next;  /* [pictures]: the next one with the same leaf, -1: none */
-    int        *call;  /* [nodes]; -1: a whole run of DPM adaptive */
-    int        *depth; /* [nodes]: calls up to and including it */
-    int        *first; /* [nodes]: the first picture at or below */
-    int         nodes; /* calls: without the root */
+    int        *next;   /* [pictures]: the next one with the same leaf, -1: none */
+    int        *leaf;   /* [pictures] */
+    int        *parent; /* [nodes], below the node itself; the root is node 0 */
+    int        *call;   /* [nodes]; -1: a whole run of DPM adaptive */
+    int        *depth;  /* [nodes]: calls up to and including it */
+    int        *first;  /* [nodes]: the first picture at or below */
+    int         nodes;  /* calls: without the root */
     rf_launches launches;
     int        *turn; /* [turns]: experts, where not all are resident */
     int         turns;
