@@ -84,14 +84,12 @@ RF_DEVICE void load_tile(uint32_t tile_s, const T *from, int stride, int row, in
     static_assert(AT_ONCE % 8 == 0, "the swizzle is the same for all rows of a thread");
     const int      r = (int)threadIdx.x / TILE_CHUNKS, chunk = (int)threadIdx.x % TILE_CHUNKS;
     const T       *at = from + (size_t)(row + r) * (size_t)stride + col + chunk * PIECE;
+    const size_t   step = (size_t)AT_ONCE * (size_t)stride;
     const uint32_t to_s = tile_chunk(tile_s, r, chunk);
     const int      left = col + chunk * PIECE < cols ? rows - row - r : 0;
     RF_UNROLL
-    for (int i = 0; i < ROWS; i += AT_ONCE) {
-        const bool there = i < left;
-        cp_async_16(to_s + (uint32_t)(i * TILE_ROW_BYTES),
-                    there ? at + (size_t)i * (size_t)stride : from, there ? 16 : 0);
-    }
+    for (int i = 0; i < ROWS; i += AT_ONCE, at += step)
+        cp_async_16(to_s + (uint32_t)(i * TILE_ROW_BYTES), i < left ? at : from, i < left ? 16 : 0);
 }
 
 /* s += q kT over the 64 columns of a tile; q [16 * M rows][64] as operands a. */

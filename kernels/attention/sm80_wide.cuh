@@ -57,19 +57,23 @@ template <class T> struct ring {
 };
 
 /* Half a slice for each slice: 16 keys from `key` on, of the columns 128 * slice + 64 * half ..;
- * tile row 16 * slice + i has key i. */
+ * tile row 16 * slice + i has key i.  A thread has one key and chunk of every second slice. */
 template <class T>
 RF_DEVICE void load_values(uint32_t tile_s, const T *v, int stride, int key, int keys, int half,
                            int d)
 {
-    const int row = (int)threadIdx.x / TILE_CHUNKS, chunk = (int)threadIdx.x % TILE_CHUNKS;
+    constexpr int ROWS = WIDE_THREADS / TILE_CHUNKS;
+    static_assert(ROWS == 32, "two slices at once");
+    const int      row = (int)threadIdx.x / TILE_CHUNKS, chunk = (int)threadIdx.x % TILE_CHUNKS;
+    const int      at_key = key + row % 16, col = (row / 16 * 2 + half) * TILE_K + chunk * PIECE;
+    const T       *at = v + (size_t)at_key * (size_t)stride + col;
+    const int      left = at_key < keys ? d - col : 0;
+    const uint32_t to_s = tile_chunk(tile_s, row, chunk);
     RF_UNROLL
-    for (int r = row; r < 16 * WIDE_SLICES; r += WIDE_THREADS / TILE_CHUNKS) {
-        const int  at_key = key + r % 16, slice = r / 16;
-        const int  col = (2 * slice + half) * TILE_K + chunk * PIECE;
-        const bool there = at_key < keys && col < d;
-        cp_async_16(tile_chunk(tile_s, r, chunk),
-                    there ? v + (size_t)at_key * (size_t)stride + col : v, there ? 16 : 0);
+    for (int i = 0; i < WIDE_SLICES / 2; i++) {
+        const bool there = i * 4 * TILE_K < left;
+        cp_async_16(to_s + (uint32_t)(i * ROWS * TILE_ROW_BYTES), there ? at + i * 4 * TILE_K : v,
+                    there ? 16 : 0);
     }
 }
 
@@ -77,19 +81,18 @@ RF_DEVICE void load_values(uint32_t tile_s, const T *v, int stride, int key, int
 template <class T, class S>
 RF_DEVICE void load_stage(const rf_attention_args &a, ring<T> &r, uint32_t ring_s)
 {
-    const int keys = RF_DEFECT(UNGUARDED_KEYS) ? r.kv.keys + KEYS : r.kv.keys;
+    const int      keys = RF_DEFECT(UNGUARDED_KEYS) ? r.kv.keys + KEYS : r.kv.keys;
+    const uint32_t slot_s = ring_s + (uint32_t)(r.slot * S::STAGE_BYTES);
+    const bool     values = r.step >= r.key_steps;
     RF_UNROLL
-    for (int i = 0; i < S::TILES; i++) {
-        const uint32_t to_s = ring_s + (uint32_t)(r.slot * S::STAGE_BYTES + i * TILE_BYTES);
-        const int      k_tile = r.step * S::TILES + i;
-        const int      v_tile = (r.step - r.key_steps) * S::TILES + i;
-        if (r.first >= r.end) continue;
-        if (r.step < r.key_steps)
-            load_tile<T, KEYS, WIDE_THREADS>(to_s, r.kv.k, a.kv_stride, r.first, keys,
-                                             k_tile * TILE_K, a.d);
-        else
-            load_values(to_s, r.kv.v, a.kv_stride, r.first + v_tile / 2 * 16, keys, v_tile % 2,
-                        a.d);
+    for (int i = 0; i < S::TILES && r.first < r.end && !values; i++)
+        load_tile<T, KEYS, WIDE_THREADS>(slot_s + (uint32_t)(i * TILE_BYTES), r.kv.k, a.kv_stride,
+                                         r.first, keys, (r.step * S::TILES + i) * TILE_K, a.d);
+    RF_UNROLL
+    for (int i = 0; i < S::TILES && r.first < r.end && values; i++) {
+        const int tile = (r.step - r.key_steps) * S::TILES + i;
+        load_values(slot_s + (uint32_t)(i * TILE_BYTES), r.kv.v, a.kv_stride,
+                    r.first + tile / 2 * 16, keys, tile % 2, a.d);
     }
     cp_async_commit(); /* there or not: the count of groups says what has arrived */
     r.slot = r.slot + 1 < S::STAGES ? r.slot + 1 : 0;
@@ -111,8 +114,8 @@ RF_DEVICE uint32_t next_stage(const rf_attention_args &a, ring<T> &r, uint32_t r
      * loaded next. */
     if (barrier) __syncthreads();
     load_stage<T, S>(a, r, ring_s);
-    const int stale = RF_DEFECT(STALE_STAGE) ? S::STAGES - 1 : 0;
-    return ring_s + (uint32_t)((r.slot + stale) % S::STAGES * S::STAGE_BYTES);
+    const int stale = (r.slot + S::STAGES - 1) % S::STAGES;
+    return ring_s + (uint32_t)((RF_DEFECT(STALE_STAGE) ? stale : r.slot) * S::STAGE_BYTES);
 }
 
 /* ---- a block of keys ------------------------------------------------------------------------- */
