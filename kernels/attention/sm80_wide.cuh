@@ -84,11 +84,12 @@ RF_DEVICE void load_stage(const rf_attention_args &a, ring<T> &r, uint32_t ring_
     const int      keys = RF_DEFECT(UNGUARDED_KEYS) ? r.kv.keys + KEYS : r.kv.keys;
     const uint32_t slot_s = ring_s + (uint32_t)(r.slot * S::STAGE_BYTES);
     const bool     values = r.step >= r.key_steps;
-    RF_UNROLL
-    for (int i = 0; i < S::TILES && r.first < r.end && !values; i++)
-        load_tile<T, KEYS, WIDE_THREADS>(slot_s + (uint32_t)(i * TILE_BYTES), r.kv.k, a.kv_stride,
-                                         r.first, keys, (r.step * S::TILES + i) * TILE_K, a.d);
-    RF_UNROLL
+    RF_ROLLED /* unrolled, two tiles take more registers than there are */
+        for (int i = 0; i < S::TILES && r.first < r.end && !values; i++)
+            load_tile<T, KEYS, WIDE_THREADS>(slot_s + (uint32_t)(i * TILE_BYTES), r.kv.k,
+                                             a.kv_stride, r.first, keys,
+                                             (r.step * S::TILES + i) * TILE_K, a.d);
+    RF_ROLLED
     for (int i = 0; i < S::TILES && r.first < r.end && values; i++) {
         const int tile = (r.step - r.key_steps) * S::TILES + i;
         load_values(slot_s + (uint32_t)(i * TILE_BYTES), r.kv.v, a.kv_stride,
