@@ -5,20 +5,28 @@
  *   step       what
  *   1 wait     the oldest block of keys has arrived; the one used last is free again
  *   2 load     cp.async of the block STAGES - 1 ahead
- *   3 scores   16 times M ldmatrix and 2 M mma; times scale, masked
+ *   3 scores   16 times ldmatrix and 2 M mma; times scale, masked
  *   4 softmax  see sm80_softmax.cuh; the weights stay where mma left them, which is where the
  *              operand a of the next product wants them
  *   5 values   16 times ldmatrix.trans and 2 M mma
  *
  * q passes through the ring's last slot into registers before that slot is needed.
  *
- * What limits it, worked out for 4096 x 4096 x 64 with M = 2, per score: 128 multiply-adds of
- * mma.sync take 1/8 of a clock of an A100's multiprocessor (1024 a clock; an H100 has more, how
- * much more mma.sync reaches is not known here), one ex2 takes 1/16 (16 a clock), and 5.5
- * instructions of softmax take 1/23 (128 a clock).  ldmatrix of k and v, 32 queries an operand,
- * takes 1/16 of a clock (128 bytes a clock); with M = 1 it would take as long as the mma.  So
- * tensor cores set the pace only if another warp computes weights meanwhile: two blocks a
- * multiprocessor, which 48 KiB and up to 255 registers allow on every device. */
+ * Limits, worked out and not measured, for 4096 x 4096 x 64 with M = 2.  A warp's block of 64 keys
+ * is 128 mma, 32 ldmatrix, 68 ex2 and 8 shuffles among some 680 instructions (sm_90a, nvcc 13.0;
+ * without the masks and the shrinking of o, which most blocks skip).  Each quarter of a
+ * multiprocessor holds two such warps; for one block of both it needs
+ *
+ *   tensor cores   2048 clocks (A100: 256 multiply-adds a clock); some 1650 on an H100, which has
+ *                  twice as many but gives mma.sync 62 % of them (Luo et al. 2024, "Benchmarking and
+ *                  dissecting the Nvidia Hopper GPU architecture")
+ *   issue          1360 clocks, one instruction a clock
+ *   ex2            1090 clocks, four lanes a clock
+ *   ldmatrix       1024 clocks, 32 bytes a clock; with M = 1 for half of the arithmetic
+ *
+ * So tensor cores set the pace if the other warp computes weights meanwhile: hence two blocks a
+ * multiprocessor, which 48 KiB and up to 255 registers allow on every device.  128 keys a block
+ * would halve barriers and shuffles but need 64 registers more. */
 #ifndef RF_SM80_NARROW_CUH
 #define RF_SM80_NARROW_CUH
 

@@ -15,10 +15,12 @@
  * under way while this one's values are used.  In 99 KiB fit 64 KiB of q, 8 of weights, and three
  * stages of one tile; where there is more, four stages of two tiles halve the barriers.
  *
- * What limits it, worked out for d = 512 per block of keys: 4096 clocks of mma (1024 multiply-adds
- * a clock, A100) against 4352 clocks of ldmatrix (128 bytes a clock): reading q anew for every
- * block costs as much as it saves registers.  Keys and values are read once for 64 queries: 8.6 GB
- * for 16384 x 16384, from the L2 cache for the most part. */
+ * Limits, worked out and not measured, for d = 512 and a block of 64 keys: 4096 clocks of mma (1024
+ * multiply-adds a clock, A100) against 4352 clocks of ldmatrix (128 bytes a clock), because q, for
+ * which there are no registers, is loaded anew for every block of keys.  128 keys a block would
+ * save a third of that but not fit into 99 KiB.  Keys and values are read once for 64 queries: 8.6
+ * GB for 16384 x 16384, from the L2 cache for the most part.  Computing the scores in each slice's
+ * own block instead would need no exchange, and two and a half times the arithmetic. */
 #ifndef RF_SM80_WIDE_CUH
 #define RF_SM80_WIDE_CUH
 

@@ -70,7 +70,7 @@ static void check_bits(attention_row r, rf_dtype dtype, const part *parts, int c
     free(want), free(in.q), free(in.k);
 }
 
-Test(attention_bits_sm80, depend_on_neither_batch_nor_tile_nor_order, .timeout = 60)
+Test(attention_bits_sm80, depend_on_neither_batch_nor_tile_nor_order, .timeout = 240)
 {
     static const part narrow[] = {
         {0, 2, 0, 2, 0, 300}, {1, 1, 0, 2, 0, 300},
@@ -124,7 +124,7 @@ static bool table_agrees(int sq, int d, rf_dtype dtype, gpu_settings s)
     return agrees;
 }
 
-Test(attention_bits_sm80, table_gives_each_sample_its_keys, .timeout = 60)
+Test(attention_bits_sm80, table_gives_each_sample_its_keys, .timeout = 240)
 {
     enum { FIRST_SAMPLE = 14 }; /* of kernels/attention/sm80_softmax.cuh */
     for (uint64_t seed = 0; seed < 2; seed++) {
@@ -181,7 +181,7 @@ static void check_figures(attention_row r, int limit, tile_facts t, bool table)
     free(in.q), free(in.k), free(a.o);
 }
 
-Test(attention_bits_sm80, moves_little_and_early, .timeout = 60)
+Test(attention_bits_sm80, moves_little_and_early, .timeout = 240)
 {
     const tile_facts small = {64, 2, 1, 64}, tall = {128, 2, 1, 64};
     const tile_facts wide = {64, 2, 16, 512}, deep = {64, 3, 8, 512};

@@ -87,18 +87,18 @@ static void check_reference(rf_dtype dtype)
     cr_log_info("%d cases above the flop limit", check_skipped());
 }
 
-Test(attention_sm80, matches_reference_f16, .timeout = 120)
+Test(attention_sm80, matches_reference_f16, .timeout = 240)
 {
     check_reference(RF_F16);
 }
 
-Test(attention_sm80, matches_reference_bf16, .timeout = 120)
+Test(attention_sm80, matches_reference_bf16, .timeout = 240)
 {
     check_reference(RF_BF16);
 }
 
 /* Scores that make max move in every block, none at all, and of the other sign. */
-Test(attention_sm80, any_scale, .timeout = 60)
+Test(attention_sm80, any_scale, .timeout = 240)
 {
     static const char *const names[] = {"edge_odd", "edge_block_more", "edge_wide", "edge_causal"};
     static const float       scales[] = {3.0f, 1e-30f, -0.5f};
@@ -109,7 +109,7 @@ Test(attention_sm80, any_scale, .timeout = 60)
 }
 
 /* Rows of real lengths, cut down to one head and as many queries as a tile's choice needs. */
-Test(attention_sm80, real_lengths, .timeout = 120)
+Test(attention_sm80, real_lengths, .timeout = 240)
 {
     const int most_keys = gpu_checked() ? 256 : 4096; /* the same code, longer */
     for (int i = 0; i < attention_rows_count; i++) {
@@ -188,7 +188,7 @@ static void check_course(course c, int sq, int d, rf_dtype dtype, int limit)
     free(q), free(k), free(o), free(want), free(q_wide), free(k_wide);
 }
 
-Test(attention_sm80, scores_of_every_size, .timeout = 60)
+Test(attention_sm80, scores_of_every_size, .timeout = 240)
 {
     for (int c = RISING; c < COURSES; c++)
         for (int dtype = RF_F16; dtype <= RF_BF16; dtype++) {
@@ -241,7 +241,7 @@ static void plant(int defect, const attention_row *r, gpu_settings s)
         cr_expect(strstr(faults, kind), "%s, defect %d: no %s: %s", r->name, defect, kind, faults);
 }
 
-Test(attention_sm80, planted_defects_are_caught, .timeout = 60)
+Test(attention_sm80, planted_defects_are_caught, .timeout = 240)
 {
     static const attention_row tall = {"defect", 1, 270, 200, 1, 64, 0};
     static const attention_row causal = {"defect_causal", 1, 150, 150, 1, 64, 1};
