@@ -18,8 +18,8 @@
  * multiprocessor holds two such warps; for one block of both it needs
  *
  *   tensor cores   2048 clocks (A100: 256 multiply-adds a clock); some 1650 on an H100, which has
- *                  twice as many but gives mma.sync 62 % of them (Luo et al. 2024, "Benchmarking and
- *                  dissecting the Nvidia Hopper GPU architecture")
+ *                  twice as many but gives mma.sync 62 % of them (Luo et al. 2024, "Benchmarking
+ *                  and dissecting the Nvidia Hopper GPU architecture")
  *   issue          1360 clocks, one instruction a clock
  *   ex2            1090 clocks, four lanes a clock
  *   ldmatrix       1024 clocks, 32 bytes a clock; with M = 1 for half of the arithmetic

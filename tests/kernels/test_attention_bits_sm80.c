@@ -31,14 +31,14 @@ typedef struct part {
 static uint16_t *output_of(const inputs *in, part p, gpu_settings s)
 {
     const attention_row *r = &in->r;
-    const size_t         width = (size_t)r->heads * (size_t)r->d, at = (size_t)(p.head * r->d);
-    const size_t         rows = (size_t)p.samples * (size_t)p.queries;
-    rf_attention_args    a = {.n = p.samples, .sq = p.queries, .skv = r->skv, .heads = p.heads};
+    const size_t      width = (size_t)r->heads * (size_t)r->d, at = (size_t)p.head * (size_t)r->d;
+    const size_t      rows = (size_t)p.samples * (size_t)p.queries;
+    rf_attention_args a = {.n = p.samples, .sq = p.queries, .skv = r->skv, .heads = p.heads};
     a.d = r->d, a.causal = r->causal, a.dtype = in->dtype;
     a.scale = 2; /* max moves now and then */
     a.q_stride = (int)width, a.kv_stride = 2 * (int)width, a.o_stride = p.heads * r->d;
-    a.q = in->q + (size_t)(p.sample * r->sq + p.query) * width + at;
-    a.k = in->k + (size_t)(p.sample * r->skv) * 2 * width + at;
+    a.q = in->q + ((size_t)p.sample * (size_t)r->sq + (size_t)p.query) * width + at;
+    a.k = in->k + (size_t)p.sample * (size_t)r->skv * 2 * width + at;
     a.v = (const uint16_t *)a.k + width;
     a.o = calloc(rows, (size_t)a.o_stride * 2);
     cr_assert_not_null(a.o);
@@ -57,13 +57,14 @@ static void check_bits(attention_row r, rf_dtype dtype, const part *parts, int c
         const part         p = parts[i];
         const gpu_settings s = {attention_limits[i % ATTENTION_LIMITS], (uint64_t)i, 0};
         uint16_t          *got = output_of(&in, p, s);
-        const size_t       bytes = (size_t)(p.heads * r.d) * 2;
+        const size_t       bytes = (size_t)p.heads * (size_t)r.d * 2;
         for (int b = 0; b < p.samples; b++)
             for (int q = 0; q < p.queries; q++) {
-                const size_t row = (size_t)((p.sample + b) * r.sq + p.query + q);
+                const size_t row = (size_t)(p.sample + b) * (size_t)r.sq + (size_t)(p.query + q);
                 const size_t at = (row * (size_t)r.heads + (size_t)p.head) * (size_t)r.d;
-                cr_assert_arr_eq(got + (size_t)(b * p.queries + q) * (bytes / 2), want + at, bytes,
-                                 "%s, part %d: sample %d, query %d", r.name, i, b, q);
+                cr_assert_arr_eq(got + ((size_t)b * (size_t)p.queries + (size_t)q) * (bytes / 2),
+                                 want + at, bytes, "%s, part %d: sample %d, query %d", r.name, i, b,
+                                 q);
             }
         free(got);
     }
