@@ -51,9 +51,9 @@ typedef struct rf_options {
     const char *device;  /* "cpu", or NULL for the best this build and machine have */
     const char *dtype;   /* activations: "bf16" or "f32"; NULL or "auto" for the device's fastest */
     int         threads; /* CPU threads, 1..1024; 0 for one per core */
-    uint64_t memory; /* bytes of weights that may stay loaded between stages; 0: no limit.  Where
-                        a plan's experts need more it finishes one expert's calls before it loads
-                        the next (rf_plan_info.loads) */
+    uint64_t    memory;  /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
+                            Where a plan's experts need more it finishes one expert's calls before
+                            it loads the next (rf_plan_info.loads).  One alone may be larger */
     const char *level;   /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
@@ -283,8 +283,9 @@ typedef struct rf_plan_info {
     int64_t launches;     /* in which they are made, up to `batch` at a time */
     int     states;       /* latents with their samplers' memories, held at once */
     int     loads;        /* UNets read from their files: as many as there are experts, once each,
-                             or more where `memory` holds only some and stages take turns */
-    int     resident;     /* all experts stay loaded: depth first, pictures early */
+                             or more where `memory` holds only some and stages take turns (DPM
+                             adaptive: every picture goes through all of its stages) */
+    int resident;         /* all experts stay loaded: depth first, pictures early */
 } rf_plan_info;
 
 /* One job of a plan. */
@@ -326,7 +327,7 @@ typedef struct rf_progress {
     int         image, images;     /* first picture of the batch at work, and how many it holds */
     int         step, steps;       /* DENOISE: steps finished and all steps of this picture */
     int         job_index;         /* of that first picture */
-    int64_t     calls_done, calls; /* DENOISE, DECODE: of rf_plan_info's calls_shared */
+    int64_t     calls_done, calls; /* of rf_plan_info's calls_shared */
     int64_t     pictures_done, pictures; /* likewise of `runs` */
 } rf_progress;
 

@@ -15,13 +15,13 @@ typedef struct rf_experts {
 /* Creates the engine that `request` asks for.  `dtype`: what --dtype auto means; NULL: the engine's
  * choice.  `warn` gets what the engine warns of, for as long as it lives.  RF_E_DEVICE, and what
  * rf_engine_create gives. */
-rf_status rf_experts_begin(rf_experts *experts, const rf_request *request, const char *dtype,
+rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char *dtype,
                            void (*warn)(void *user, const char *message), void *user,
                            rf_trouble *trouble);
 
 /* *out = the expert of the file at `path`, which stays the experts'. */
-rf_status rf_experts_open(rf_experts *experts, const char *path, rf_expert **out, rf_error *err);
+rf_status rf_experts_open(rf_experts *x, const char *path, rf_expert **out, rf_error *err);
 
-void rf_experts_end(rf_experts *experts); /* {0} is fine */
+void rf_experts_end(rf_experts *x); /* {0} is fine */
 
 #endif

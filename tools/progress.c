@@ -251,7 +251,7 @@ static void append_jobs(const rf_meter *m, char *out, size_t bytes)
     append(out, bytes, text);
     if (m->now.phase < RF_PHASE_DENOISE) return;
     snprintf(text, sizeof text, "%s | calls %lld/%lld", expert_name(m),
-             (long long)m->now.calls_done, (long long)(m->now.calls + m->later));
+             (long long)m->now.calls_done, (long long)m->now.calls + (long long)m->later);
     append(out, bytes, text);
     append_speed(m, out, bytes);
 }
@@ -320,7 +320,7 @@ static void show_json(const rf_meter *m, double at)
         json_object_set_new(o, "cells_done", json_integer(m->finished));
         json_object_set_new(o, "cells", json_integer(m->count));
         json_object_set_new(o, "calls_done", json_integer((json_int_t)p->calls_done));
-        json_object_set_new(o, "calls", json_integer((json_int_t)(p->calls + m->later)));
+        json_object_set_new(o, "calls", json_integer((json_int_t)p->calls + (json_int_t)m->later));
     } else {
         json_object_set_new(o, "image", json_integer(p->image));
         json_object_set_new(o, "images", json_integer(p->images));

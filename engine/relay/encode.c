@@ -131,7 +131,11 @@ static rf_status encode_shape(rf_plan *p, rf_plan_expert *x, const rf_text_shape
                                   .stage = x->stage,
                                   .expert = x->expert->name,
                                   .done = encoder,
-                                  .total = RF_ENCODERS};
+                                  .total = RF_ENCODERS,
+                                  .calls_done = p->calls_done,
+                                  .calls = p->calls_shared,
+                                  .pictures_done = p->pictures_done,
+                                  .pictures = p->pictures};
     encoding          e = {.plan = p, .x = x, .shape = shape, .encoder = encoder};
     rf_status         st = RF_OK;
     for (int i = 0; i < x->conds; i++) {

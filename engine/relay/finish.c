@@ -29,9 +29,9 @@ rf_progress rf_walk_progress(const rf_walk *w, rf_phase phase, rf_picture pictur
                          .image = picture.index,
                          .images = 1,
                          .job_index = picture.job,
-                         .calls_done = w->calls,
+                         .calls_done = w->plan->calls_done,
                          .calls = w->plan->calls_shared,
-                         .pictures_done = w->pictures,
+                         .pictures_done = w->plan->pictures_done,
                          .pictures = w->plan->pictures};
 }
 
@@ -170,12 +170,12 @@ static rf_status finish_picture(rf_walk *w, rf_picture picture, decoding *d, int
 {
     rf_plan           *p = w->plan;
     const rf_plan_job *j = &p->job[picture.job];
-    const int          slot = d->item[at]->slot;
+    const int          slot = d->item[at]->slot, stage = j->active[j->active_count - 1];
     rf_error           why = {0};
     rf_status          st = RF_OK;
-    rf_progress        progress = rf_walk_progress(
-               w, RF_PHASE_DECODE, picture, j->active[j->active_count - 1], p->vae[j->vae].expert->name);
-    progress.done = w->pictures;
+    rf_progress        progress =
+        rf_walk_progress(w, RF_PHASE_DECODE, picture, stage, p->vae[j->vae].expert->name);
+    progress.done = p->pictures_done;
     progress.total = p->pictures;
     if (p->slot[slot].failed >= 0) {
         describe_nan(w, picture, slot, &why);
@@ -190,7 +190,7 @@ static rf_status finish_picture(rf_walk *w, rf_picture picture, decoding *d, int
     else
         st = hand_out(w, picture, at, &progress, err);
 done:
-    w->pictures++;
+    p->pictures_done++;
     return st;
 }
 

@@ -24,9 +24,9 @@ typedef struct rf_lookup {
 typedef int rf_lookup_same(const void *user, int index);
 
 /* The index with that hash that `same` accepts; -1: there is none. */
-int rf_lookup_find(const rf_lookup *lookup, uint64_t hash, rf_lookup_same *same, const void *user);
-rf_status rf_lookup_add(rf_lookup *lookup, uint64_t hash, int index, rf_error *err); /* NOMEM */
-void      rf_lookup_free(rf_lookup *lookup); /* {0} is fine */
+int rf_lookup_find(const rf_lookup *table, uint64_t hash, rf_lookup_same *same, const void *user);
+rf_status rf_lookup_add(rf_lookup *table, uint64_t hash, int index, rf_error *err); /* NOMEM */
+void      rf_lookup_free(rf_lookup *table); /* {0} is fine */
 
 /* Folds one more value into a hash; start from 0. */
 static inline uint64_t rf_lookup_mix(uint64_t hash, uint64_t value)

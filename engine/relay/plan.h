@@ -268,6 +268,7 @@ struct rf_plan {
     rf_program       scratch_program;         /* programs that run once */
 
     int64_t    load_done, load_total; /* bytes of files, in the run at work */
+    int64_t    calls_done, pictures_done;
     int        encoded, ready; /* prompts are in `context`; decoders and their programs stand */
     rf_timings timings;
     double *gaps; /* [2][launches of the larger tree]: seconds before a call, not at switches and at

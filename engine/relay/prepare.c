@@ -65,7 +65,11 @@ rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, i
                                      .progress = {.phase = RF_PHASE_LOAD,
                                                   .stage = stage,
                                                   .expert = expert->name,
-                                                  .total = p->load_total},
+                                                  .total = p->load_total,
+                                                  .calls_done = p->calls_done,
+                                                  .calls = p->calls_shared,
+                                                  .pictures_done = p->pictures_done,
+                                                  .pictures = p->pictures},
                                      .before = p->load_done};
     const rf_load_progress progress = {.report = report_load, .user = &report};
     const rf_status        st = rf_expert_load(expert, network, staging, &progress, err);

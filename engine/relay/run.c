@@ -117,7 +117,7 @@ static rf_status run_launch(rf_walk *w, const rf_launch *l, rf_error *err)
     p->timings.denoise += rf_now() - start - (p->timings.load + p->timings.encode - aside);
     if (st != RF_OK) return st;
     w->launches++;
-    w->calls += l->count;
+    p->calls_done += l->count;
     return rf_walk_finish(w, l, err);
 }
 
@@ -175,6 +175,7 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     rf_status st = RF_OK;
     rf_walk   w = {.plan = p, .callbacks = callbacks};
     p->timings = (rf_timings){0};
+    p->calls_done = p->pictures_done = 0;
     for (int i = 0; i < p->expert_count; i++) rf_file_hash_start(&p->expert[i].expert->hash);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_file_hash_start(&p->vae[i].expert->hash);

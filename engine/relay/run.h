@@ -8,8 +8,8 @@ typedef struct rf_walk {
     rf_plan            *plan;
     const rf_callbacks *callbacks;
     const rf_plan_tree *tree;
-    int                 first;                     /* index that the tree's picture 0 stands for */
-    int64_t             launches, calls, pictures; /* done */
+    int                 first;    /* index that the tree's picture 0 stands for */
+    int64_t             launches; /* done */
 } rf_walk;
 
 /* finish.c */

@@ -26,8 +26,9 @@ static void ask_for_points(request *q, const relays *r, const char *sampler, int
     q->jobs = JOBS;
     for (int i = 0; i < JOBS; i++) {
         rf_stage *s = q->stage[i];
+        const int point = 1 + i / 2;
         s[0] = (rf_stage){.expert = r->expert[0],
-                          .until = 0.25 * (1 + i / 2),
+                          .until = 0.25 * point,
                           .prompt = "a (cat:1.2)",
                           .negative = "n",
                           .cfg_scale = 6};
@@ -103,6 +104,27 @@ Test(residency, pictures_are_those_of_the_other_order, .timeout = 300)
     for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
 }
 
+/* Pictures of one job come in order, batch after batch. */
+Test(residency, one_job_of_many_pictures, .timeout = 120)
+{
+    relays   r = {.path = {make_tiny(7), make_tiny(8)}};
+    request  q;
+    pictures out[2];
+    for (int i = 0; i < 2; i++) {
+        relays_start(&r, i ? &tight : &roomy);
+        ask_for_relay(&q, &r, "AB");
+        q.job[0].count = 5;
+        q.job[0].batch = 2;
+        relays_render(&r, &q.job[0], &out[i]);
+        relays_stop(&r);
+    }
+    pictures_expect_equal(&out[0], &out[1], "one job", 1);
+    for (int i = 0; i < 2; i++) {
+        pictures_free(&out[i]);
+        remove_tiny(r.path[i]);
+    }
+}
+
 /* ---- loads -------------------------------------------------------------------------------- */
 
 static void expect_loads(const relays *r, const request *q, int loads, const char *what)
@@ -149,6 +171,32 @@ Test(residency, loads_are_counted, .timeout = 240)
     relays_start(&r, &tight);
     ask_for_points(&q, &r, "DPM adaptive", 1);
     expect_loads(&r, &q, 2 * JOBS, "DPM adaptive: one picture after the other");
+    relays_close(&r);
+}
+
+/* A million pictures of one job need no larger plan than a thousand: they are several rounds. */
+Test(residency, rounds_are_bounded, .timeout = 120)
+{
+    relays       r;
+    request      q;
+    rf_plan_info info;
+    relays_open(&r, &tight);
+    ask_for_relay(&q, &r, "AB");
+    q.job[0].batch = 7;
+    q.job[0].count = 1022;
+    rf_plan_destroy(plan_of(&r, &q, &info));
+    cr_expect_eq(info.loads, 2);
+    cr_expect_eq(info.states, 1022, "%d", info.states);
+    cr_expect_eq(info.launches, 1022 / 7 * 6);
+    q.job[0].count = 1000000;
+    rf_plan_destroy(plan_of(&r, &q, &info));
+    cr_expect_eq(info.states, 1022, "%d", info.states);
+    cr_expect_eq(info.loads, 2 * (1000000 / 1022 + 1), "%d", info.loads);
+    cr_expect_eq(info.calls_shared, 6000000);
+    q.job[0].steps = 10000; /* a million calls at most */
+    q.job[0].count = 200;
+    rf_plan_destroy(plan_of(&r, &q, &info));
+    cr_expect_eq(info.states, 98, "%d", info.states);
     relays_close(&r);
 }
 
@@ -210,7 +258,7 @@ typedef struct witness {
     rf_plan_info  info;
     int           experts, calls, loads; /* stretches of one expert among the calls */
     const char   *expert;
-    int64_t       read, to_read;
+    int64_t       read, to_read, calls_done;
     int           stop_at_load; /* the n-th report of reading a UNet between calls; 0: never */
 } witness;
 
@@ -222,6 +270,7 @@ static int watch(void *user, const rf_progress *progress)
         cr_expect_geq(progress->done, w->read, "reading goes on where it was");
         if (w->read) cr_expect_eq(progress->total, w->to_read);
         cr_expect_leq(progress->done, progress->total);
+        cr_expect_eq(progress->calls_done, w->calls_done, "a load makes no calls");
         w->read = progress->done;
         w->to_read = progress->total;
         if (w->calls && w->stop_at_load && !--w->stop_at_load) return 1;
@@ -229,6 +278,7 @@ static int watch(void *user, const rf_progress *progress)
     if (progress->phase != RF_PHASE_DENOISE) return 0;
     if (!w->expert || strcmp(w->expert, progress->expert) != 0) w->experts++;
     w->expert = progress->expert;
+    w->calls_done = progress->calls_done + progress->images; /* once this launch is made */
     w->calls++;
     size_t unet = 0;
     for (int i = 0; i < 2; i++) {
@@ -254,7 +304,7 @@ Test(residency, one_expert_is_in_memory_at_a_time, .timeout = 240)
     cr_assert_eq(w.info.loads, 2);
     for (int i = 0; i < 2; i++) { /* the second run begins with the refiner in memory */
         w.calls = w.experts = 0;
-        w.read = w.to_read = 0;
+        w.read = w.to_read = w.calls_done = 0;
         must(rf_plan_run(plan, &callbacks, &err), &err);
         cr_expect_eq(w.calls, w.info.launches);
         cr_expect_eq(w.experts, 2, "all calls of the base, then all of the refiner");

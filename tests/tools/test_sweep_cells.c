@@ -331,21 +331,25 @@ Test(sweep_cells, what_is_wrong_without_the_axis_is_not_its_fault)
     rf_cells_release(&cells);
 }
 
-Test(sweep_cells, prompts_that_would_grow_beyond_measure_are_refused)
+Test(sweep_cells, prompts_that_would_grow_beyond_measure_are_refused, .timeout = 60)
 {
-    enum { BYTES = 1 << 20 };
-    static char long_prompt[BYTES], text[BYTES];
+    enum { BYTES = 600000, HITS = 20, LONG = 30000 };
+    static char prompt[BYTES + 1], text[2 * LONG];
     rf_request  q;
     rf_cells    cells;
-    memset(long_prompt, 'a', 600000);
+    memset(prompt, 'x', BYTES);
+    for (int i = 0; i < HITS; i++) prompt[i * (BYTES / HITS)] = 'a';
     settle(&q, "-m;b.st;-p;x");
-    q.stages[0].prompt = long_prompt;
-    cr_expect_eq(make(&cells, &q, "Prompt S/R: a, b, bb", NULL, NULL), RF_E_ARG);
-    cr_expect(strstr(trouble.error.message, "with value 3 the prompt has 1200000 bytes"), "%s",
+    q.stages[0].prompt = prompt;
+    strcpy(text, "Prompt S/R: a, b, ");
+    memset(text + strlen(text), 'c', LONG);
+    cr_expect_eq(make(&cells, &q, text, NULL, NULL), RF_E_ARG);
+    cr_expect(strstr(trouble.error.message, "with value 3 the prompt has 1199980 bytes"), "%s",
               trouble.error.message);
     rf_cells_release(&cells);
+    memset(text, 0, sizeof text);
     strcpy(text, "Prompt S/R: a");
-    for (int i = 0; i < 300; i++) sprintf(text + strlen(text), ",%c", 'b' + i % 20);
+    for (int i = 0; i < 300; i++) strcat(text, i % 2 ? ",c" : ",b");
     cr_expect_eq(make(&cells, &q, text, NULL, NULL), RF_E_ARG);
     cr_expect(strstr(trouble.error.message, "take more than 64 MiB"), "%s", trouble.error.message);
     rf_cells_release(&cells);
