@@ -75,6 +75,15 @@ template <class T> RF_DEVICE void store_some(T *to_g, const float (&v)[PIECE], i
         store_few(to_g, v, count);
 }
 
+/* A piece of which each element came in a word of its own. */
+RF_DEVICE chunk16 chunk_of_halves(const uint32_t (&half)[PIECE])
+{
+    chunk16 c;
+    RF_UNROLL
+    for (int i = 0; i < PIECE / 2; i++) c.word[i] = half[2 * i] | half[2 * i + 1] << 16;
+    return c;
+}
+
 /* Host: whether pieces can be moved 16 bytes at a time from `p` on. */
 static inline int rf_aligned_16(const void *p)
 {

@@ -47,9 +47,7 @@ template <class T> RF_DEVICE chunk16 gather_piece(const gemm_call &c, int row, i
         half[i] = j < c.k1 ? ((const T *)c.x)[(size_t)row * c.k1 + j].bits
                            : ((const T *)c.x2)[(size_t)row * (c.k - c.k1) + j - c.k1].bits;
     }
-    chunk16 piece;
-    for (int i = 0; i < 4; i++) piece.word[i] = half[2 * i] | half[2 * i + 1] << 16;
-    return piece;
+    return chunk_of_halves(half);
 }
 
 template <class T, class S, bool RAGGED> struct rows_of_x {
