@@ -132,36 +132,50 @@ template <class T> RF_DEVICE chunk16 gather_channels(const conv_call &c, size_t 
     return chunk_of_halves(half);
 }
 
+/* The input pixel under tap (ky, kx); it exists if the table has the tap's bit. */
+RF_DEVICE int pixel_under(const conv_call &c, const located &l, int ky, int kx)
+{
+    /* In halves of an input pixel if the map is enlarged, else in twice that. */
+    const int dy = (ky - 1) * (2 - c.up), dx = (kx - 1) * (2 - c.up);
+    const int odd_y = RF_DEFECT(EVEN_PIXELS) ? 0 : (int)(l.taps >> ODD_ROW & 1);
+    const int odd_x = RF_DEFECT(EVEN_PIXELS) ? 0 : (int)(l.taps >> ODD_COLUMN & 1);
+    return l.middle + ((dy + odd_y) >> 1) * c.w + ((dx + odd_x) >> 1);
+}
+
 template <class T, class S, bool RAGGED>
 RF_DEVICE void load_x(taps_of_x<T, S, RAGGED> &source, unsigned char *tile, uint32_t tile_s)
 {
     static_assert(S::THREADS % TILE_CHUNKS == 0, "a thread's pieces stand in one column");
+    constexpr int    ROWS = S::THREADS / TILE_CHUNKS; /* filled at once */
     const conv_call &c = source.c;
-    const int        chunk = (int)threadIdx.x % TILE_CHUNKS, tap = source.tap;
+    const int        row0 = (int)threadIdx.x / TILE_CHUNKS, chunk = (int)threadIdx.x % TILE_CHUNKS;
+    const int        tap = source.tap;
     const int        ky = RF_DEFECT(TRANSPOSED_TAPS) ? tap % 3 : tap / 3;
     const int        kx = RF_DEFECT(TRANSPOSED_TAPS) ? tap / 3 : tap % 3;
-    /* In halves of an input pixel if the map is enlarged, else in twice that. */
-    const int    dy = (ky - 1) * (2 - c.up), dx = (kx - 1) * (2 - c.up);
-    const int    split = RF_DEFECT(SECOND_SOURCE_LATE) ? c.c1 + PIECE : c.c1;
-    const bool   second = source.channel >= split;
-    const T     *from = (const T *)(second ? c.x2 : c.x);
-    const int    channel = second ? source.channel - split : source.channel;
-    const size_t stride = (size_t)(second ? c.cin - c.c1 : c.c1);
-    RF_UNROLL
-    for (int r = (int)threadIdx.x / TILE_CHUNKS; r < S::BM; r += S::THREADS / TILE_CHUNKS) {
-        const located l = source.table_s[r];
-        const int     odd_y = RF_DEFECT(EVEN_PIXELS) ? 0 : (int)(l.taps >> ODD_ROW & 1);
-        const int     odd_x = RF_DEFECT(EVEN_PIXELS) ? 0 : (int)(l.taps >> ODD_COLUMN & 1);
-        const int     at = l.middle + ((dy + odd_y) >> 1) * c.w + ((dx + odd_x) >> 1);
-        const bool    there = l.taps >> tap & 1;
-        if (RAGGED) {
+    const int        split = RF_DEFECT(SECOND_SOURCE_LATE) ? c.c1 + PIECE : c.c1;
+    const bool       second = source.channel >= split;
+    const T         *from = (const T *)(second ? c.x2 : c.x);
+    const int        channel = second ? source.channel - split : source.channel;
+    const size_t     stride = (size_t)(second ? c.cin - c.c1 : c.c1);
+    if constexpr (RAGGED) {
+        RF_ROLLED
+        for (int r = row0; r < S::BM; r += ROWS) {
+            const located l = source.table_s[r];
             *(chunk16 *)(tile + tile_chunk(0, r, chunk)) =
-                there ? gather_channels<T>(c, (size_t)at, source.channel) : chunk16{};
-            continue;
+                l.taps >> tap & 1
+                    ? gather_channels<T>(c, (size_t)pixel_under(c, l, ky, kx), source.channel)
+                    : chunk16{};
         }
-        cp_async_16(tile_chunk(tile_s, r, chunk),
-                    there ? from + (size_t)at * stride + channel : (const T *)c.x,
-                    there || RF_DEFECT(NO_ZERO_FILL) ? 16 : 0);
+    } else {
+        RF_UNROLL
+        for (int r = row0; r < S::BM; r += ROWS) {
+            const located l = source.table_s[r];
+            const bool    there = l.taps >> tap & 1;
+            const T      *piece = (const T *)c.x; /* not read */
+            if (there) piece = from + (size_t)pixel_under(c, l, ky, kx) * stride + channel;
+            cp_async_16(tile_chunk(tile_s, r, chunk), piece,
+                        there || RF_DEFECT(NO_ZERO_FILL) ? 16 : 0);
+        }
     }
     for (source.channel += TILE_K; source.channel >= c.channels; source.channel -= c.channels)
         source.tap++;
