@@ -104,10 +104,12 @@ static rf_status packed_bytes(const rf_weights *w, rf_device *device, const rf_s
 {
     if (s->kind == RF_SLOT_GEMM) {
         const rf_gemm_weight_shape shape = gemm_shape(w, s);
+        if (!device->ops->gemm_pack_bytes) return RF_E_UNSUPPORTED;
         return device->ops->gemm_pack_bytes(device->stream, &shape, bytes);
     }
     if (s->kind == RF_SLOT_CONV) {
         const rf_conv_weight_shape shape = conv_shape(w, s);
+        if (!device->ops->conv_pack_bytes) return RF_E_UNSUPPORTED;
         return device->ops->conv_pack_bytes(device->stream, &shape, bytes);
     }
     *bytes = elems_of(s) * rf_dtype_bytes(s->wdtype);

@@ -61,6 +61,7 @@ struct Launch {
     size_t bound_bytes; /* kernel parameters lie there: readable, not writable */
     dim3   grid;
     int    threads, shared_bytes, shared_limit;
+    void  *stream; /* of the runtime's stand-in, done when somebody waits; NULL: done at once */
 };
 rf_status launch(const Launch &l);
 
@@ -77,11 +78,11 @@ template <class Args> void enter(void *bound)
 
 template <class Args>
 rf_status launch(void (*kernel)(Args), dim3 grid, int threads, int shared_bytes, int shared_limit,
-                 const Args &args)
+                 void *stream, const Args &args)
 {
     Bound<Args> bound{kernel, args};
-    return launch(
-        Launch{enter<Args>, &bound, sizeof bound, grid, threads, shared_bytes, shared_limit});
+    return launch(Launch{enter<Args>, &bound, sizeof bound, grid, threads, shared_bytes,
+                         shared_limit, stream});
 }
 } // namespace emu
 
