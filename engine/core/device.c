@@ -33,6 +33,11 @@ int rf_device_threads(const rf_device *device)
     return device->kind->threads(device);
 }
 
+int rf_device_on_host(const rf_device *device)
+{
+    return device->kind->on_host;
+}
+
 size_t rf_device_memory_bytes(const rf_device *device)
 {
     return device->kind->memory_bytes(device);

@@ -53,6 +53,9 @@ rf_status rf_device_open_cuda(rf_device *out, int ordinal, int threads, rf_error
 void rf_device_close(rf_device *device);
 int  rf_device_threads(const rf_device *device); /* host threads for work beside the ops */
 
+/* Whether the device's memory is the program's own, to read and write without a copy. */
+int rf_device_on_host(const rf_device *device);
+
 /* Memory that the device could give to this process in all, bytes; 0 if it does not say. */
 size_t rf_device_memory_bytes(const rf_device *device);
 

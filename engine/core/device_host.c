@@ -143,6 +143,7 @@ static void host_graph_destroy(rf_device *device, rf_graph *graph)
 }
 
 static const rf_device_kind host_kind = {
+    .on_host = 1,
     .close = host_close,
     .threads = host_threads,
     .memory_bytes = host_memory_bytes,

@@ -8,6 +8,8 @@
 #include "engine/core/device.h"
 
 typedef struct rf_device_kind {
+    int on_host; /* of rf_device_on_host */
+
     void (*close)(rf_device *device);
     int (*threads)(const rf_device *device);
     size_t (*memory_bytes)(const rf_device *device);

@@ -301,6 +301,24 @@ Test(device_cuda, a_capture_that_fails_leaves_the_device_as_it_was)
     close_cuda(&device);
 }
 
+/* ---- the sm80 level -------------------------------------------------------------------------- */
+
+/* What it has not yet is an error that names the op, and nothing takes its place. */
+Test(device_cuda, ops_that_the_level_lacks_are_named)
+{
+    rf_device device = open_cuda();
+    for (int kind = 0; kind < RF_OP_KINDS; kind++) {
+        rf_op_call      call = {.kind = (rf_op_kind)kind, .label = "here"};
+        size_t          bytes = 0;
+        rf_error        err = {0};
+        const rf_status st = rf_call_prepare(&device, &call, &bytes, &err);
+        const int       lacks = kind == RF_OP_CONV || kind == RF_OP_ATTENTION;
+        cr_expect_eq(st == RF_E_UNSUPPORTED, lacks, "%s: %s", rf_op_name(call.kind), err.message);
+        if (lacks) cr_expect(strstr(err.message, "here: the sm80 level has no"), "%s", err.message);
+    }
+    close_cuda(&device);
+}
+
 /* ---- kernels that fail ----------------------------------------------------------------------- */
 
 /* The error surfaces where somebody waits, names the op, and is what every later call says. */

@@ -83,6 +83,13 @@ uint32_t this_block()
     abandon_block();
 }
 
+void drop_pages(void *start, size_t bytes)
+{
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(start) + 4095) & ~uintptr_t{4095};
+    const uintptr_t end = (reinterpret_cast<uintptr_t>(start) + bytes) & ~uintptr_t{4095};
+    if (end > first) madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
+}
+
 bool host_may(const void *device, size_t bytes)
 {
     if (is_global(device) && allowed(offset_of(device), bytes)) return true;
@@ -175,10 +182,9 @@ extern "C" void emu_free(void *device)
     found->second.freed = true;
     emu::latest.freed = true;
     /* Whole pages go back to the system; the addresses are never used again. */
-    const uintptr_t first = (reinterpret_cast<uintptr_t>(device) + 4095) & ~uintptr_t{4095};
-    const uintptr_t end =
-        (reinterpret_cast<uintptr_t>(device) + found->second.bytes) & ~uintptr_t{4095};
-    if (end > first) madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
+    const size_t at = emu::offset_of(device);
+    emu::drop_pages(emu::space + at, found->second.bytes);
+    emu::drop_pages(emu::writers + at, found->second.bytes * sizeof *emu::writers);
 }
 
 extern "C" void emu_upload(void *device, const void *host, size_t bytes)
