@@ -6,6 +6,7 @@
 
 #include "engine/core/device.h"
 #include "engine/core/program.h"
+#include "engine/refinery.h"
 #include "kernels/device/gpu.h"
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/runtime.h"
@@ -149,6 +150,37 @@ Test(device_cuda, starts_where_there_are_kernels)
         cr_expect_eq(rf_device_memory_bytes(&device), (size_t)8 << 30);
         cr_expect_str_eq(device.name, "cuda:2 GPU");
         close_cuda(&device);
+    }
+}
+
+/* As a user meets it. */
+Test(device_cuda, engines_say_what_keeps_them_from_a_gpu)
+{
+    static const struct {
+        const char *device, *says;
+        rf_status   status;
+        int         devices;
+    } rows[] = {
+        {"cuda", "no NVIDIA GPU", RF_E_DEVICE, 0},
+        {"cuda:7", "no GPU 7", RF_E_DEVICE, 1},
+        {"cuda", "cuda:0 NVIDIA H100 80GB HBM3 is ready", RF_E_UNSUPPORTED, 1},
+        {"cuda:", "cuda:N", RF_E_ARG, 1},
+        {"cuda:-1", "cuda:N", RF_E_ARG, 1},
+        {"cuda:99999999999999999999", "cuda:N", RF_E_ARG, 1},
+        {"cuda:0x", "cuda:N", RF_E_ARG, 1},
+        {"gpu", "cuda:N", RF_E_ARG, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        emu_gpu    gpu = emu_gpu_h100;
+        rf_engine *engine = NULL;
+        rf_error   err = {0};
+        gpu.devices = rows[i].devices;
+        emu_runtime_start(&gpu);
+        cr_expect_eq(rf_engine_create(&engine, &(rf_options){.device = rows[i].device}, &err),
+                     rows[i].status, "%s: %s", rows[i].device, err.message);
+        cr_expect_null(engine);
+        cr_expect(strstr(err.message, rows[i].says), "%s: %s", rows[i].device, err.message);
+        expect_nothing_held();
     }
 }
 
