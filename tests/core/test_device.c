@@ -79,7 +79,7 @@ Test(device_host, builds_without_cuda_say_so)
 {
     rf_device device;
     rf_error  err = {0};
-    cr_expect_null(rf_ops_of(RF_LEVEL_SM80));
+    if (rf_ops_of(RF_LEVEL_SM80)) cr_skip_test("this build has CUDA");
     cr_expect_eq(rf_device_open_cuda(&device, 0, 0, &err), RF_E_DEVICE);
     cr_expect(strstr(err.message, "--device cpu"), "%s", err.message);
     rf_device_close(&device);
