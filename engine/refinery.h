@@ -51,9 +51,9 @@ typedef struct rf_options {
     const char *device;  /* "cpu", or NULL for the best this build and machine have */
     const char *dtype;   /* activations: "bf16" or "f32"; NULL or "auto" for the device's fastest */
     int         threads; /* CPU threads, 1..1024; 0 for one per core */
-    uint64_t memory; /* bytes of weights that may stay loaded between stages; 0: no limit.  Where
-                        a plan's experts need more it finishes one expert's calls before it loads
-                        the next (rf_plan_info.loads) */
+    uint64_t    memory;  /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
+                            Where a plan's experts need more it finishes one expert's calls before
+                            it loads the next (rf_plan_info.loads).  One alone may be larger */
     const char *level;   /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
@@ -283,16 +283,17 @@ typedef struct rf_plan_info {
     int64_t launches;     /* in which they are made, up to `batch` at a time */
     int     states;       /* latents with their samplers' memories, held at once */
     int     loads;        /* UNets read from their files: as many as there are experts, once each,
-                             or more where `memory` holds only some and stages take turns */
-    int     resident;     /* all experts stay loaded: depth first, pictures early */
+                             or more where `memory` holds only some and stages take turns (DPM
+                             adaptive: every picture goes through all of its stages) */
+    int resident;         /* all experts stay loaded: depth first, pictures early */
 } rf_plan_info;
 
 /* One job of a plan. */
 typedef struct rf_job_info {
-    int     calls;         /* that each of its pictures makes; 0: DPM adaptive */
+    int     calls; /* that each of its pictures makes; 0: DPM adaptive */
     int     pictures;
-    int64_t calls_alone;   /* calls * pictures */
-    int64_t calls_of_own;  /* those that no other job shares */
+    int64_t calls_alone;  /* that its pictures would make one by one; of DPM adaptive one each */
+    int64_t calls_of_own; /* those that no other job shares */
 } rf_job_info;
 
 void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
@@ -302,8 +303,10 @@ rf_status rf_plan_get_job(const rf_plan *plan, int job, rf_job_info *out);      
 /* Divides the plan's jobs among `workers` that share nothing, so that prefixes stay shared: whole
  * subtrees, and parts of one only where that ends the work earlier than making its prefix once.
  * group[i] = the group of job i, 0 .. *groups-1, groups of the largest cost first; cost (may be
- * NULL, room for as many as there are jobs) = UNet calls of each.  A pure function of the plan and
- * `workers`. */
+ * NULL, room for as many as there are jobs) = UNet calls of each, a smaller latent's weighing less
+ * (in calls of the plan's largest latent, rounded up) and a run of DPM adaptive as much as its
+ * `steps`.  There may be several groups per worker, to be handed out in order to whoever is free.
+ * A pure function of the plan and `workers`.  RF_E_ARG: workers is below 1; RF_E_NOMEM. */
 rf_status rf_plan_divide(const rf_plan *plan, int workers, int *group, int64_t *cost, int *groups,
                          rf_error *err);
 
@@ -324,7 +327,7 @@ typedef struct rf_progress {
     int         image, images;     /* first picture of the batch at work, and how many it holds */
     int         step, steps;       /* DENOISE: steps finished and all steps of this picture */
     int         job_index;         /* of that first picture */
-    int64_t     calls_done, calls; /* DENOISE, DECODE: of rf_plan_info's calls_shared */
+    int64_t     calls_done, calls; /* of rf_plan_info's calls_shared */
     int64_t     pictures_done, pictures; /* likewise of `runs` */
 } rf_progress;
 

@@ -191,7 +191,8 @@ static rf_status read_converted(const rf_weights *w, stretch s, void *dst, rf_dt
             rf_error     mine = {0};
             rf_status    result;
             if (source != dtype && !scratch) {
-                result = rf_fail(&mine, RF_E_NOMEM, "%s: no memory to convert", t->name);
+                result = rf_fail(&mine, RF_E_NOMEM, "%s: no memory to convert %s", w->file->path,
+                                 t->name);
             } else {
                 result = w->file->read(w->file, t, (s.first + from) * rf_dtype_bytes(source),
                                        scratch ? scratch : to, n * rf_dtype_bytes(source), &mine);
@@ -320,7 +321,9 @@ rf_status rf_weights_load(rf_weights *w, rf_device *device, void *staging,
     size_t     done = 0;
     rf_upload  upload = {0};
     rf_upload *through = NULL;
-    rf_status  st = rf_device_alloc(device, &base, w->bytes, "weights", err);
+    char       what[NAME_BYTES];
+    snprintf(what, sizeof what, "weights of %s", w->file->path);
+    rf_status st = rf_device_alloc(device, &base, w->bytes, what, err);
     if (st != RF_OK) return st;
     w->base = base;
     if (!rf_device_on_host(device)) {

@@ -127,15 +127,16 @@ void rf_clip_forward(rf_recorder *r, const void *arg)
     for (int i = 0; i < a->depth; i++) layer(r, arch, s, a->hidden, t, a->chunks, i);
 
     if (arch->projection) {
-        void *last = rf_take(r, (size_t)seq * (size_t)c);
-        copy(r, last, a->hidden, seq, c);
-        layer(r, arch, s, last, t, 1, arch->layers - 1);
-        norm(r, t, last, seq, c, s->final_norm);
-        rf_do_gemm(r,
-                   (rf_gemm_args){.y = a->pooled, .x = t, .m = seq, .n = arch->projection, .k = c},
-                   &(rf_gemm_layer){.weight = {arch->projection_is_linear ? "text_projection.weight"
-                                                                          : "text_projection"},
-                                    .transpose = !arch->projection_is_linear});
+        const int pooled = a->prompts * seq;
+        void     *last = rf_take(r, (size_t)pooled * (size_t)c);
+        copy(r, last, a->hidden, pooled, c);
+        layer(r, arch, s, last, t, a->prompts, arch->layers - 1);
+        norm(r, t, last, pooled, c, s->final_norm);
+        rf_do_gemm(
+            r, (rf_gemm_args){.y = a->pooled, .x = t, .m = pooled, .n = arch->projection, .k = c},
+            &(rf_gemm_layer){.weight = {arch->projection_is_linear ? "text_projection.weight"
+                                                                   : "text_projection"},
+                             .transpose = !arch->projection_is_linear});
         rf_give(r, last);
     }
     rf_give(r, t);

@@ -13,10 +13,12 @@ typedef struct rf_clip_args {
     void               *hidden; /* [chunks, 77, width]: the state behind `depth` layers */
     /* layers - 1 is what SDXL reads; without a projection up to `layers`. */
     int depth;
-    /* [77, projection], or NULL: every position of the first chunk through the last layer, the
-     * final norm and the projection.  The pooled vector is the row of the first end token. */
+    /* [prompts, 77, projection], or NULL: every position of the first `prompts` chunks through the
+     * last layer, the final norm and the projection.  The pooled vector is the row of the first end
+     * token of a prompt's first chunk: chunks know nothing of each other, so several prompts are
+     * their first chunks and then the rest. */
     void *pooled;
-    int   chunks;
+    int   chunks, prompts;
 } rf_clip_args;
 
 rf_forward_fn rf_clip_forward; /* arg: rf_clip_args */

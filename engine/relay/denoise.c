@@ -80,7 +80,7 @@ static int sum_of(const rf_plan *p, const rf_pass *pass, int i, sum_kind kind, f
                   int32_t *row)
 {
     const rf_sample    *sample = &pass->sample[i];
-    const rf_call      *c = &sample->call->sampler;
+    const rf_call      *c = sample->sampler;
     const rf_run_state *slot = &p->slot[sample->slot];
     const int           first = sample->slot * p->slot_rows;
     memset(weight, 0, RF_SOURCES * sizeof *weight);
@@ -163,7 +163,7 @@ static rf_status fill_input(rf_plan *p, const rf_pass *pass, rf_error *err)
                                   .terms = 1,
                                   .ydtype = p->engine->dtype};
     for (int i = 0; i < pass->count; i++) {
-        const double sigma = pass->sample[i].call->sampler.sigma;
+        const double sigma = pass->sample[i].sampler->sigma;
         p->coef[i] = (float)(1 / sqrt(sigma * sigma + 1));
         p->xrow[i] = row_of(p, pass, i, RF_SOURCE_X);
     }
@@ -214,7 +214,7 @@ static rf_status denoised(rf_plan *p, const rf_pass *pass, rf_source to, rf_erro
             for (int j = 1; j <= now; j++) {
                 const int    row = alone ? call->u_row : done + j - 1;
                 const double weight = alone ? 1 : p->row[call->row_at + row].weight;
-                coef[j] = (float)(-call->sampler.sigma * weight);
+                coef[j] = (float)(-pass->sample[i].sampler->sigma * weight);
                 xrow[j] = row * pass->count + i;
             }
         }
@@ -254,7 +254,7 @@ done:
 static rf_status add_before(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
     for (int i = 0; i < pass->count; i++) {
-        const rf_call *call = &pass->sample[i].call->sampler;
+        const rf_call *call = pass->sample[i].sampler;
         if (call->before != 0) draw(p, pass, i, &call->before_noise);
     }
     return combine(p, pass, SUM_BEFORE, err);
@@ -264,12 +264,12 @@ static rf_status add_before(rf_plan *p, const rf_pass *pass, rf_error *err)
 static rf_status advance(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
     rf_status st = RF_OK;
-    for (int i = 0; i < pass->count; i++) draw(p, pass, i, &pass->sample[i].call->sampler.noise);
+    for (int i = 0; i < pass->count; i++) draw(p, pass, i, &pass->sample[i].sampler->noise);
     RF_TRY(combine(p, pass, SUM_MEMORY, err));
     RF_TRY(combine(p, pass, SUM_ANCHOR, err));
     RF_TRY(combine(p, pass, SUM_NEXT, err));
     for (int i = 0; i < pass->count; i++) {
-        const rf_call *call = &pass->sample[i].call->sampler;
+        const rf_call *call = pass->sample[i].sampler;
         rf_run_state  *slot = &p->slot[pass->sample[i].slot];
         if (call->keeps_anchor) slot->anchor = !slot->anchor;
         if (call->remembers) slot->history = (slot->history + RF_HISTORY) % (RF_HISTORY + 1);
@@ -285,7 +285,7 @@ void rf_denoise_mark(rf_plan *p, const rf_pass *pass)
         const float  *x = rf_slot_row(p, pass->sample[i].slot, RF_SOURCE_X);
         for (int e = 0; e < elems_of(pass) && slot->failed < 0; e++) {
             if (isfinite(x[e])) continue;
-            slot->failed = pass->sample[i].call->sampler.step;
+            slot->failed = pass->sample[i].sampler->step;
             slot->failed_expert = pass->program->expert;
         }
     }

@@ -42,7 +42,7 @@ static rf_status embed(rf_plan *p, rf_plan_table *table, float timestep, rf_erro
     return rf_program_run(&table->embed, &p->engine->device, err);
 }
 
-/* The call, with its rows behind those of all planned ones. */
+/* The call, with its rows behind those of all planned ones; its update is in no list. */
 static rf_relay_call describe(adaptive_run *r, double sigma, int k)
 {
     rf_plan             *p = r->plan;
@@ -51,10 +51,7 @@ static rf_relay_call describe(adaptive_run *r, double sigma, int k)
     const rf_prompt     *prompt = set->prompt[RF_POSITIVE];
     const int            expert = rf_plan_expert_of(p, r->job, r->stage);
     rf_relay_row        *row = p->row + p->rows_listed;
-    const float          timestep = rf_timestep_for_sigma(&p->engine->table, sigma);
-    rf_relay_call        call = {.sampler = {.sigma = sigma, .timestep = NAN},
-                                 .timestep = (double)timestep,
-                                 .row_at = p->rows_listed};
+    rf_relay_call        call = {.update = -1, .row_at = p->rows_listed};
     for (int i = 0; i < prompt->parts; i++)
         c->entries[i] = rf_prompt_entry_at(&prompt->part[i], k, c->exact_a1111);
     call.rows =
@@ -81,10 +78,13 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     RF_TRY(report(r, sigma, err));
     const rf_relay_call    call = describe(r, sigma, k);
     const rf_plan_program *program = &p->program[call.program];
-    const rf_sample        sample = {.call = &call, .slot = r->slot, .picture = r->picture};
-    const rf_pass          pass = {.program = program, .sample = &sample, .count = 1};
-    RF_TRY(
-        embed(p, &p->expert[program->expert].table[RF_TABLE_ADAPTIVE], (float)call.timestep, err));
+    RF_TRY(rf_plan_summon(p, program->expert, r->callbacks, err));
+    const rf_call   sampler = {.sigma = sigma};
+    const rf_sample sample = {
+        .call = &call, .sampler = &sampler, .slot = r->slot, .picture = r->picture};
+    const rf_pass pass = {.program = program, .sample = &sample, .count = 1};
+    RF_TRY(embed(p, &p->expert[program->expert].table[RF_TABLE_ADAPTIVE],
+                 rf_timestep_for_sigma(&p->engine->table, sigma), err));
     if (x != at) memcpy(at, x, bytes);
     rf_denoise_mark(p, &pass);
     RF_TRY(rf_denoise_predict(p, &pass, err));
@@ -105,9 +105,9 @@ static void draw(void *user, uint32_t index, float *out)
 
 static rf_status start(rf_plan *p, const adaptive_run *r, rf_error *err)
 {
-    const rf_relay_call   none = {.rows = 0};
+    const rf_call         none = {.step = 0};
     const rf_plan_program shape = {.h = r->job->h, .w = r->job->w};
-    const rf_sample       sample = {.call = &none, .slot = r->slot, .picture = r->picture};
+    const rf_sample       sample = {.sampler = &none, .slot = r->slot, .picture = r->picture};
     return rf_denoise_start(p, &(rf_pass){.program = &shape, .sample = &sample, .count = 1}, err);
 }
 

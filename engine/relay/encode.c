@@ -1,5 +1,5 @@
 /* Text to conditioning: every prompt through its own expert's encoders, one encoder in memory at a
- * time.
+ * time, several prompts of one shape at a time: chunks know nothing of each other.
  *
  * context = penultimate states of CLIP-L and bigG side by side; pooled = bigG's projection at the
  * first end token of the first chunk (Podell et al. 2023, section 2.1).  Emphasis acts on the
@@ -12,22 +12,22 @@
 #include "engine/relay/plan.h"
 
 /* Where the pooled vector stands: the first end token. */
-static int first_end(const rf_tokens *tokens)
+static int first_end(const uint16_t *id)
 {
     for (int i = 0; i < RF_TOKENS_PER_CHUNK; i++)
-        if (tokens->id[i] == RF_TOKEN_END) return i;
+        if (id[i] == RF_TOKEN_END) return i;
     return RF_TOKENS_PER_CHUNK - 1;
 }
 
 /* A1111's clip skip n: CLIP-L's state n - 1 layers before its end, if asked for at all. */
-static int clip_depth(const rf_conditioning_group *g, const rf_clip_arch *arch, int encoder)
+static int clip_depth(const rf_text_shape *shape, const rf_clip_arch *arch, int encoder)
 {
-    const int skip = encoder == RF_ENCODER_L && g->clip_skip ? g->clip_skip : 2;
+    const int skip = encoder == RF_ENCODER_L && shape->clip_skip ? shape->clip_skip : 2;
     return arch->layers - (skip - 1) < 1 ? 1 : arch->layers - (skip - 1);
 }
 
-rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf_conditioning *cond,
-                             int encoder)
+rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf_text_shape *shape,
+                             int encoder, int prompts)
 {
     const rf_clip_arch *arch =
         encoder == RF_ENCODER_G ? &x->expert->arch.clip_g : &x->expert->arch.clip_l;
@@ -35,8 +35,9 @@ rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf
                           .id = p->token_ids,
                           .hidden = p->hidden,
                           .pooled = p->pooled_rows,
-                          .depth = clip_depth(&x->group[cond->group], arch, encoder),
-                          .chunks = cond->tokens[encoder].chunks};
+                          .depth = clip_depth(shape, arch, encoder),
+                          .chunks = shape->chunks * prompts,
+                          .prompts = prompts};
 }
 
 /* An encoder's columns of the context. */
@@ -45,43 +46,112 @@ static rf_emphasis_shape columns_of(const rf_plan *p, const rf_plan_expert *x,
 {
     const rf_sdxl_arch *arch = &x->expert->arch;
     const int           g = encoder == RF_ENCODER_G;
-    return (rf_emphasis_shape){.chunks = cond->tokens[encoder].chunks,
+    return (rf_emphasis_shape){.chunks = cond->chunks,
                                .stride = (size_t)arch->unet.context,
                                .first_column = g ? (size_t)arch->clip_l.width : 0,
                                .width = (size_t)(g ? arch->clip_g.width : arch->clip_l.width),
                                .dtype = p->engine->dtype};
 }
 
-/* One prompt through one encoder, into its columns of the context. */
-static rf_status encode_prompt(rf_plan *p, rf_plan_expert *x, rf_conditioning *cond, int encoder,
-                               rf_error *err)
+/* ---- several prompts at a time --------------------------------------------------------------- */
+
+typedef struct encoding {
+    rf_plan             *plan;
+    rf_plan_expert      *x;
+    const rf_text_shape *shape;
+    int                  encoder;
+    rf_conditioning     *cond[RF_TEXT_BATCH_MAX];
+    int                  count;
+    int                  recorded; /* prompts that the program at hand is for; 0: none */
+} encoding;
+
+/* Chunk k of prompt i: all first ones come first. */
+static size_t chunk_at(const encoding *e, int k, int i)
 {
-    rf_expert              *e = x->expert;
-    rf_device              *device = &p->engine->device;
-    const rf_tokens        *tokens = &cond->tokens[encoder];
-    const rf_clip_args      args = rf_clip_args_of(p, x, cond, encoder);
-    const rf_emphasis_shape s = columns_of(p, x, cond, encoder);
-    const size_t            rows = (size_t)tokens->chunks * RF_TOKENS_PER_CHUNK;
-    const size_t            bytes = rf_dtype_bytes(p->engine->dtype);
-    rf_weights *weights = &e->weights[encoder == RF_ENCODER_G ? RF_NET_CLIP_G : RF_NET_CLIP_L];
-    rf_status   st = RF_OK;
+    return (size_t)k * (size_t)e->count + (size_t)i;
+}
 
-    RF_TRY(rf_record_place(device, weights, 0, rf_clip_forward, &args, p->slab, p->slab_bytes,
-                           &p->scratch_program, err));
-    memcpy(p->token_ids, tokens->id, rows * sizeof *tokens->id);
+static void fill_ids(const encoding *e)
+{
+    for (int i = 0; i < e->count; i++)
+        for (int k = 0; k < e->shape->chunks; k++)
+            for (int t = 0; t < RF_TOKENS_PER_CHUNK; t++)
+                e->plan->token_ids[chunk_at(e, k, i) * RF_TOKENS_PER_CHUNK + (size_t)t] =
+                    e->cond[i]->id[e->encoder][k * RF_TOKENS_PER_CHUNK + t];
+}
+
+/* What came out for prompt i: its columns of the context, and its pooled vector. */
+static void take_states(const encoding *e, int i)
+{
+    const rf_plan          *p = e->plan;
+    const rf_conditioning  *cond = e->cond[i];
+    const rf_emphasis_shape s = columns_of(p, e->x, cond, e->encoder);
+    const size_t            bytes = rf_dtype_bytes(p->engine->dtype), seq = RF_TOKENS_PER_CHUNK;
+    for (int k = 0; k < cond->chunks; k++)
+        for (size_t t = 0; t < seq; t++)
+            memcpy((char *)cond->context +
+                       (((size_t)k * seq + t) * s.stride + s.first_column) * bytes,
+                   (const char *)p->hidden + (chunk_at(e, k, i) * seq + t) * s.width * bytes,
+                   s.width * bytes);
+    if (e->encoder != RF_ENCODER_G) return;
+    const size_t pooled = (size_t)e->x->expert->arch.clip_g.projection * bytes;
+    const size_t row = (size_t)i * seq + (size_t)first_end(cond->id[e->encoder]);
+    memcpy(cond->pooled, (const char *)p->pooled_rows + row * pooled, pooled);
+}
+
+static rf_status encode_prompts(encoding *e, rf_error *err)
+{
+    rf_plan           *p = e->plan;
+    rf_device         *device = &p->engine->device;
+    const rf_network   network = e->encoder == RF_ENCODER_G ? RF_NET_CLIP_G : RF_NET_CLIP_L;
+    const rf_clip_args args = rf_clip_args_of(p, e->x, e->shape, e->encoder, e->count);
+    rf_status          st = RF_OK;
+    if (e->recorded != e->count)
+        RF_TRY(rf_record_place(device, &e->x->expert->weights[network], 0, rf_clip_forward, &args,
+                               p->slab, p->slab_bytes, &p->scratch_program, err));
+    e->recorded = e->count;
+    fill_ids(e);
     RF_TRY(rf_program_run(&p->scratch_program, device, err));
-
-    for (size_t row = 0; row < rows; row++)
-        memcpy((char *)cond->context + (row * s.stride + s.first_column) * bytes,
-               (const char *)p->hidden + row * s.width * bytes, s.width * bytes);
-    if (encoder == RF_ENCODER_G) {
-        const size_t pooled = (size_t)args.arch->projection * bytes;
-        memcpy(cond->pooled, (const char *)p->pooled_rows + (size_t)first_end(tokens) * pooled,
-               pooled);
-    }
+    for (int i = 0; i < e->count; i++) take_states(e, i);
 done:
     return st;
 }
+
+static int has_shape(const rf_plan_expert *x, const rf_conditioning *cond,
+                     const rf_text_shape *shape)
+{
+    return !cond->zero && cond->chunks == shape->chunks &&
+           x->group[cond->group].clip_skip == shape->clip_skip;
+}
+
+static rf_status encode_shape(rf_plan *p, rf_plan_expert *x, const rf_text_shape *shape,
+                              int encoder, const rf_callbacks *callbacks, rf_error *err)
+{
+    const rf_progress progress = {.phase = RF_PHASE_ENCODE,
+                                  .stage = x->stage,
+                                  .expert = x->expert->name,
+                                  .done = encoder,
+                                  .total = RF_ENCODERS,
+                                  .calls_done = p->calls_done,
+                                  .calls = p->calls_shared,
+                                  .pictures_done = p->pictures_done,
+                                  .pictures = p->pictures};
+    encoding          e = {.plan = p, .x = x, .shape = shape, .encoder = encoder};
+    rf_status         st = RF_OK;
+    for (int i = 0; i < x->conds; i++) {
+        if (!has_shape(x, &x->cond[i], shape)) continue;
+        RF_TRY(rf_report(callbacks, &progress, err));
+        e.cond[e.count++] = &x->cond[i];
+        if (e.count < shape->at_a_time[encoder]) continue;
+        RF_TRY(encode_prompts(&e, err));
+        e.count = 0;
+    }
+    if (e.count) RF_TRY(encode_prompts(&e, err));
+done:
+    return st;
+}
+
+/* ---- what follows ---------------------------------------------------------------------------- */
 
 /* Weights of a group's tokens, on the columns just written. */
 static rf_status emphasise(rf_plan *p, rf_plan_expert *x, const rf_conditioning_group *g,
@@ -89,11 +159,12 @@ static rf_status emphasise(rf_plan *p, rf_plan_expert *x, const rf_conditioning_
 {
     const rf_conditioning  *first = &x->cond[g->first];
     const rf_emphasis_shape shape = columns_of(p, x, first, encoder);
-    rf_emphasis_target     *target = calloc((size_t)g->count, sizeof *target);
+    if (!first->weight[encoder]) return RF_OK;
+    rf_emphasis_target *target = calloc((size_t)g->count, sizeof *target);
     if (!target) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
     for (int i = 0; i < g->count; i++)
-        target[i] = (rf_emphasis_target){.context = first[i].context,
-                                         .weight = first[i].tokens[encoder].weight};
+        target[i] =
+            (rf_emphasis_target){.context = first[i].context, .weight = first[i].weight[encoder]};
     const rf_status st = rf_emphasis_apply(g->emphasis, target, g->count, &shape, err);
     free(target);
     return st;
@@ -104,47 +175,35 @@ static void pad_context(const rf_plan *p, const rf_plan_expert *x, rf_conditioni
 {
     const size_t row_bytes =
         (size_t)x->expert->arch.unet.context * rf_dtype_bytes(p->engine->dtype);
-    const size_t own = (size_t)cond->tokens[0].chunks * RF_TOKENS_PER_CHUNK;
+    const size_t own = (size_t)cond->chunks * RF_TOKENS_PER_CHUNK;
     for (size_t row = own; row < (size_t)cond->rows; row++)
         memcpy((char *)cond->context + row * row_bytes,
                (char *)cond->context + (own - 1) * row_bytes, row_bytes);
 }
 
-static rf_status encode_group(rf_plan *p, rf_plan_expert *x, const rf_conditioning_group *g,
-                              int encoder, const rf_callbacks *callbacks, rf_error *err)
+static rf_status finish_group(rf_plan *p, rf_plan_expert *x, const rf_conditioning_group *g,
+                              int encoder, rf_error *err)
 {
-    const rf_progress progress = {.phase = RF_PHASE_ENCODE,
-                                  .stage = x->stage,
-                                  .expert = x->expert->name,
-                                  .done = encoder,
-                                  .total = RF_ENCODERS};
-    rf_status         st = RF_OK;
-    for (int i = 0; i < g->count; i++) {
-        RF_TRY(rf_report(callbacks, &progress, err));
-        RF_TRY(encode_prompt(p, x, &x->cond[g->first + i], encoder, err));
-    }
-    RF_TRY(emphasise(p, x, g, encoder, err));
-    if (encoder == RF_ENCODER_G)
-        for (int i = 0; i < g->count; i++) pad_context(p, x, &x->cond[g->first + i]);
-done:
-    return st;
+    const rf_status st = emphasise(p, x, g, encoder, err);
+    if (st != RF_OK || encoder != RF_ENCODER_G) return st;
+    for (int i = 0; i < g->count; i++) pad_context(p, x, &x->cond[g->first + i]);
+    return RF_OK;
 }
 
-/* Every prompt of an expert, by one load of the encoder. */
+/* Every prompt of an expert, by one load of the encoder.  A group of zeros is nobody's text: memory
+ * comes zeroed. */
 static rf_status encode_expert(rf_plan *p, rf_plan_expert *x, int encoder, void *staging,
                                const rf_callbacks *callbacks, rf_error *err)
 {
     const rf_network network = encoder == RF_ENCODER_G ? RF_NET_CLIP_G : RF_NET_CLIP_L;
     rf_status        st = RF_OK;
-    int              loaded = 0;
-    for (int i = 0; i < x->groups; i++) {
-        const rf_conditioning_group *g = &x->group[i];
-        if (x->cond[g->first].zero) continue; /* memory comes zeroed */
-        if (!loaded)
-            RF_TRY(rf_load_reporting(p, x->expert, network, x->stage, staging, callbacks, err));
-        loaded = 1;
-        RF_TRY(encode_group(p, x, g, encoder, callbacks, err));
-    }
+    if (x->shapes == 0) return RF_OK;
+    RF_TRY(rf_load_reporting(p, x->expert, network, x->stage, staging, callbacks, err));
+    for (int i = 0; i < x->shapes; i++)
+        RF_TRY(encode_shape(p, x, &x->shape[i], encoder, callbacks, err));
+    for (int i = 0; i < x->groups; i++)
+        if (!x->cond[x->group[i].first].zero)
+            RF_TRY(finish_group(p, x, &x->group[i], encoder, err));
 done:
     rf_expert_unload(x->expert, network);
     return st;

@@ -85,6 +85,7 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
     pthread_mutex_init(&e->hash_turn, NULL);
     e->warn = o.warn;
     e->user = o.user;
+    e->memory = o.memory;
     RF_TRY(pick_dtype(&e->dtype, o.dtype, err));
     RF_TRY(pick_level(&level, o.level, err));
     RF_TRY(rf_device_open_host(&e->device, o.threads, level, err));

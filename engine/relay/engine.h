@@ -17,6 +17,7 @@ struct rf_engine {
     rf_device       device;
     rf_dtype        dtype;
     char            description[160];
+    uint64_t        memory;     /* rf_options.memory */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
@@ -47,6 +48,7 @@ struct rf_expert {
     rf_unet_list     blocks;
     rf_unet_sections unet;             /* where the UNet's three functions' weights begin */
     rf_weights   weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
+    int64_t      unet_loads;           /* so far: programs hold the addresses of one of them */
     rf_file_hash hash;
 };
 

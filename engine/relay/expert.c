@@ -136,7 +136,7 @@ static rf_status list_clip(rf_expert *e, rf_weights *w, const rf_clip_arch *arch
     /* CLIP-L's last layer is read by clip skip 1 alone: listed all the same, so that the list does
      * not depend on the job */
     const int          depth = arch->projection ? arch->layers - 1 : arch->layers;
-    const rf_clip_args args = {.arch = arch, .chunks = 1, .depth = depth};
+    const rf_clip_args args = {.arch = arch, .chunks = 1, .prompts = 1, .depth = depth};
     return rf_record_list(&e->engine->device, w, rf_clip_forward, &args, err);
 }
 
@@ -176,7 +176,10 @@ rf_status rf_expert_load(rf_expert *e, rf_network network, void *staging,
                          const rf_load_progress *progress, rf_error *err)
 {
     if (e->weights[network].base) return RF_OK;
-    return rf_weights_load(&e->weights[network], &e->engine->device, staging, progress, err);
+    const rf_status st =
+        rf_weights_load(&e->weights[network], &e->engine->device, staging, progress, err);
+    if (st == RF_OK && network == RF_NET_UNET) e->unet_loads++;
+    return st;
 }
 
 void rf_expert_unload(rf_expert *e, rf_network network)

@@ -34,6 +34,14 @@ rf_status rf_plan_know(rf_plan *p, const void *key, size_t bytes, int next, int 
     return st;
 }
 
+static void close_lists(rf_plan *p)
+{
+    rf_tree_free(&p->known);
+    rf_lookup_free(&p->known_calls);
+    for (int i = 0; i < p->expert_count; i++)
+        for (int t = 0; t < RF_TABLES; t++) rf_lookup_free(&p->expert[i].table[t].known);
+}
+
 void *rf_plan_grown(void *list, int count, size_t size)
 {
     if (count & (count - 1)) return list;
@@ -73,7 +81,8 @@ rf_status rf_plan_create_many(rf_plan **out, rf_engine *engine, const rf_job *jo
     RF_TRY(rf_tree_start(&p->known, err));
     for (int i = 0; i < job_count; i++) RF_TRY(rf_plan_add_job(p, &jobs[i], err));
     rf_plan_pad_parts(p);
-    rf_tree_free(&p->known);
+    close_lists(p);
+    RF_TRY(rf_residency_settle(p, err));
     RF_TRY(rf_plan_grow(p, err));
     RF_TRY(rf_plan_size(p, err));
     warn_of_memory(p);
@@ -92,26 +101,29 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
 void rf_plan_destroy(rf_plan *p)
 {
     if (!p) return;
+    close_lists(p);
     rf_plan_forget_prompts(p);
     rf_plan_fell(p);
     for (int i = 0; i < p->programs; i++)
         for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->program[i].forward[n]);
-    for (int i = 0; i < p->decoders; i++) rf_program_free(&p->decoder[i].program);
+    for (int i = 0; i < p->decoders; i++)
+        for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->decoder[i].program[n]);
     rf_program_free(&p->scratch_program);
     rf_plan_release(p);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_expert_close(p->vae[i].expert);
     for (int i = 0; i < p->jobs; i++) rf_plan_free_job(&p->job[i]);
-    rf_tree_free(&p->known);
     free(p->job);
     free(p->expert);
     free(p->vae);
     free(p->decoder);
     free(p->sizing);
     free(p->program);
+    free(p->update);
     free(p->call);
     free(p->row);
     free(p->gaps);
+    free(p->held);
     free(p);
 }
 
@@ -143,13 +155,28 @@ void rf_plan_get_info(const rf_plan *p, rf_plan_info *out)
                           .calls_naive = p->calls_naive,
                           .calls_shared = p->calls_shared,
                           .launches = p->launches,
-                          .states = p->slots};
+                          .states = p->slots,
+                          .loads = p->loads,
+                          .resident = p->resident};
 }
 
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
 {
     if (stage < 0 || stage >= plan->job[0].course.stages) return RF_E_ARG;
     *out = plan->job[0].info[stage];
+    return RF_OK;
+}
+
+rf_status rf_plan_get_job(const rf_plan *p, int job, rf_job_info *out)
+{
+    if (job < 0 || job >= p->jobs) return RF_E_ARG;
+    const rf_plan_job *j = &p->job[job];
+    const int          calls = j->course.adaptive ? 0 : j->course.calls;
+    const int64_t      pictures = j->job.count;
+    *out = (rf_job_info){.calls = calls,
+                         .pictures = j->job.count,
+                         .calls_alone = pictures * (calls ? calls : 1),
+                         .calls_of_own = p->jobs > 1 ? j->calls_of_own : p->calls_shared};
     return RF_OK;
 }
 

@@ -12,11 +12,14 @@
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
 #include "engine/relay/launches.h"
+#include "engine/relay/lookup.h"
+#include "engine/relay/residency.h"
 #include "engine/sample/brownian.h"
 #include "engine/sample/noise.h"
 
 enum { RF_ENCODER_L = 0, RF_ENCODER_G, RF_ENCODERS };
 enum { RF_BATCH_MAX = 64, RF_HISTORY = 3 };
+enum { RF_TEXT_BATCH_MAX = 16 }; /* 1,232 rows: weights are read for so many at once */
 
 /* ---- what calls are conditioned on --------------------------------------------------------- */
 
@@ -24,7 +27,9 @@ enum { RF_BATCH_MAX = 64, RF_HISTORY = 3 };
 typedef struct rf_conditioning {
     int       group;
     int       zero;                /* an empty negative prompt: everything is zero */
-    rf_tokens tokens[RF_ENCODERS]; /* equal chunk counts */
+    int       chunks;              /* of tokens, in either encoder */
+    uint16_t *id[RF_ENCODERS];     /* [chunks, 77]; thousands of prompts have half the bytes so */
+    float    *weight[RF_ENCODERS]; /* likewise; NULL: all 1, in the whole group */
     int       rows;                /* of context: 77 per chunk, and padding */
     void     *context;             /* [rows, context] */
     void     *pooled;              /* [projection] */
@@ -40,6 +45,13 @@ typedef struct rf_conditioning_group {
     int         prompt;    /* which one it is a part of: A1111 pads all parts to one length */
 } rf_conditioning_group;
 
+/* Conditionings whose passes through the text encoders have one shape. */
+typedef struct rf_text_shape {
+    int chunks, clip_skip;
+    int conds;
+    int at_a_time[RF_ENCODERS];
+} rf_text_shape;
+
 /* What SDXL is told about sizes: h, w, crop top, crop left, target h, target w. */
 typedef struct rf_sizing {
     int value[6];
@@ -54,6 +66,7 @@ typedef struct rf_plan_table {
     void      *vector;        /* [rows, arch.unet.vector] */
     void      *temb;
     rf_program embed;
+    rf_lookup  known; /* while planning: its rows */
 } rf_plan_table;
 
 /* DPM adaptive has a table of its own, which is filled anew for every call. */
@@ -67,7 +80,11 @@ typedef struct rf_plan_expert {
     int                    conds;
     rf_conditioning_group *group;
     int                    groups;
+    rf_text_shape         *shape;
+    int                    shapes;
     rf_plan_table          table[RF_TABLES];
+    int                    computed; /* keys, values and embeddings are in their pools */
+    int64_t recorded; /* which loading of the UNet its programs are for; 0: there are none */
 } rf_plan_expert;
 
 /* ---- calls -------------------------------------------------------------------------------- */
@@ -86,12 +103,16 @@ typedef struct rf_relay_row {
     double weight; /* all weights of a call add up to 1 */
 } rf_relay_row;
 
-typedef struct rf_relay_call {
+/* What a call has from its place in the schedule alone. */
+typedef struct rf_relay_update {
     rf_call sampler;
     double  timestep;
-    int     program;
-    int     row_at, rows; /* in the plan's list; the negative prompt, if it is there, is the last */
-    int     u_row;        /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
+} rf_relay_update;
+
+typedef struct rf_relay_call {
+    int update, program;
+    int row_at, rows; /* in the plan's list; the negative prompt, if it is there, is the last */
+    int u_row;        /* whose x0 is RF_SOURCE_U: the negative prompt's, else the first */
 } rf_relay_call;
 
 /* ---- jobs --------------------------------------------------------------------------------- */
@@ -109,6 +130,7 @@ typedef struct rf_plan_job {
     const rf_noise_source *noise;
     int                    h, w; /* latent */
     int                    sizing, vae, decoder;
+    int64_t                calls_of_own; /* that no other job shares */
 } rf_plan_job;
 
 typedef struct rf_picture {
@@ -118,16 +140,20 @@ typedef struct rf_picture {
 /* Pictures that are planned together: a tree, and how it is walked.  Of one job alone nothing is
  * shared between batches, so that these have one tree, walked again for each; the last batch may
  * have another. */
-typedef struct rf_plan_tree {
+struct rf_plan_tree {
     rf_picture *picture; /* [pictures]; index from that of the round */
     int         pictures;
-    int        *next;  /* [pictures]: the next one with the same leaf, -1: none */
-    int        *call;  /* [nodes]; -1: a whole run of DPM adaptive */
-    int        *depth; /* [nodes]: calls up to and including it */
-    int        *first; /* [nodes]: the first picture at or below */
-    int         nodes; /* calls: without the root */
+    int        *next;   /* [pictures]: the next one with the same leaf, -1: none */
+    int        *leaf;   /* [pictures] */
+    int        *parent; /* [nodes], below the node itself; the root is node 0 */
+    int        *call;   /* [nodes]; -1: a whole run of DPM adaptive */
+    int        *depth;  /* [nodes]: calls up to and including it */
+    int        *first;  /* [nodes]: the first picture at or below */
+    int         nodes;  /* calls: without the root */
     rf_launches launches;
-} rf_plan_tree;
+    int        *turn; /* [turns]: experts, where not all are resident */
+    int         turns;
+};
 
 enum { RF_WHOLE_ROUND = 0, RF_LAST_ROUND, RF_ROUND_KINDS };
 
@@ -140,7 +166,10 @@ typedef struct rf_plan_vae {
 
 typedef struct rf_plan_decoder {
     int        vae, h, w;
-    rf_program program;
+    int        at_a_time;                  /* latents */
+    char       finishes[RF_BATCH_MAX + 1]; /* launches with so many latents for it */
+    char       occurs[RF_BATCH_MAX + 1];   /* decodings of so many */
+    rf_program program[RF_BATCH_MAX + 1];  /* those */
 } rf_plan_decoder;
 
 /* ---- state -------------------------------------------------------------------------------- */
@@ -158,6 +187,7 @@ typedef struct rf_run_state {
 /* What one launch does for one run. */
 typedef struct rf_sample {
     const rf_relay_call *call;
+    const rf_call       *sampler;
     int                  slot;
     rf_picture           picture; /* whose noise it is */
 } rf_sample;
@@ -183,20 +213,28 @@ struct rf_plan {
     int              sizings;
     rf_plan_program *program;
     int              programs;
+    rf_relay_update *update;
+    int              updates;
     rf_relay_call   *call;
     int              calls;
     rf_relay_row    *row; /* of all calls; behind them room for one of DPM adaptive */
     int              rows_listed;
     size_t           rows_room;
-    int              rows;  /* most of any call */
-    rf_tree          known; /* while planning: content to index, see rf_plan_know */
+    int              rows;        /* most of any call */
+    rf_tree          known;       /* while planning: content to index, see rf_plan_know */
+    rf_lookup        known_calls; /* likewise */
     int              prompts;
 
     rf_plan_tree tree[RF_ROUND_KINDS];
     int          rounds, pictures_per_round; /* pictures of a job in a round */
     int          batch, adaptive;            /* any job is */
+    int          resident, loads;            /* rf_plan_info's */
+    char        *held;                       /* [expert_count]: scratch of residency.c */
+    rf_turn      turn;                       /* while running: whose it is */
     int          slots;
-    size_t       elems; /* of the largest latent */
+    size_t       elems;        /* of the largest latent */
+    int          decodings;    /* most at a time */
+    size_t       decode_elems; /* of the latents that are decoded at a time */
     int64_t      calls_naive, calls_shared, launches, pictures;
 
     /* sizes, from counting */
@@ -215,22 +253,23 @@ struct rf_plan {
     rf_sample       *sample;                  /* [batch] */
     float           *scratch;                 /* three tensors, of the seed's size if larger */
     float           *adaptive_scratch;        /* rf_adaptive_scratch, or NULL */
-    float           *decode_latent;           /* [h, w, 4] */
+    float           *decode_latent;           /* [at_a_time, h, w, 4] of a decoder */
     void            *x, *eps;                 /* [rows * batch, h, w, 4] */
     float           *coef;                    /* [batch, RF_LINCOMB_TERMS] */
     int32_t         *xrow, *yrow;             /* likewise, [batch] */
-    float           *unscale;                 /* [1] */
+    float           *unscale;                 /* [decodings] */
     int32_t         *temb_row;                /* [rows * batch] */
     rf_attention_kv *kv_table;                /* [rows * batch] */
-    int32_t         *token_ids;               /* [chunks, 77] of the longest prompt */
+    int32_t         *token_ids;               /* [chunks, 77] of the largest encoding */
     float           *sizes;                   /* [6] */
     void            *hidden, *pooled_rows;    /* text encoder outputs */
-    uint8_t         *pixels;                  /* [H, W, 3] */
-    rf_pixels_stats *stats;                   /* [1] */
+    uint8_t         *pixels;                  /* [at_a_time, H, W, 3] of a decoder */
+    rf_pixels_stats *stats;                   /* [decodings] */
     rf_program       scratch_program;         /* programs that run once */
 
     int64_t    load_done, load_total; /* bytes of files, in the run at work */
-    int        encoded, ready; /* prompts are in `context`; embeddings, K/V and programs stand */
+    int64_t    calls_done, pictures_done;
+    int        encoded, ready; /* prompts are in `context`; decoders and their programs stand */
     rf_timings timings;
     double *gaps; /* [2][launches of the larger tree]: seconds before a call, not at switches and at
                      them */
@@ -281,16 +320,25 @@ void      rf_plan_release(rf_plan *plan); /* gives the memory back, if it was ta
 /* An expert's passes: what is counted and what is recorded. */
 rf_unet_forward_args rf_forward_args(const rf_plan *p, const rf_plan_program *program, int samples);
 rf_unet_embed_args   rf_embed_args(const rf_plan_expert *x, const rf_plan_table *table);
-rf_vae_decode_args   rf_decode_args(const rf_plan *p, const rf_plan_decoder *d);
-rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf_conditioning *cond,
-                             int encoder);
+rf_vae_decode_args   rf_decode_args(const rf_plan *p, const rf_plan_decoder *d, int latents);
+rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf_text_shape *shape,
+                             int encoder, int prompts);
+
+/* plan_batches.c: how many prompts, and how many latents, go through their networks at a time. */
+rf_status rf_plan_list_shapes(rf_plan_expert *x, rf_error *err);
+rf_status rf_plan_count_decodings(rf_plan *plan, rf_error *err);
+/* Once the slab has its size: as many as fit into it. */
+rf_status rf_plan_batch_text(rf_plan *plan, rf_plan_expert *x, int encoder, rf_error *err);
+rf_status rf_plan_batch_decodings(rf_plan *plan, rf_plan_decoder *d, rf_error *err);
 
 /* encode.c: runs the text encoders over all prompts; fills context and pooled. */
 rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callbacks,
                          rf_error *err);
 
-/* prepare.c: loads UNets and VAEs, fills K/V and embeddings, records the programs. */
+/* prepare.c: memory, prompts and decoders; and the UNets, where all are resident. */
 rf_status rf_plan_prepare(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err);
+/* The expert's UNet, its keys, values and embeddings, and its programs, unless they are there. */
+rf_status rf_plan_summon(rf_plan *plan, int expert, const rf_callbacks *callbacks, rf_error *err);
 rf_status rf_load_reporting(rf_plan *plan, rf_expert *expert, rf_network network, int stage,
                             void *staging, const rf_callbacks *callbacks, rf_error *err);
 

@@ -1,6 +1,8 @@
 /* A job's calls, each once per content: a job is a list of indices, and so a tree of thousands of
  * jobs has small keys.
  *
+ * What the sampler does around a call is a list of its own: a request may have hundreds of
+ * thousands of calls, which differ in what they are conditioned on, and a few dozens of these.
  * A key is written field by field: a struct's padding is nobody's content. */
 #include <math.h>
 #include <stdlib.h>
@@ -47,8 +49,21 @@ static rf_status program_for(rf_plan *p, const rf_plan_job *j, int stage, int ro
 
 /* ---- rows of the embedding tables ---------------------------------------------------------- */
 
-static rf_status add_table_row(rf_plan_table *t, int cond, int sizing, float timestep,
-                               rf_error *err)
+typedef struct table_key {
+    const rf_plan_table *table;
+    int                  cond, sizing;
+    float                timestep;
+} table_key;
+
+static int same_table_row(const void *user, int row)
+{
+    const table_key     *key = user;
+    const rf_plan_table *t = key->table;
+    return t->cond[row] == key->cond && t->sizing[row] == key->sizing &&
+           t->planned[row] == key->timestep;
+}
+
+static rf_status add_table_row(rf_plan_table *t, const table_key *key, rf_error *err)
 {
     int *list = rf_plan_grown(t->cond, t->rows, sizeof *list);
     if (!list) return no_memory(err);
@@ -59,23 +74,27 @@ static rf_status add_table_row(rf_plan_table *t, int cond, int sizing, float tim
     float *planned = rf_plan_grown(t->planned, t->rows, sizeof *planned);
     if (!planned) return no_memory(err);
     t->planned = planned;
-    t->cond[t->rows] = cond;
-    t->sizing[t->rows] = sizing;
-    t->planned[t->rows++] = timestep;
+    t->cond[t->rows] = key->cond;
+    t->sizing[t->rows] = key->sizing;
+    t->planned[t->rows++] = key->timestep;
     return RF_OK;
 }
 
-static rf_status table_row(rf_plan *p, int expert, int cond, int sizing, float timestep, int *row,
+static rf_status table_row(rf_plan_table *t, int cond, int sizing, float timestep, int *row,
                            rf_error *err)
 {
-    struct {
-        int   kind, expert, cond, sizing;
-        float timestep;
-    } key = {'T', expert, cond, sizing, timestep};
-    rf_plan_table *t = &p->expert[expert].table[RF_TABLE_PLANNED];
-    const int      known = p->known.nodes;
-    rf_status      st = rf_plan_know(p, &key, sizeof key, t->rows, row, err);
-    if (st == RF_OK && p->known.nodes > known) st = add_table_row(t, cond, sizing, timestep, err);
+    const table_key key = {.table = t, .cond = cond, .sizing = sizing, .timestep = timestep};
+    uint32_t        bits = 0;
+    rf_status       st = RF_OK;
+    memcpy(&bits, &timestep, sizeof bits);
+    const uint64_t hash =
+        rf_lookup_mix(rf_lookup_mix(rf_lookup_mix(0, (uint64_t)cond), (uint64_t)sizing), bits);
+    *row = rf_lookup_find(&t->known, hash, same_table_row, &key);
+    if (*row >= 0) return RF_OK;
+    *row = t->rows;
+    RF_TRY(add_table_row(t, &key, err));
+    RF_TRY(rf_lookup_add(&t->known, hash, *row, err));
+done:
     return st;
 }
 
@@ -88,7 +107,7 @@ int rf_plan_adaptive_row(const rf_plan_table *t, int cond, int sizing)
 
 /* ---- keys --------------------------------------------------------------------------------- */
 
-enum { KEY_BYTES = 1024 }; /* of a call without its rows */
+enum { KEY_BYTES = 1024 }; /* of what a sampler does */
 
 typedef struct key {
     char   bytes[KEY_BYTES];
@@ -128,27 +147,31 @@ static void put_noise(key *k, const rf_plan_job *j, const rf_noise_request *r)
     }
 }
 
-static void put_sampler(key *k, const rf_plan_job *j, const rf_call *c)
+static rf_status know_update(rf_plan *p, const rf_plan_job *j, const rf_course_call *course,
+                             int *index, rf_error *err)
 {
-    put_int(k, c->step); /* what errors and reports name */
-    put_real(k, c->sigma);
-    put(k, &c->before, sizeof c->before);
-    if (c->before != 0) put_noise(k, j, &c->before_noise);
-    put(k, c->next, sizeof c->next);
-    put_int(k, c->keeps_anchor);
-    if (c->keeps_anchor) put(k, c->anchor, sizeof c->anchor);
-    put_int(k, c->remembers);
-    if (c->remembers) put(k, c->memory, sizeof c->memory);
-    put_noise(k, j, &c->noise);
-}
-
-static void put_call(key *k, const rf_plan_job *j, const rf_relay_call *c)
-{
-    put(k, "C", 1);
-    put_sampler(k, j, &c->sampler);
-    put_real(k, c->timestep);
-    put_int(k, c->program);
-    put_int(k, c->u_row);
+    const rf_call *c = &course->sampler;
+    key            k = {.used = 0};
+    const int      known = p->known.nodes;
+    put(&k, "U", 1);
+    put_int(&k, c->step); /* what errors and reports name */
+    put_real(&k, c->sigma);
+    put_real(&k, course->timestep);
+    put(&k, &c->before, sizeof c->before);
+    if (c->before != 0) put_noise(&k, j, &c->before_noise);
+    put(&k, c->next, sizeof c->next);
+    put_int(&k, c->keeps_anchor);
+    if (c->keeps_anchor) put(&k, c->anchor, sizeof c->anchor);
+    put_int(&k, c->remembers);
+    if (c->remembers) put(&k, c->memory, sizeof c->memory);
+    put_noise(&k, j, &c->noise);
+    const rf_status st = rf_plan_know(p, k.bytes, k.used, p->updates, index, err);
+    if (st != RF_OK || p->known.nodes == known) return st;
+    rf_relay_update *list = rf_plan_grown(p->update, p->updates, sizeof *list);
+    if (!list) return no_memory(err);
+    p->update = list;
+    p->update[p->updates++] = (rf_relay_update){.sampler = *c, .timestep = course->timestep};
+    return RF_OK;
 }
 
 /* ---- calls -------------------------------------------------------------------------------- */
@@ -166,40 +189,50 @@ static rf_status reserve_rows(rf_plan *p, int rows, rf_error *err)
     return RF_OK;
 }
 
-/* The rows of a call have names of their own: a key of fixed size does for the call. */
-static rf_status know_rows(rf_plan *p, const rf_relay_row *row, int rows, int *at, rf_error *err)
+typedef struct call_key {
+    const rf_plan       *plan;
+    const rf_relay_call *call;
+} call_key;
+
+static int same_call(const void *user, int index)
 {
-    rf_status st = RF_OK;
-    int       node = -1;
-    for (int i = 0; i < rows; i++) {
-        key k = {.used = 0};
-        put(&k, "R", 1);
-        put_int(&k, node);
-        put_int(&k, row[i].cond);
-        put_int(&k, row[i].table_row);
-        put_real(&k, row[i].weight);
-        RF_TRY(rf_plan_know(p, k.bytes, k.used, p->known.nodes, &node, err));
+    const call_key      *wanted = user;
+    const rf_plan       *p = wanted->plan;
+    const rf_relay_call *a = wanted->call, *b = &p->call[index];
+    if (a->update != b->update || a->program != b->program || a->rows != b->rows ||
+        a->u_row != b->u_row)
+        return 0;
+    for (int i = 0; i < a->rows; i++) {
+        const rf_relay_row *x = &p->row[a->row_at + i], *y = &p->row[b->row_at + i];
+        if (x->cond != y->cond || x->table_row != y->table_row || x->weight != y->weight) return 0;
     }
-    *at = node;
-done:
-    return st;
+    return 1;
 }
 
-static rf_status know_call(rf_plan *p, const rf_plan_job *j, const rf_relay_call *c, int *index,
-                           rf_error *err)
+static uint64_t hash_of(const rf_plan *p, const rf_relay_call *c)
 {
-    key       k = {.used = 0};
-    rf_status st = RF_OK;
-    int       rows = 0;
-    RF_TRY(know_rows(p, p->row + p->rows_listed, c->rows, &rows, err));
-    put_call(&k, j, c);
-    put_int(&k, rows);
-    const int known = p->known.nodes;
-    RF_TRY(rf_plan_know(p, k.bytes, k.used, p->calls, index, err));
-    if (p->known.nodes == known) goto done;
+    uint64_t hash = rf_lookup_mix((uint64_t)c->update, (uint64_t)c->program);
+    for (int i = 0; i < c->rows; i++) {
+        const rf_relay_row *row = &p->row[c->row_at + i];
+        uint64_t            bits = 0;
+        memcpy(&bits, &row->weight, sizeof bits);
+        hash = rf_lookup_mix(rf_lookup_mix(hash, (uint64_t)row->table_row), bits);
+    }
+    return hash;
+}
+
+static rf_status know_call(rf_plan *p, const rf_relay_call *c, int *index, rf_error *err)
+{
+    rf_status      st = RF_OK;
+    const call_key wanted = {.plan = p, .call = c};
+    const uint64_t hash = hash_of(p, c);
+    *index = rf_lookup_find(&p->known_calls, hash, same_call, &wanted);
+    if (*index >= 0) return RF_OK;
     rf_relay_call *list = rf_plan_grown(p->call, p->calls, sizeof *list);
     if (!list) return no_memory(err);
     p->call = list;
+    RF_TRY(rf_lookup_add(&p->known_calls, hash, p->calls, err));
+    *index = p->calls;
     p->call[p->calls++] = *c;
     p->rows_listed += c->rows;
 done:
@@ -214,15 +247,16 @@ static rf_status list_call(rf_plan *p, rf_plan_job *j, int number, rf_error *err
     const int parts = j->course.set[j->course.stage[c->stage].set].prompt[RF_POSITIVE]->parts;
     RF_TRY(reserve_rows(p, parts + 1, err));
     rf_relay_row *row = p->row + p->rows_listed;
-    rf_relay_call call = {.sampler = c->sampler, .timestep = c->timestep, .row_at = p->rows_listed};
+    rf_relay_call call = {.row_at = p->rows_listed};
     call.rows = rf_plan_rows(j, c->stage, c->positive, c->negative, c->skips_negative, row);
     call.u_row = c->skips_negative ? 0 : call.rows - 1;
     if (call.rows > parts) j->negative_weighs[c->stage] = 1;
     for (int i = 0; i < call.rows; i++)
-        RF_TRY(table_row(p, expert, row[i].cond, j->sizing, (float)c->timestep, &row[i].table_row,
-                         err));
+        RF_TRY(table_row(&p->expert[expert].table[RF_TABLE_PLANNED], row[i].cond, j->sizing,
+                         (float)c->timestep, &row[i].table_row, err));
     RF_TRY(program_for(p, j, c->stage, call.rows, &call.program, err));
-    RF_TRY(know_call(p, j, &call, &j->call[number], err));
+    RF_TRY(know_update(p, j, c, &call.update, err));
+    RF_TRY(know_call(p, &call, &j->call[number], err));
 done:
     return st;
 }
@@ -243,7 +277,7 @@ static rf_status prepare_adaptive(rf_plan *p, rf_plan_job *j, rf_error *err)
         j->negative_weighs[stage] = 1;
         for (int c = 0; c < x->conds; c++)
             if (rf_plan_adaptive_row(t, c, j->sizing) == t->rows)
-                RF_TRY(add_table_row(t, c, j->sizing, 0, err));
+                RF_TRY(add_table_row(t, &(table_key){.cond = c, .sizing = j->sizing}, err));
         for (int rows = parts; rows <= parts + 1; rows++) {
             RF_TRY(program_for(p, j, stage, rows, &program, err));
             p->program[program].occurs[1] = 1;

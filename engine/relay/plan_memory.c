@@ -21,15 +21,11 @@ static rf_status widen_slab(rf_plan *p, rf_expert *e, rf_network network, size_t
     return st;
 }
 
-/* Whether an earlier conditioning asks for the same passes: thousands of prompts have few shapes.
- */
+/* Whether an earlier conditioning asks for the same pass: thousands of prompts have few lengths. */
 static int is_counted(const rf_plan_expert *x, int cond)
 {
-    const rf_conditioning *c = &x->cond[cond];
     for (int i = 0; i < cond; i++)
-        if (x->cond[i].rows == c->rows && x->cond[i].tokens[0].chunks == c->tokens[0].chunks &&
-            x->group[x->cond[i].group].clip_skip == x->group[c->group].clip_skip)
-            return 1;
+        if (x->cond[i].rows == x->cond[cond].rows) return 1;
     return 0;
 }
 
@@ -39,9 +35,8 @@ static rf_status size_text(rf_plan *p, rf_plan_expert *x, int encoder, rf_error 
     rf_expert              *e = x->expert;
     rf_status               st = rf_expert_list(e, network[encoder], err);
     if (st != RF_OK) return st;
-    for (int i = 0; i < x->conds; i++) {
-        if (is_counted(x, i)) continue;
-        const rf_clip_args args = rf_clip_args_of(p, x, &x->cond[i], encoder);
+    for (int i = 0; i < x->shapes; i++) {
+        const rf_clip_args args = rf_clip_args_of(p, x, &x->shape[i], encoder, 1);
         st = widen_slab(p, e, network[encoder], 0, rf_clip_forward, &args, err);
         if (st != RF_OK) return st;
     }
@@ -86,13 +81,13 @@ rf_unet_embed_args rf_embed_args(const rf_plan_expert *x, const rf_plan_table *t
                                 .rows = table->rows};
 }
 
-rf_vae_decode_args rf_decode_args(const rf_plan *p, const rf_plan_decoder *d)
+rf_vae_decode_args rf_decode_args(const rf_plan *p, const rf_plan_decoder *d, int latents)
 {
     return (rf_vae_decode_args){.arch = &p->vae[d->vae].expert->arch.vae,
                                 .latent = p->decode_latent,
                                 .pixels = p->pixels,
                                 .stats = p->stats,
-                                .n = 1,
+                                .n = latents,
                                 .h = d->h,
                                 .w = d->w,
                                 .unscale = p->unscale};
@@ -102,7 +97,6 @@ static rf_status size_unet(rf_plan *p, rf_plan_expert *x, rf_error *err)
 {
     rf_expert *e = x->expert;
     rf_status  st = RF_OK;
-    RF_TRY(rf_expert_list(e, RF_NET_UNET, err));
     for (int t = 0; t < RF_TABLES; t++) {
         const rf_unet_embed_args embed = rf_embed_args(x, &x->table[t]);
         if (embed.rows == 0) continue;
@@ -161,29 +155,32 @@ static void place_kv(rf_plan *p, placer *at)
     }
 }
 
-/* The largest text encoder output, over prompts and encoders. */
+/* The largest text encoder output, over shapes, as many at a time, and encoders. */
 typedef struct text_sizes {
     size_t chunks, hidden, pooled;
 } text_sizes;
 
+static void widen(size_t *most, size_t size)
+{
+    if (size > *most) *most = size;
+}
+
 static text_sizes measure_text(const rf_plan *p)
 {
-    text_sizes s = {0};
+    text_sizes   s = {0};
+    const size_t seq = RF_TOKENS_PER_CHUNK;
     for (int i = 0; i < p->expert_count; i++) {
         const rf_plan_expert *x = &p->expert[i];
-        const rf_sdxl_arch   *arch = &x->expert->arch;
-        const size_t width = (size_t)(arch->clip_l.width > arch->clip_g.width ? arch->clip_l.width
-                                                                              : arch->clip_g.width);
-        const size_t pooled = (size_t)arch->clip_g.projection;
-        for (int j = 0; j < x->conds; j++) {
-            const size_t chunks = (size_t)x->cond[j].tokens[0].chunks;
-            if (chunks > s.chunks) s.chunks = chunks;
-            if (chunks * width > s.hidden) s.hidden = chunks * width;
+        for (int j = 0; j < x->shapes * RF_ENCODERS; j++) {
+            const rf_text_shape *shape = &x->shape[j / RF_ENCODERS];
+            const int            encoder = j % RF_ENCODERS;
+            const size_t         prompts = (size_t)shape->at_a_time[encoder];
+            const rf_clip_args   args = rf_clip_args_of(p, x, shape, encoder, (int)prompts);
+            widen(&s.chunks, (size_t)args.chunks);
+            widen(&s.hidden, (size_t)args.chunks * seq * (size_t)args.arch->width);
+            widen(&s.pooled, prompts * seq * (size_t)args.arch->projection);
         }
-        if (pooled > s.pooled) s.pooled = pooled;
     }
-    s.hidden *= RF_TOKENS_PER_CHUNK;
-    s.pooled *= RF_TOKENS_PER_CHUNK;
     return s;
 }
 
@@ -208,8 +205,8 @@ static void place_expert_state(rf_plan *p, rf_plan_expert *x, placer *at)
 static void place_slots(rf_plan *p, placer *at)
 {
     int anchor = 0, remembers = 0, u = 0, rows = 1;
-    for (int k = 0; k < p->calls; k++) {
-        const rf_call *c = &p->call[k].sampler;
+    for (int k = 0; k < p->updates; k++) {
+        const rf_call *c = &p->update[k].sampler;
         anchor |= c->keeps_anchor;
         remembers |= c->remembers;
         u |= c->next[RF_SOURCE_U] != 0 || (c->keeps_anchor && c->anchor[RF_SOURCE_U] != 0) ||
@@ -252,32 +249,30 @@ static void place_state(rf_plan *p, placer *at)
     p->scratch = place(at, scratch_elems(p), sizeof(float));
     p->adaptive_scratch =
         p->adaptive ? place(at, rf_adaptive_scratch(p->elems), sizeof(float)) : NULL;
-    p->decode_latent = place(at, p->elems, sizeof(float));
+    p->decode_latent = place(at, p->decode_elems, sizeof(float));
     p->x = place(at, samples * p->elems, bytes);
     p->eps = place(at, samples * p->elems, bytes);
     p->coef = place(at, batch * RF_LINCOMB_TERMS, sizeof(float));
     p->xrow = place(at, batch * RF_LINCOMB_TERMS, sizeof(int32_t));
     p->yrow = place(at, batch, sizeof(int32_t));
-    p->unscale = place(at, 1, sizeof(float));
+    p->unscale = place(at, (size_t)p->decodings, sizeof(float));
     p->temb_row = place(at, samples, sizeof(int32_t));
     p->kv_table = place(at, samples, sizeof(rf_attention_kv));
     p->token_ids = place(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
     p->sizes = place(at, 6, sizeof(float));
     p->hidden = place(at, text.hidden, bytes);
     p->pooled_rows = place(at, text.pooled, bytes);
-    p->pixels = place(at, p->elems / 4 * 64, 3);
-    p->stats = place(at, 1, sizeof(rf_pixels_stats));
+    p->pixels = place(at, p->decode_elems / 4 * 64, 3);
+    p->stats = place(at, (size_t)p->decodings, sizeof(rf_pixels_stats));
     for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
 
 /* ---- both together ------------------------------------------------------------------------ */
 
 /* Packed bytes of the UNets: told at the first stage that has the expert. */
-static void sum_unets(rf_plan *p)
+static void tell_stages(rf_plan *p)
 {
     const rf_plan_job *j = &p->job[0];
-    for (int i = 0; i < p->expert_count; i++)
-        p->unet_bytes += p->expert[i].expert->weights[RF_NET_UNET].bytes;
     for (int i = j->active_count - 1; i >= 0; i--) {
         const rf_expert *e = j->job.stages[j->active[i]].expert;
         int              first = 1;
@@ -302,7 +297,7 @@ static rf_status size_decoders(rf_plan *p, rf_error *err)
         p->vae_bytes += e->weights[RF_NET_VAE].bytes;
     }
     for (int i = 0; i < p->decoders; i++) {
-        const rf_vae_decode_args decode = rf_decode_args(p, &p->decoder[i]);
+        const rf_vae_decode_args decode = rf_decode_args(p, &p->decoder[i], 1);
         RF_TRY(widen_slab(p, p->vae[p->decoder[i].vae].expert, RF_NET_VAE, 0, rf_vae_decode,
                           &decode, err));
     }
@@ -310,15 +305,13 @@ done:
     return st;
 }
 
-rf_status rf_plan_size(rf_plan *p, rf_error *err)
+/* The slab: UNets at their batches, and one of everything else. */
+static rf_status size_networks(rf_plan *p, rf_error *err)
 {
     rf_status st = RF_OK;
-    for (int i = 0; i < p->jobs; i++) {
-        const size_t elems = (size_t)p->job[i].h * (size_t)p->job[i].w * 4;
-        if (elems > p->elems) p->elems = elems;
-    }
     for (int i = 0; i < p->expert_count; i++) {
         rf_plan_expert *x = &p->expert[i];
+        RF_TRY(rf_plan_list_shapes(x, err));
         for (int e = 0; e < RF_ENCODERS; e++) RF_TRY(size_text(p, x, e, err));
         RF_TRY(size_unet(p, x, err));
         widen_staging(p, x->expert, RF_NET_CLIP_L);
@@ -327,6 +320,29 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     }
     RF_TRY(size_programs(p, err));
     RF_TRY(size_decoders(p, err));
+done:
+    return st;
+}
+
+static rf_status fill_slab(rf_plan *p, rf_error *err)
+{
+    rf_status st = RF_OK;
+    p->decode_elems = p->elems; /* DPM adaptive uses it, too */
+    RF_TRY(rf_plan_count_decodings(p, err));
+    for (int i = 0; i < p->decoders; i++) RF_TRY(rf_plan_batch_decodings(p, &p->decoder[i], err));
+    for (int i = 0; i < p->expert_count; i++)
+        for (int e = 0; e < RF_ENCODERS; e++) RF_TRY(rf_plan_batch_text(p, &p->expert[i], e, err));
+done:
+    return st;
+}
+
+rf_status rf_plan_size(rf_plan *p, rf_error *err)
+{
+    rf_status st = RF_OK;
+    for (int i = 0; i < p->jobs; i++)
+        widen(&p->elems, (size_t)p->job[i].h * (size_t)p->job[i].w * 4);
+    RF_TRY(size_networks(p, err));
+    RF_TRY(fill_slab(p, err));
 
     placer kv = {0}, state = {0};
     place_kv(p, &kv);
@@ -334,10 +350,12 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     p->kv_bytes = kv.used;
     p->state_bytes = state.used;
 
-    sum_unets(p);
-    const size_t unets = p->unet_bytes + p->vae_bytes;
+    tell_stages(p);
+    const rf_residency unets = rf_residency_foresee(p, p->held);
+    const size_t       weights = unets.peak_bytes + p->vae_bytes;
+    p->loads = unets.loads;
     p->peak_bytes = p->slab_bytes + p->kv_bytes + p->state_bytes + p->staging_bytes +
-                    (unets > p->text_bytes ? unets : p->text_bytes);
+                    (weights > p->text_bytes ? weights : p->text_bytes);
 done:
     return st;
 }
@@ -361,7 +379,7 @@ rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
     RF_TRY(rf_device_alloc(device, &p->slab, p->slab_bytes, "activations", err));
     place_kv(p, &(placer){.base = p->kv});
     place_state(p, &(placer){.base = p->state});
-    *p->unscale = 1 / RF_VAE_SCALE;
+    for (int i = 0; i < p->decodings; i++) p->unscale[i] = 1 / RF_VAE_SCALE;
 done:
     if (st != RF_OK) rf_plan_release(p); /* all or nothing: the next run tries again */
     return st;

@@ -35,28 +35,66 @@ static const rf_prompt *prompt_of(const rf_plan_job *j, int stage, int polarity)
 
 /* ---- tokens ------------------------------------------------------------------------------- */
 
-/* Tokens of a group: all its variants get as many chunks as the longest one has, in either encoder.
- */
+/* All variants of a group get as many chunks as the longest one has, in either encoder. */
+static rf_status tokenize_variants(const rf_plan *p, const rf_prompt_entry *entry, int count,
+                                   rf_tokens *tokens, rf_error *err)
+{
+    rf_status st = RF_OK;
+    int       chunks = 1;
+    for (int i = 0; i < count * RF_ENCODERS; i++) {
+        const rf_prompt_entry *now = &entry[i / RF_ENCODERS];
+        RF_TRY(rf_tokenize(p->engine->tokenizer, FLAVOUR[i % RF_ENCODERS], now->piece, now->pieces,
+                           &tokens[i], err));
+        if (tokens[i].chunks > chunks) chunks = tokens[i].chunks;
+    }
+    for (int i = 0; i < count * RF_ENCODERS; i++)
+        RF_TRY(rf_tokens_pad(&tokens[i], FLAVOUR[i % RF_ENCODERS], chunks, err));
+done:
+    return st;
+}
+
+static int any_weight(const rf_tokens *tokens, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (int t = 0; t < tokens[i].chunks * RF_TOKENS_PER_CHUNK; t++)
+            if (tokens[i].weight[t] != 1) return 1;
+    return 0;
+}
+
+/* Takes the ids, and the weights if any of the group's is not 1. */
+static rf_status keep_tokens(rf_conditioning *cond, int encoder, rf_tokens *tokens, int weighs,
+                             rf_error *err)
+{
+    const size_t count = (size_t)tokens->chunks * RF_TOKENS_PER_CHUNK;
+    uint16_t    *id = malloc(count * sizeof *id);
+    if (!id) return no_memory(err);
+    for (size_t t = 0; t < count; t++) id[t] = (uint16_t)tokens->id[t]; /* at most RF_TOKEN_END */
+    cond->id[encoder] = id;
+    cond->chunks = tokens->chunks;
+    cond->rows = (int)count;
+    if (weighs) {
+        cond->weight[encoder] = tokens->weight;
+        tokens->weight = NULL;
+    }
+    return RF_OK;
+}
+
 static rf_status tokenize_group(rf_plan *p, rf_plan_expert *x, const rf_conditioning_group *g,
                                 const rf_prompt_entry *entry, rf_error *err)
 {
-    int chunks = 1;
-    for (int i = 0; i < g->count; i++)
-        for (int e = 0; e < RF_ENCODERS; e++) {
-            rf_conditioning *cond = &x->cond[g->first + i];
-            const rf_status  st = rf_tokenize(p->engine->tokenizer, FLAVOUR[e], entry[i].piece,
-                                              entry[i].pieces, &cond->tokens[e], err);
-            if (st != RF_OK) return st;
-            if (cond->tokens[e].chunks > chunks) chunks = cond->tokens[e].chunks;
-        }
-    for (int i = 0; i < g->count; i++)
-        for (int e = 0; e < RF_ENCODERS; e++) {
-            rf_conditioning *cond = &x->cond[g->first + i];
-            const rf_status  st = rf_tokens_pad(&cond->tokens[e], FLAVOUR[e], chunks, err);
-            if (st != RF_OK) return st;
-            cond->rows = chunks * RF_TOKENS_PER_CHUNK;
-        }
-    return RF_OK;
+    rf_status    st = RF_OK;
+    const size_t count = (size_t)g->count * RF_ENCODERS;
+    rf_tokens   *tokens = calloc(count, sizeof *tokens);
+    if (!tokens) return no_memory(err);
+    RF_TRY(tokenize_variants(p, entry, g->count, tokens, err));
+    const int weighs = any_weight(tokens, count);
+    for (size_t i = 0; i < count; i++)
+        RF_TRY(keep_tokens(&x->cond[(size_t)g->first + i / RF_ENCODERS], (int)(i % RF_ENCODERS),
+                           &tokens[i], weighs, err));
+done:
+    for (size_t i = 0; i < count; i++) rf_tokens_free(&tokens[i]);
+    free(tokens);
+    return st;
 }
 
 /* ---- keys --------------------------------------------------------------------------------- */
@@ -322,7 +360,10 @@ void rf_plan_forget_prompts(rf_plan *p)
     for (int i = 0; i < p->expert_count; i++) {
         rf_plan_expert *x = &p->expert[i];
         for (int c = 0; c < x->conds; c++)
-            for (int e = 0; e < RF_ENCODERS; e++) rf_tokens_free(&x->cond[c].tokens[e]);
+            for (int e = 0; e < RF_ENCODERS; e++) {
+                free(x->cond[c].id[e]);
+                free(x->cond[c].weight[e]);
+            }
         for (int t = 0; t < RF_TABLES; t++) {
             rf_program_free(&x->table[t].embed);
             free(x->table[t].cond);
@@ -331,5 +372,6 @@ void rf_plan_forget_prompts(rf_plan *p)
         }
         free(x->cond);
         free(x->group);
+        free(x->shape);
     }
 }

@@ -85,27 +85,48 @@ static int call_of(const rf_tree *tree, int node)
     return first.call;
 }
 
-/* leaf [pictures]: of each. */
-static rf_status note_nodes(rf_plan_tree *t, const rf_tree *tree, const int *leaf, rf_error *err)
+static rf_status note_nodes(rf_plan_tree *t, const rf_tree *tree, rf_error *err)
 {
     const size_t nodes = (size_t)tree->nodes;
     t->nodes = tree->nodes - 1;
+    t->parent = malloc(nodes * sizeof *t->parent);
     t->call = malloc(nodes * sizeof *t->call);
     t->first = malloc(nodes * sizeof *t->first);
     t->depth = malloc(nodes * sizeof *t->depth);
     t->next = malloc(((size_t)t->pictures + 1) * sizeof *t->next);
-    if (!t->call || !t->first || !t->depth || !t->next) return no_memory(err);
+    if (!t->parent || !t->call || !t->first || !t->depth || !t->next) return no_memory(err);
     for (size_t i = 0; i < nodes; i++) t->first[i] = t->pictures;
     for (int i = t->pictures - 1; i >= 0; i--) { /* the first one stands first */
-        t->next[i] = t->first[leaf[i]] < t->pictures ? t->first[leaf[i]] : -1;
-        t->first[leaf[i]] = i;
+        t->next[i] = t->first[t->leaf[i]] < t->pictures ? t->first[t->leaf[i]] : -1;
+        t->first[t->leaf[i]] = i;
     }
     for (int i = tree->nodes - 1; i > 0; i--) {
         const int parent = tree->node[i].parent;
+        t->parent[i] = parent;
         t->call[i] = call_of(tree, i);
         t->depth[i] = tree->node[i].depth;
         if (t->first[i] < t->first[parent]) t->first[parent] = t->first[i];
     }
+    return RF_OK;
+}
+
+/* A call is a job's own if all pictures at or below it are. */
+static rf_status note_owners(rf_plan *p, const rf_plan_tree *t, rf_error *err)
+{
+    enum { NOBODY = -1, SEVERAL = -2 };
+    int *owner = malloc(((size_t)t->nodes + 1) * sizeof *owner);
+    if (!owner) return no_memory(err);
+    for (int i = 0; i <= t->nodes; i++) owner[i] = NOBODY;
+    for (int i = 0; i < t->pictures; i++) {
+        int *at = &owner[t->leaf[i]];
+        *at = *at == NOBODY || *at == t->picture[i].job ? t->picture[i].job : SEVERAL;
+    }
+    for (int i = t->nodes; i > 0; i--) {
+        int *above = &owner[t->parent[i]];
+        *above = *above == NOBODY || *above == owner[i] ? owner[i] : SEVERAL;
+        if (owner[i] >= 0) p->job[owner[i]].calls_of_own++;
+    }
+    free(owner);
     return RF_OK;
 }
 
@@ -120,12 +141,19 @@ static void note_programs(rf_plan *p, const rf_plan_tree *t)
 
 static rf_status order(rf_plan *p, rf_plan_tree *t, const rf_tree *tree, rf_error *err)
 {
-    const rf_launch_rules rules = {.kinds = p->programs, .batch = p->batch};
-    const rf_status       st = rf_launches_plan(&t->launches, tree, &rules, err);
-    if (st != RF_OK) return st;
+    rf_status st = RF_OK;
+    int      *group = malloc(((size_t)p->programs + 1) * sizeof *group);
+    if (!group) return no_memory(err);
+    for (int i = 0; i < p->programs; i++) group[i] = p->program[i].expert;
+    const rf_launch_rules rules = {
+        .group = group, .kinds = p->programs, .batch = p->batch, .by_group = !p->resident};
+    RF_TRY(rf_launches_plan(&t->launches, tree, &rules, err));
     if (t->launches.slots > p->slots) p->slots = t->launches.slots;
     note_programs(p, t);
-    return RF_OK;
+    if (!p->resident) RF_TRY(rf_residency_list_turns(p, t, err));
+done:
+    free(group);
+    return st;
 }
 
 /* The tree of the pictures 0 .. count - 1 of every job that has them. */
@@ -134,26 +162,26 @@ static rf_status grow(rf_plan *p, rf_plan_tree *t, int count, rf_error *err)
     rf_status st = RF_OK;
     rf_tree   tree = {0};
     int64_t   pictures = 0;
-    int      *leaf = NULL;
     for (int i = 0; i < p->jobs; i++)
         pictures += p->job[i].job.count < count ? p->job[i].job.count : count;
     RF_TRY(rf_tree_start(&tree, err));
-    leaf = malloc((size_t)pictures * sizeof *leaf);
+    t->leaf = malloc((size_t)pictures * sizeof *t->leaf);
     t->picture = malloc((size_t)pictures * sizeof *t->picture);
-    if (!leaf || !t->picture) {
+    if (!t->leaf || !t->picture) {
         st = no_memory(err);
         goto done;
     }
     for (int i = 0; i < p->jobs; i++)
         for (int n = 0; n < count && n < p->job[i].job.count; n++) {
             t->picture[t->pictures] = (rf_picture){.job = i, .index = n};
-            RF_TRY(add_picture(p, &tree, t->picture[t->pictures], &leaf[t->pictures], err));
+            RF_TRY(add_picture(p, &tree, t->picture[t->pictures], &t->leaf[t->pictures], err));
             t->pictures++;
         }
-    RF_TRY(note_nodes(t, &tree, leaf, err));
+    RF_TRY(note_nodes(t, &tree, err));
+    rf_tree_close(&tree);
+    if (p->jobs > 1) RF_TRY(note_owners(p, t, err));
     RF_TRY(order(p, t, &tree, err));
 done:
-    free(leaf);
     rf_tree_free(&tree);
     return st;
 }
@@ -177,6 +205,21 @@ static rf_status count_pictures(rf_plan *p, int *most, rf_error *err)
     return RF_OK;
 }
 
+/* Pictures of a single job that are planned together: a batch, for they share nothing.  Where the
+ * experts take turns, as many as make a load's seconds small against theirs, while their states and
+ * their tree stay small. */
+static int size_round(const rf_plan *p, int most)
+{
+    enum { PICTURES = 1024, CALLS = 1 << 20 };
+    const int calls = p->job[0].course.calls;
+    int       pictures = calls > CALLS / PICTURES ? CALLS / calls : PICTURES;
+    if (p->jobs > 1) return most;
+    if (p->resident || p->adaptive) return p->batch;
+    if (pictures > most) return most;
+    pictures -= pictures % p->batch;
+    return pictures > p->batch ? pictures : p->batch;
+}
+
 static void add_up(rf_plan *p, const rf_plan_tree *t, int64_t rounds)
 {
     p->calls_shared += rounds * t->nodes;
@@ -189,7 +232,7 @@ rf_status rf_plan_grow(rf_plan *p, rf_error *err)
     int       most = 0;
     RF_TRY(count_pictures(p, &most, err));
     if (p->jobs == 1 && p->adaptive) p->batch = 1;
-    p->pictures_per_round = p->jobs == 1 ? p->batch : most;
+    p->pictures_per_round = size_round(p, most);
     const int whole = most / p->pictures_per_round, last = most % p->pictures_per_round;
     p->rounds = whole + (last > 0);
     RF_TRY(grow(p, &p->tree[RF_WHOLE_ROUND], p->pictures_per_round, err));
@@ -212,9 +255,12 @@ void rf_plan_fell(rf_plan *p)
         rf_plan_tree *t = &p->tree[i];
         free(t->picture);
         free(t->next);
+        free(t->leaf);
+        free(t->parent);
         free(t->call);
         free(t->first);
         free(t->depth);
+        free(t->turn);
         rf_launches_free(&t->launches);
     }
 }

@@ -46,13 +46,13 @@ static int64_t bytes_to_read(const rf_expert *e, rf_network network)
 /* All that a run will read, for a progress that reaches 100 % once. */
 static int64_t total_to_read(const rf_plan *p)
 {
-    int64_t total = 0;
+    rf_residency_look(p, p->held);
+    int64_t total = rf_residency_foresee(p, p->held).file_bytes;
     for (int i = 0; i < p->vaes; i++) total += bytes_to_read(p->vae[i].expert, RF_NET_VAE);
-    for (int i = 0; i < p->expert_count; i++) {
-        const rf_expert *e = p->expert[i].expert;
-        total += bytes_to_read(e, RF_NET_UNET);
-        if (!p->encoded) total += bytes_to_read(e, RF_NET_CLIP_L) + bytes_to_read(e, RF_NET_CLIP_G);
-    }
+    for (int i = 0; i < p->expert_count && !p->encoded; i++)
+        if (p->expert[i].shapes)
+            total += bytes_to_read(p->expert[i].expert, RF_NET_CLIP_L) +
+                     bytes_to_read(p->expert[i].expert, RF_NET_CLIP_G);
     return total;
 }
 
@@ -65,7 +65,11 @@ rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, i
                                      .progress = {.phase = RF_PHASE_LOAD,
                                                   .stage = stage,
                                                   .expert = expert->name,
-                                                  .total = p->load_total},
+                                                  .total = p->load_total,
+                                                  .calls_done = p->calls_done,
+                                                  .calls = p->calls_shared,
+                                                  .pictures_done = p->pictures_done,
+                                                  .pictures = p->pictures},
                                      .before = p->load_done};
     const rf_load_progress progress = {.report = report_load, .user = &report};
     const rf_status        st = rf_expert_load(expert, network, staging, &progress, err);
@@ -74,13 +78,9 @@ rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, i
     return st;
 }
 
-static rf_status load_all(rf_plan *p, void *staging, const rf_callbacks *callbacks, rf_error *err)
+static rf_status load_decoders(rf_plan *p, void *staging, const rf_callbacks *callbacks,
+                               rf_error *err)
 {
-    for (int i = 0; i < p->expert_count; i++) {
-        const rf_status st = rf_load_reporting(p, p->expert[i].expert, RF_NET_UNET,
-                                               p->expert[i].stage, staging, callbacks, err);
-        if (st != RF_OK) return st;
-    }
     const rf_plan_job *j = &p->job[0];
     for (int i = 0; i < p->vaes; i++) {
         const rf_status st =
@@ -131,18 +131,15 @@ static rf_status record_unet(rf_plan *p, rf_expert *e, size_t first_slot, rf_for
                            p->slab, p->slab_bytes, program, err);
 }
 
-/* Time and vector conditioning of all calls; DPM adaptive keeps the program for later. */
-static rf_status embed(rf_plan *p, rf_plan_expert *x, int kind, rf_error *err)
+/* Time and vector conditioning of all calls. */
+static rf_status embed(rf_plan *p, rf_plan_expert *x, rf_error *err)
 {
     rf_expert               *e = x->expert;
-    rf_plan_table           *table = &x->table[kind];
-    const rf_unet_embed_args args = rf_embed_args(x, table);
-    rf_program *program = kind == RF_TABLE_ADAPTIVE ? &table->embed : &p->scratch_program;
-    if (table->rows == 0) return RF_OK;
-    rf_status st = fill_vectors(p, x, table);
-    if (st != RF_OK) return rf_fail(err, st, "%s: the size embedding failed", e->path);
-    RF_TRY(record_unet(p, e, e->unet.embed, rf_unet_embed, &args, program, err));
-    if (kind != RF_TABLE_ADAPTIVE) RF_TRY(rf_program_run(program, &p->engine->device, err));
+    const rf_unet_embed_args args = rf_embed_args(x, &x->table[RF_TABLE_PLANNED]);
+    rf_status                st = RF_OK;
+    if (args.rows == 0) return RF_OK;
+    RF_TRY(record_unet(p, e, e->unet.embed, rf_unet_embed, &args, &p->scratch_program, err));
+    RF_TRY(rf_program_run(&p->scratch_program, &p->engine->device, err));
 done:
     return st;
 }
@@ -159,11 +156,18 @@ static rf_status fill_kv(rf_plan *p, rf_plan_expert *x, const rf_conditioning *c
     return st == RF_OK ? rf_program_run(&p->scratch_program, &p->engine->device, err) : st;
 }
 
-static rf_status prepare_expert(rf_plan *p, rf_plan_expert *x, rf_error *err)
+/* What needs the UNet's weights once. */
+static rf_status compute(rf_plan *p, rf_plan_expert *x, rf_error *err)
 {
     rf_status st = RF_OK;
-    for (int t = 0; t < RF_TABLES; t++) RF_TRY(embed(p, x, t, err));
+    if (x->computed) return RF_OK;
+    for (int t = 0; t < RF_TABLES; t++) {
+        st = fill_vectors(p, x, &x->table[t]);
+        if (st != RF_OK) return rf_fail(err, st, "%s: the size embedding failed", x->expert->path);
+    }
+    RF_TRY(embed(p, x, err));
     for (int i = 0; i < x->conds; i++) RF_TRY(fill_kv(p, x, &x->cond[i], err));
+    x->computed = 1;
 done:
     return st;
 }
@@ -182,37 +186,98 @@ done:
     return st;
 }
 
-static rf_status record_decoder(rf_plan *p, rf_plan_decoder *d, rf_error *err)
+/* The programs of an expert, over the weights as they lie now.  DPM adaptive embeds anew for every
+ * call. */
+static rf_status record_expert(rf_plan *p, int expert, rf_error *err)
 {
-    const rf_vae_decode_args args = rf_decode_args(p, d);
-    return rf_record_place(&p->engine->device, &p->vae[d->vae].expert->weights[RF_NET_VAE], 0,
-                           rf_vae_decode, &args, p->slab, p->slab_bytes, &d->program, err);
+    rf_plan_expert          *x = &p->expert[expert];
+    rf_expert               *e = x->expert;
+    rf_plan_table           *table = &x->table[RF_TABLE_ADAPTIVE];
+    const rf_unet_embed_args args = rf_embed_args(x, table);
+    rf_status                st = RF_OK;
+    if (x->recorded == e->unet_loads) return RF_OK;
+    x->recorded = 0;
+    if (args.rows)
+        RF_TRY(record_unet(p, e, e->unet.embed, rf_unet_embed, &args, &table->embed, err));
+    for (int i = 0; i < p->programs; i++)
+        if (p->program[i].expert == expert) RF_TRY(record_program(p, &p->program[i], err));
+    x->recorded = e->unet_loads;
+done:
+    return st;
 }
 
-rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
+static rf_status load_unet(rf_plan *p, const rf_plan_expert *x, const rf_callbacks *callbacks,
+                           rf_error *err)
 {
     rf_device *device = &p->engine->device;
     void      *staging = NULL;
     rf_status  st = RF_OK;
-    if (p->ready) return RF_OK;
+    if (x->expert->weights[RF_NET_UNET].base) return RF_OK;
+    RF_TRY(rf_device_alloc(device, &staging, p->staging_bytes, x->expert->path, err));
+    RF_TRY(rf_load_reporting(p, x->expert, RF_NET_UNET, x->stage, staging, callbacks, err));
+done:
+    rf_device_free(device, staging, p->staging_bytes);
+    return st;
+}
 
-    p->load_done = 0;
-    p->load_total = total_to_read(p);
+rf_status rf_plan_summon(rf_plan *p, int expert, const rf_callbacks *callbacks, rf_error *err)
+{
+    rf_plan_expert *x = &p->expert[expert];
+    rf_status       st = RF_OK;
+    if (x->expert->weights[RF_NET_UNET].base && x->recorded == x->expert->unet_loads) return RF_OK;
+    const double start = rf_now(), loaded = p->timings.load;
+    rf_residency_make_room(p, expert);
+    RF_TRY(load_unet(p, x, callbacks, err));
+    RF_TRY(compute(p, x, err));
+    RF_TRY(record_expert(p, expert, err));
+    p->timings.encode += rf_now() - start - (p->timings.load - loaded);
+    p->last_end = 0; /* that is no gap between two calls */
+done:
+    return st;
+}
+
+static rf_status record_decoder(rf_plan *p, rf_plan_decoder *d, rf_error *err)
+{
+    rf_weights *weights = &p->vae[d->vae].expert->weights[RF_NET_VAE];
+    for (int n = 1; n <= d->at_a_time; n++) {
+        if (!d->occurs[n]) continue;
+        const rf_vae_decode_args args = rf_decode_args(p, d, n);
+        const rf_status st = rf_record_place(&p->engine->device, weights, 0, rf_vae_decode, &args,
+                                             p->slab, p->slab_bytes, &d->program[n], err);
+        if (st != RF_OK) return st;
+    }
+    return RF_OK;
+}
+
+/* What stays for good: the text encoders' output, and the decoders. */
+static rf_status prepare_once(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
+{
+    rf_device   *device = &p->engine->device;
+    const double start = rf_now();
+    void        *staging = NULL;
+    rf_status    st = RF_OK;
+    if (p->ready) return RF_OK;
     RF_TRY(rf_plan_allocate(p, err));
     RF_TRY(rf_device_alloc(device, &staging, p->staging_bytes, "staging", err));
-    if (!p->encoded) {
-        const double start = rf_now(), loaded = p->timings.load;
-        RF_TRY(rf_plan_encode(p, staging, callbacks, err));
-        p->timings.encode += rf_now() - start - (p->timings.load - loaded);
-    }
-    RF_TRY(load_all(p, staging, callbacks, err));
-    const double start = rf_now();
-    for (int i = 0; i < p->expert_count; i++) RF_TRY(prepare_expert(p, &p->expert[i], err));
-    for (int i = 0; i < p->programs; i++) RF_TRY(record_program(p, &p->program[i], err));
+    if (!p->encoded) RF_TRY(rf_plan_encode(p, staging, callbacks, err));
+    RF_TRY(load_decoders(p, staging, callbacks, err));
     for (int i = 0; i < p->decoders; i++) RF_TRY(record_decoder(p, &p->decoder[i], err));
-    p->timings.encode += rf_now() - start;
+    p->timings.encode += rf_now() - start - p->timings.load;
     p->ready = 1;
 done:
     rf_device_free(device, staging, p->staging_bytes);
+    return st;
+}
+
+rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
+{
+    rf_status st = RF_OK;
+    p->load_done = 0;
+    p->load_total = total_to_read(p);
+    p->turn = (rf_turn){0};
+    RF_TRY(prepare_once(p, callbacks, err));
+    for (int i = 0; i < p->expert_count && p->resident; i++)
+        RF_TRY(rf_plan_summon(p, i, callbacks, err));
+done:
     return st;
 }

@@ -34,11 +34,18 @@ rf_status rf_tree_start(rf_tree *tree, rf_error *err)
     return RF_OK;
 }
 
-void rf_tree_free(rf_tree *tree)
+void rf_tree_close(rf_tree *tree)
 {
-    free(tree->node);
     free(tree->keys);
     free(tree->slot);
+    tree->keys = NULL;
+    tree->slot = NULL;
+}
+
+void rf_tree_free(rf_tree *tree)
+{
+    rf_tree_close(tree);
+    free(tree->node);
     *tree = (rf_tree){0};
 }
 

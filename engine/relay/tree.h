@@ -33,7 +33,8 @@ typedef struct rf_tree {
 
 /* An empty tree: the root alone.  RF_E_NOMEM. */
 rf_status rf_tree_start(rf_tree *tree, rf_error *err);
-void      rf_tree_free(rf_tree *tree); /* {0} is fine */
+void      rf_tree_close(rf_tree *tree); /* gives back the keys and the table: no more steps */
+void      rf_tree_free(rf_tree *tree);  /* {0} is fine */
 
 /* *child = the child of `parent` with that key, made (with that kind) if there is none.  Keys are
  * compared whole, not by hash.  RF_E_NOMEM: the tree is as it was. */

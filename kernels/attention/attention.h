@@ -18,7 +18,12 @@
  * maximum (Milakov & Gimelshein 2018; Dao et al. 2022, algorithm 1).
  *
  * Row i of head h of sample b depends on nothing else in the batch, nor on the thread count.
- * Errors: RF_E_SHAPE if a size rule is broken (o untouched). */
+ * Errors: RF_E_SHAPE if a size rule is broken (o untouched).
+ *
+ * sm80 takes f16 and bf16, pointers (also the table's bases) aligned to 16 bytes, strides and
+ * kv_off that are multiples of 8 elements; all else is RF_E_SHAPE.  Its table lies in device memory
+ * and is read when the kernel runs, so whoever fills it answers for its entries; a sample without
+ * keys becomes NaN. */
 #ifndef RF_ATTENTION_H
 #define RF_ATTENTION_H
 
@@ -58,8 +63,9 @@ typedef rf_status rf_attention_fn(void *stream, const rf_attention_args *a);
 /* The size rules, for every level. */
 rf_status rf_attention_check(const rf_attention_args *a);
 
-rf_attention_prepare_fn rf_attention_prepare_ref, rf_attention_prepare_cpu;
-rf_attention_fn         rf_attention_ref, rf_attention_cpu;
+rf_attention_prepare_fn rf_attention_prepare_ref, rf_attention_prepare_cpu,
+    rf_attention_prepare_sm80;
+rf_attention_fn rf_attention_ref, rf_attention_cpu, rf_attention_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_ATTENTION_SHAPES(X)                                                                     \
@@ -74,6 +80,13 @@ rf_attention_fn         rf_attention_ref, rf_attention_cpu;
     X(edge_narrow, 2, 40, 33, 5, 40, 0, "d a multiple of 8 only")                                  \
     X(edge_causal, 2, 35, 35, 2, 64, 1, "causal, short")                                           \
     X(edge_causal_two, 1, 300, 300, 1, 64, 1, "causal: rows with a wholly masked block")           \
+    X(edge_sm80_tall, 1, 257, 65, 2, 64, 0, "128 x 64 tiles + 1")                                  \
+    X(edge_sm80_wide, 1, 65, 129, 1, 512, 0, "64 x 64 tiles + 1, all slices")                      \
+    X(edge_sm80_slices, 2, 37, 70, 2, 200, 0, "a slice and a half, a tile with 8 columns")         \
+    X(edge_sm80_causal, 1, 70, 70, 2, 136, 1, "causal, wide")                                      \
+    X(edge_cross_1, 1, 33, 77, 2, 64, 0, "one chunk of text")                                      \
+    X(edge_cross_2, 1, 33, 154, 2, 64, 0, "two")                                                   \
+    X(edge_cross_3, 1, 33, 231, 2, 64, 0, "three")                                                 \
     X(tiny_self, 2, 64, 64, 2, 64, 0, "tiny checkpoint, 8x8")                                      \
     X(clip_l, 1, 77, 77, 12, 64, 1, "CLIP-L")                                                      \
     X(clip_g, 1, 77, 77, 20, 64, 1, "OpenCLIP bigG")                                               \
@@ -81,6 +94,7 @@ rf_attention_fn         rf_attention_ref, rf_attention_cpu;
     X(unet_512_lo, 1, 256, 256, 20, 64, 0, "UNet self, 512 px, 16x16")                             \
     X(unet_cross_hi, 1, 4096, 77, 10, 64, 0, "UNet cross, 1024 px, 64x64")                         \
     X(unet_cross_lo, 1, 1024, 154, 20, 64, 0, "UNet cross, 1024 px, 32x32, two chunks")            \
+    X(unet_cross_hi_3, 1, 4096, 231, 10, 64, 0, "UNet cross, 1024 px, 64x64, three chunks")        \
     X(unet_1024_hi, 1, 4096, 4096, 10, 64, 0, "UNet self, 1024 px, 64x64")                         \
     X(unet_1024_lo, 1, 1024, 1024, 20, 64, 0, "UNet self, 1024 px, 32x32")                         \
     X(vae_512, 1, 4096, 4096, 1, 512, 0, "VAE middle, 512 px")                                     \

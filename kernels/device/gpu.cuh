@@ -22,12 +22,14 @@
 #include <cuda_runtime.h>
 #define RF_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #define RF_UNROLL       _Pragma("unroll")
+#define RF_ROLLED       _Pragma("unroll 1")
 #define RF_DEFECT(d)    false
 #else
 #define RF_EMULATED 1
 #include "kernels/device/emulated.cuh"
 #define RF_SHARED(name) unsigned char *name = emu::shared_memory()
 #define RF_UNROLL
+#define RF_ROLLED
 #define RF_DEFECT(d) (emu::planted_defect() == (d)) /* a fault that a test asked for */
 #endif
 

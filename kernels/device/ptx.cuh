@@ -147,4 +147,27 @@ RF_DEVICE float shuffle_xor(float x, int lanes)
 #endif
 }
 
+/* vote.sync.any (9.7.13.9): whether the predicate holds in any lane of the warp. */
+RF_DEVICE bool warp_any(bool predicate)
+{
+#if RF_EMULATED
+    return emu::ballot(0xFFFFFFFFu, predicate) != 0;
+#else
+    return __any_sync(0xFFFFFFFFu, predicate) != 0;
+#endif
+}
+
+/* ex2.approx.ftz (9.7.3.21): 2^x with a relative error of 2^-22; results below 2^-126 are zero. */
+RF_DEVICE float exp2_approx(float x)
+{
+    float y;
+#if RF_EMULATED
+    y = exp2f(x);
+    if (y < 0x1p-126f) y = 0.f;
+#else
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+#endif
+    return y;
+}
+
 #endif

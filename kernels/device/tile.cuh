@@ -33,4 +33,11 @@ RF_DEVICE void tile_load_b(uint32_t (&b)[4], uint32_t tile_s, int row, int k16, 
     ldmatrix_x4(b, tile_chunk(tile_s, row + lane % 8 + lane / 16 * 8, 2 * k16 + lane / 8 % 2));
 }
 
+/* The 16 rows from `row` on and the 16 columns from 8 * chunk on, rows being the inner axis: two
+ * operands b of 8 columns, the first in b[0] and b[1]. */
+RF_DEVICE void tile_load_b_trans(uint32_t (&b)[4], uint32_t tile_s, int row, int chunk, int lane)
+{
+    ldmatrix_x4_trans(b, tile_chunk(tile_s, row + lane % 16, chunk + lane / 16));
+}
+
 #endif

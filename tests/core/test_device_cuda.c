@@ -344,7 +344,7 @@ Test(device_cuda, ops_that_the_level_lacks_are_named)
         size_t          bytes = 0;
         rf_error        err = {0};
         const rf_status st = rf_call_prepare(&device, &call, &bytes, &err);
-        const int       lacks = kind == RF_OP_CONV || kind == RF_OP_ATTENTION;
+        const int       lacks = kind == RF_OP_CONV;
         cr_expect_eq(st == RF_E_UNSUPPORTED, lacks, "%s: %s", rf_op_name(call.kind), err.message);
         if (lacks) cr_expect(strstr(err.message, "here: the sm80 level has no"), "%s", err.message);
     }

@@ -8,10 +8,9 @@
 
 #include "engine/files/synth.h"
 #include "tests/files/fixture.h"
-#include "tools/judge/read_png.h"
 #include "tools/measure/figures.h"
-#include "tools/measure/letters.h"
 #include "tools/measure/reports.h"
+#include "tools/pictures/read_png.h"
 
 TestSuite(measure, .timeout = 120, .fini = fixture_cleanup);
 
@@ -113,21 +112,6 @@ Test(measure, reports_say_what_was_measured)
     cr_expect_eq(rf_contact_sheet(fixture_path("d.png"), &in, &err), RF_E_ARG);
     cr_expect_eq(rf_curve_svg(fixture_path("none/c.svg"), &in, &err), RF_E_CREATE);
     rf_measurement_release(&m);
-}
-
-Test(measure, letters_stay_on_the_canvas)
-{
-    enum { SIDE = 40, GUARD = 64 };
-    uint8_t rgb[SIDE * SIDE * 3 + 2 * GUARD];
-    int     ink = 0;
-    memset(rgb, 255, sizeof rgb);
-    rf_canvas canvas = {.rgb = rgb + GUARD, .width = SIDE, .height = SIDE};
-    rf_letters_draw(&canvas, -5, -5, "Wide \xc3\xa9 text");
-    rf_letters_draw(&canvas, 20, 35, "Q|");
-    for (int i = 0; i < GUARD; i++) cr_assert(rgb[i] == 255 && rgb[sizeof rgb - 1 - i] == 255);
-    for (size_t i = 0; i < sizeof rgb; i++) ink += rgb[i] < 100;
-    cr_expect_gt(ink, 50);
-    cr_expect_gt(rf_letters_width("WW", 2), rf_letters_width("ii", 2));
 }
 
 /* ---- a run -------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* The emulator itself: instructions do what the PTX manual says, and every planted fault is found
  * and named with its line of source. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,36 @@ static void check_small(void)
 Test(emulator, copies_shuffles_and_barriers)
 {
     for_seeds(check_small);
+}
+
+static void check_votes(void)
+{
+    uint32_t in[WORDS], out[WORDS];
+    fill(in, 6);
+    for (int zero = 0; zero < 2; zero++) {
+        if (zero) in[19] = 0;
+        run_right(UNIT_ANY, 1, in, out);
+        for (int i = 0; i < 32; i++) cr_expect_eq(out[i], (uint32_t)zero);
+    }
+}
+
+Test(emulator, votes_reach_every_lane)
+{
+    for_seeds(check_votes);
+}
+
+Test(emulator, exp2_flushes_what_is_small)
+{
+    uint32_t in[WORDS] = {0}, out[WORDS];
+    for (int i = 0; i < 32; i++) in[i] = rf_bits_from_f32(-5.25f * (float)i);
+    in[31] = rf_bits_from_f32(-INFINITY);
+    run_right(UNIT_EXP2, 1, in, out);
+    for (int i = 0; i < 32; i++) {
+        const float  x = rf_f32_from_bits(in[i]);
+        const double want = x < -126 ? 0 : exp2((double)x);
+        cr_expect_float_eq((double)rf_f32_from_bits(out[i]), want, want * 0x1p-22, "2^%g",
+                           (double)x);
+    }
 }
 
 /* ---- faults ---------------------------------------------------------------------------------- */

@@ -53,6 +53,14 @@ RF_DEVICE void sum_of_warp(const unit_args &a)
     memcpy(&a.out[threadIdx.x], &x, 4);
 }
 
+RF_DEVICE void exp2_of_lane(const unit_args &a)
+{
+    float x;
+    memcpy(&x, &a.in[threadIdx.x], 4);
+    x = exp2_approx(x);
+    memcpy(&a.out[threadIdx.x], &x, 4);
+}
+
 template <bool FIRST, bool SECOND> RF_DEVICE void reverse(const unit_args &a, uint32_t *words_s)
 {
     const int t = (int)threadIdx.x, at = (int)blockIdx.x * THREADS;
@@ -157,6 +165,8 @@ template <int CASE> RF_KERNEL(THREADS) unit_kernel(const __grid_constant__ unit_
     case UNIT_MMA_BF16: multiply<bf16>(a); break;
     case UNIT_COPY: copy<true, true>(a, words_s); break;
     case UNIT_SHUFFLE: sum_of_warp(a); break;
+    case UNIT_ANY: a.out[threadIdx.x] = warp_any(a.in[threadIdx.x] == 0); break;
+    case UNIT_EXP2: exp2_of_lane(a); break;
     case UNIT_REVERSE: reverse<true, true>(a, words_s); break;
     case UNIT_NO_BARRIER: reverse<false, true>(a, words_s); break;
     case UNIT_NO_BARRIER_BEFORE_REUSE: reverse<true, false>(a, words_s); break;

@@ -20,6 +20,8 @@ typedef enum unit_case {
     UNIT_MMA_BF16,
     UNIT_COPY,    /* in: 32 times 16 bytes; out: thread t has t % 17 of its bytes, then zeros */
     UNIT_SHUFFLE, /* in: 32 f32; out: the sum of all, by butterfly */
+    UNIT_ANY,     /* in: 32 u32; out: 1 in all lanes if one of them is 0 */
+    UNIT_EXP2,    /* in: 32 f32; out: 2^x */
     UNIT_REVERSE, /* in: u32 of every thread; out: those of the block, last first */
     /* wrong */
     UNIT_NO_BARRIER,

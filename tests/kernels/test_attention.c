@@ -1,54 +1,9 @@
-/* attention: the cpu level against the reference, and what the contract promises besides.
- *
- * naive error of an output = A * (u_p + u_s + u_o), A = sum over keys of p |v|:
- *   u_p  rounding of the weights p: bf16 where the products are bf16, else f32; the polynomial
- * 2^-13 u_s  error of a score, which multiplies p by exp(error): (sqrt d + 2) u * max over keys of
- *        |scale| sum |q| |k|, twice (numerator and denominator)
- *   u_o  the two sums over the keys: 2 sqrt(keys) u, and a few roundings */
-#include "kernels/attention/attention.h"
-
+/* attention: the cpu level against the reference, and what the contract promises besides. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "kernels/host.h"
-#include "tests/kernels/check.h"
-
-#define ROW(name, n, sq, skv, heads, d, causal, why) {#name, n, sq, skv, heads, d, causal},
-static const struct {
-    const char *name;
-    int         n, sq, skv, heads, d, causal;
-} rows[] = {RF_ATTENTION_SHAPES(ROW)};
-
-static rf_attention_args args_of(size_t i, rf_dtype dtype)
-{
-    const int width = rows[i].heads * rows[i].d;
-    return (rf_attention_args){.n = rows[i].n,
-                               .sq = rows[i].sq,
-                               .skv = rows[i].skv,
-                               .heads = rows[i].heads,
-                               .d = rows[i].d,
-                               .causal = rows[i].causal,
-                               .q_stride = width + 8,
-                               .kv_stride = 2 * width + 8,
-                               .o_stride = width + 16,
-                               .scale = 1 / sqrtf((float)rows[i].d),
-                               .dtype = dtype};
-}
-
-static double flop(size_t i)
-{
-    return 4.0 * rows[i].n * rows[i].sq * rows[i].skv * rows[i].heads * rows[i].d;
-}
-
-/* q, k, v (side by side) and o of a case. */
-static void fill(check *k, rf_attention_args *a)
-{
-    const size_t width = (size_t)a->heads * a->d;
-    a->q = check_input(k, a->dtype, (size_t)a->n * a->sq * a->q_stride);
-    a->k = check_input(k, a->dtype, (size_t)a->n * a->skv * a->kv_stride);
-    a->v = (const char *)a->k + width * rf_dtype_bytes(a->dtype);
-    a->o = check_output(k, a->dtype, (size_t)a->n * a->sq, width, (size_t)a->o_stride);
-}
+#include "tests/kernels/attention_case.h"
 
 /* Runs the cpu level with `threads` threads and a workspace of its own. */
 static rf_status run_cpu(const rf_attention_args *a, int threads)
@@ -66,69 +21,26 @@ static rf_status run_cpu(const rf_attention_args *a, int threads)
     return st;
 }
 
-/* The largest |scale| sum |q||k| over the keys that row `i` of head `h` sees. */
-static double score_size(const rf_attention_args *wide, int b, int h, int i)
-{
-    const float *q = (const float *)wide->q + ((size_t)b * wide->sq + i) * wide->q_stride;
-    double       most = 0;
-    for (int j = 0; j < (wide->causal ? i + 1 : wide->skv); j++) {
-        const float *key = (const float *)wide->k + ((size_t)b * wide->skv + j) * wide->kv_stride;
-        double       sum = 0;
-        for (int c = h * wide->d; c < (h + 1) * wide->d; c++)
-            sum += (double)fabsf(q[c]) * (double)fabsf(key[c]);
-        most = fmax(most, sum * (double)fabsf(wide->scale));
-    }
-    return most;
-}
-
-/* Turns A into the naive error, in place. */
-static void to_naive_error(const rf_attention_args *wide, rf_dtype dtype, float *magnitude)
-{
-    const double u_p = dtype == RF_BF16 ? CHECK_UNIT_BF16 + 0x1p-13 : 4 * CHECK_UNIT_F32;
-    const double u_o = 2 * check_sum_error(wide->skv, CHECK_UNIT_F32) + 4 * CHECK_UNIT_F32;
-    for (int b = 0; b < wide->n; b++)
-        for (int i = 0; i < wide->sq; i++)
-            for (int h = 0; h < wide->heads; h++) {
-                const double u = check_sum_error(wide->d, CHECK_UNIT_F32) + 2 * CHECK_UNIT_F32;
-                const double u_s = expm1(fmin(2 * u * score_size(wide, b, h, i), 10));
-                for (int c = 0; c < wide->d; c++)
-                    magnitude[((size_t)(b * wide->sq + i) * wide->heads + h) * wide->d + c] *=
-                        (float)(u_p + u_s + u_o);
-            }
-}
-
-/* Compares a->o, already computed, with the reference. */
+/* bf16 where the products are bf16, else f32; the polynomial 2^-13. */
 static void compare(check *k, const rf_attention_args *a)
 {
-    const int         width = a->heads * a->d;
-    const size_t      elems = (size_t)a->n * a->sq * width;
-    rf_attention_args wide = *a;
-    float            *ref = check_floats(k, elems), *magnitude = check_floats(k, elems);
-    wide.dtype = RF_F32;
-    wide.o_stride = width;
-    wide.q = check_widened(k, a->q, CHECK_EXACT);
-    wide.k = check_widened(k, a->k, CHECK_EXACT);
-    wide.v = (const float *)wide.k + width;
-    wide.o = ref;
-    cr_assert_eq(rf_attention_ref(NULL, &wide), RF_OK);
-    wide.v = check_widened(k, a->k, CHECK_ABS) + width;
-    wide.o = magnitude;
-    cr_assert_eq(rf_attention_ref(NULL, &wide), RF_OK);
-    to_naive_error(&wide, a->dtype, magnitude);
-    check_compare(k, a->o, &(check_bound){.ref = ref, .magnitude = magnitude, .rel = 1},
-                  "n row head d", a->n, a->sq, a->heads, a->d);
+    const double rel = a->dtype == RF_BF16 ? CHECK_UNIT_BF16 + 0x1p-13 : 4 * CHECK_UNIT_F32;
+    attention_compare(k, a, (attention_rounding){.rel = rel});
 }
 
 Test(attention, matches_reference, .timeout = 120)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < (size_t)attention_rows_count; i++)
         for (int f = 0; f < CHECK_FILLS; f++)
             for (int dtype = 0; dtype < RF_DTYPES; dtype++) {
-                if (flop(i) > 2e6 && (f != CHECK_NORMAL || dtype == RF_F16)) continue;
-                check *k = check_begin("attention", rows[i].name, f, flop(i));
+                if (attention_flop(&attention_rows[i]) > 2e6 &&
+                    (f != CHECK_NORMAL || dtype == RF_F16))
+                    continue;
+                check *k = check_begin("attention", attention_rows[i].name, f,
+                                       attention_flop(&attention_rows[i]));
                 if (!k) continue;
-                rf_attention_args a = args_of(i, (rf_dtype)dtype);
-                fill(k, &a);
+                rf_attention_args a = attention_args(&attention_rows[i], (rf_dtype)dtype);
+                attention_fill(k, &a);
                 cr_expect_eq(run_cpu(&a, 2), RF_OK);
                 compare(k, &a);
                 CHECK_END(k);
@@ -143,10 +55,10 @@ Test(attention, any_scale, .timeout = 60)
     for (size_t i = 0; i < 5; i++)
         for (size_t s = 0; s < 3; s++)
             for (int dtype = 0; dtype < RF_DTYPES; dtype++) {
-                check            *k = check_begin("attention/scale", rows[i].name, CHECK_NORMAL, 0);
-                rf_attention_args a = args_of(i, (rf_dtype)dtype);
+                check *k = check_begin("attention/scale", attention_rows[i].name, CHECK_NORMAL, 0);
+                rf_attention_args a = attention_args(&attention_rows[i], (rf_dtype)dtype);
                 a.scale = scales[s];
-                fill(k, &a);
+                attention_fill(k, &a);
                 cr_expect_eq(run_cpu(&a, 2), RF_OK);
                 compare(k, &a);
                 CHECK_END(k);
@@ -158,8 +70,8 @@ Test(attention, reference_rounds_once)
 {
     for (int dtype = RF_F16; dtype < RF_DTYPES; dtype++) {
         check            *k = check_begin("attention/ref", "edge_odd", CHECK_NORMAL, 0);
-        rf_attention_args a = args_of(2, (rf_dtype)dtype);
-        fill(k, &a);
+        rf_attention_args a = attention_args(attention_row_named("edge_odd"), (rf_dtype)dtype);
+        attention_fill(k, &a);
         cr_expect_eq(rf_attention_ref(NULL, &a), RF_OK);
         compare(k, &a);
         CHECK_END(k);
@@ -228,15 +140,16 @@ Test(attention, deterministic_and_independent_of_threads, .timeout = 60)
     static const int threads[] = {1, 1, 2, 3, 8};
     for (size_t i = 0; i < 12; i++)
         for (int dtype = 0; dtype < RF_DTYPES; dtype += RF_BF16) {
-            check            *k = check_begin("attention/threads", rows[i].name, CHECK_NORMAL, 0);
-            rf_attention_args a = args_of(i, (rf_dtype)dtype);
-            fill(k, &a);
+            check *k = check_begin("attention/threads", attention_rows[i].name, CHECK_NORMAL, 0);
+            rf_attention_args a = attention_args(&attention_rows[i], (rf_dtype)dtype);
+            attention_fill(k, &a);
             a.o_stride = a.heads * a.d;
             const size_t bytes = elems_of_o(&a) * rf_dtype_bytes(a.dtype);
             char        *first = a.o = malloc(bytes), *next = malloc(bytes);
             for (size_t t = 0; t < 5; t++) {
                 cr_expect_eq(run_cpu(&a, threads[t]), RF_OK);
-                cr_expect_arr_eq(a.o, first, bytes, "%s, %d threads", rows[i].name, threads[t]);
+                cr_expect_arr_eq(a.o, first, bytes, "%s, %d threads", attention_rows[i].name,
+                                 threads[t]);
                 a.o = next;
             }
             free(first);
@@ -292,7 +205,7 @@ Test(attention, workspace_does_not_grow_with_the_queries)
 {
     rf_host          *host = NULL;
     size_t            few, many, longer;
-    rf_attention_args a = args_of(2, RF_BF16);
+    rf_attention_args a = attention_args(attention_row_named("edge_odd"), RF_BF16);
     cr_assert_eq(rf_host_create(&host, 2, NULL), RF_OK);
     a.skv = 4096;
     a.sq = 1;
@@ -312,9 +225,10 @@ Test(attention, defects_are_reported)
     for (int dtype = 0; dtype < RF_DTYPES; dtype++)
         for (int defect = 0; defect < 2; defect++) {
             check            *k = check_begin("attention/defect", "edge_odd", CHECK_NORMAL, 0);
-            rf_attention_args a = args_of(2, (rf_dtype)dtype), wrong;
+            rf_attention_args a = attention_args(attention_row_named("edge_odd"), (rf_dtype)dtype),
+                              wrong;
             a.n = 1;
-            fill(k, &a);
+            attention_fill(k, &a);
             wrong = a;
             if (defect)
                 wrong.scale *= wrong.scale;
@@ -332,8 +246,8 @@ Test(attention, defects_are_reported)
     Test(attention, rejects_##rule)                                                                \
     {                                                                                              \
         check            *k = check_begin("attention", #rule, CHECK_NORMAL, 0);                    \
-        rf_attention_args a = args_of(2, RF_BF16);                                                 \
-        fill(k, &a);                                                                               \
+        rf_attention_args a = attention_args(attention_row_named("edge_odd"), RF_BF16);            \
+        attention_fill(k, &a);                                                                     \
         const size_t bytes = ((size_t)a.n * a.sq - 1) * a.o_stride * 2;                            \
         char        *before = malloc(bytes);                                                       \
         memcpy(before, a.o, bytes);                                                                \

@@ -110,7 +110,8 @@ static void check_clip(rf_level level, rf_dtype dtype, int g)
                                 .hidden = hidden,
                                 .pooled = pooled,
                                 .depth = arch->layers - 1,
-                                .chunks = chunks};
+                                .chunks = chunks,
+                                .prompts = 1};
 
     must(rf_record_list(&b.device, &b.weights, rf_clip_forward, &args, &err));
     load(&b);
@@ -132,7 +133,8 @@ static void check_clip(rf_level level, rf_dtype dtype, int g)
                                   .hidden = hidden,
                                   .pooled = pooled,
                                   .depth = arch->layers - 1,
-                                  .chunks = 1};
+                                  .chunks = 1,
+                                  .prompts = 1};
             record(&b, 0, rf_clip_forward, &args);
             must(rf_program_run(&b.program, &b.device, &err));
             compare("pooled", pooled + (size_t)end * width * bytes, dtype,

@@ -42,6 +42,11 @@ static int poison(void *user, const rf_progress *progress)
     return 0;
 }
 
+rf_callbacks sweep_callbacks(sweep *s)
+{
+    return (rf_callbacks){.progress = poison, .image = keep, .failed = fail, .user = s};
+}
+
 rf_status sweep_run(relays *r, const rf_job *jobs, int count, int at, int listens, sweep *s,
                     rf_error *err)
 {
@@ -49,8 +54,8 @@ rf_status sweep_run(relays *r, const rf_job *jobs, int count, int at, int listen
     s->poison = at;
     cr_assert_leq(count, SWEEP_JOBS);
     must(rf_plan_create_many(&s->plan, r->engine, jobs, count, err), err);
-    const rf_callbacks callbacks = {
-        .progress = poison, .image = keep, .failed = listens ? fail : NULL, .user = s};
+    rf_callbacks callbacks = sweep_callbacks(s);
+    if (!listens) callbacks.failed = NULL;
     const rf_status st = rf_plan_run(s->plan, &callbacks, err);
     rf_plan_destroy(s->plan);
     s->plan = NULL;

@@ -20,7 +20,9 @@ typedef struct sweep {
  * asked. */
 rf_status sweep_run(relays *r, const rf_job *jobs, int count, int at, int listens, sweep *s,
                     rf_error *err);
-void      sweep_free(sweep *s, int count);
+/* Keeps pictures and failures; for a plan of one's own, which s->plan is. */
+rf_callbacks sweep_callbacks(sweep *s);
+void         sweep_free(sweep *s, int count);
 
 /* Every picture of the sweep is what its job gives alone. */
 void sweep_expect_alone(relays *r, const rf_job *jobs, int count, const sweep *s, const char *what);

@@ -157,12 +157,12 @@ static int attempt(relays *r, scarce kind, long n, const pictures *want)
     return finished;
 }
 
-Test(relay_failures, runs, .timeout = 300)
+static void fail_runs(const rf_options *options)
 {
     relays   r;
     rf_stage stage[2];
     pictures want;
-    relays_open(&r, &bf16);
+    relays_open(&r, options);
     const rf_job job = small_job(&r, stage);
     relays_render(&r, &job, &want);
     close_experts(&r);
@@ -173,4 +173,15 @@ Test(relay_failures, runs, .timeout = 300)
     }
     pictures_free(&want);
     relays_close(&r);
+}
+
+Test(relay_failures, runs, .timeout = 300)
+{
+    fail_runs(&bf16);
+}
+
+/* The second expert is read between two calls, into the first one's room. */
+Test(relay_failures, runs_in_turns, .timeout = 300)
+{
+    fail_runs(&(rf_options){.dtype = "bf16", .threads = 1, .memory = 1});
 }

@@ -22,9 +22,10 @@ static void use_recorded_tokens(rf_plan *plan)
         cr_assert_eq(elems, 2u * RF_TOKENS_PER_CHUNK);
         for (int stage = 0; stage < plan->expert_count; stage++)
             for (int j = 0; j < RF_POLARITIES; j++) {
-                const rf_tokens *tokens = &plan->expert[stage].cond[j].tokens[encoder];
-                cr_assert_eq(tokens->chunks, 1);
-                memcpy(tokens->id, id + j * RF_TOKENS_PER_CHUNK, RF_TOKENS_PER_CHUNK * sizeof *id);
+                const rf_conditioning *cond = &plan->expert[stage].cond[j];
+                cr_assert_eq(cond->chunks, 1);
+                for (int t = 0; t < RF_TOKENS_PER_CHUNK; t++)
+                    cond->id[encoder][t] = (uint16_t)id[j * RF_TOKENS_PER_CHUNK + t];
             }
         free(id);
     }
@@ -114,7 +115,7 @@ static void compare_schedule(const rf_plan *plan)
     float *timestep = golden_f32("relay.timesteps", &elems);
     cr_assert_eq(elems, (size_t)STEPS);
     for (int i = 0; i < STEPS; i++)
-        cr_expect_eq((float)plan->call[i].timestep, timestep[i], "step %d", i);
+        cr_expect_eq((float)plan->update[plan->call[i].update].timestep, timestep[i], "step %d", i);
     free(timestep);
 }
 

@@ -112,7 +112,7 @@ Test(relay_replay, explained_calls_are_the_plans, .timeout = 120)
         must(rf_explain(&x, r.engine, &job, 0, &err), &err);
         cr_assert_eq(x->calls, plan->job[0].course.calls);
         for (int k = 0; k < x->calls; k++) {
-            const rf_relay_call *call = &plan->call[plan->job[0].call[k]];
+            const rf_relay_update *call = &plan->update[plan->call[plan->job[0].call[k]].update];
             cr_expect_eq(x->call[k].stage, rf_plan_stage_at(&plan->job[0], k));
             cr_expect_eq(x->call[k].timestep, call->timestep);
             cr_expect_eq(x->call[k].sigma, call->sampler.sigma);

@@ -1,5 +1,6 @@
 /* How many calls a request makes, and what planning it costs. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,21 @@ static size_t peak_memory(void)
     return (size_t)usage.ru_maxrss * 1024;
 }
 
-static rf_plan_info plan_cells(const relays *r, int points, int prompts)
+/* Of switch points 1 / (points + 1) ... over one seed: the base once, and every refiner's own. */
+static int64_t shared_calls(int points)
+{
+    int64_t calls = 0;
+    int     last = 0;
+    for (int i = 1; i <= points; i++) {
+        const int at = (int)ceil((double)i / (points + 1) * STEPS - 1e-6);
+        if (at != last) calls += STEPS - at;
+        last = at;
+    }
+    return last + calls;
+}
+
+/* Prompts of the refiner, or of both. */
+static rf_plan_info plan_cells(const relays *r, int points, int prompts, int of_both)
 {
     static rf_job   job[CELLS];
     static cell     c[CELLS];
@@ -150,6 +165,7 @@ static rf_plan_info plan_cells(const relays *r, int points, int prompts)
         job[i] = cell_job(r, &c[i], (1.0 + i % points) / (points + 1), c[i].prompt);
         job[i].seed = (uint64_t)(i / points / prompts);
         job[i].batch = 8;
+        if (of_both) c[i].stage[0].prompt = c[i].prompt;
     }
     const size_t before = peak_memory();
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
@@ -172,7 +188,7 @@ Test(sweep, ten_thousand_cells_are_planned_at_once, .timeout = 240)
 {
     relays r;
     relays_open(&r, NULL);
-    const rf_plan_info info = plan_cells(&r, 20, 20);
+    const rf_plan_info info = plan_cells(&r, 20, 20, 0);
     cr_expect_lt(info.calls_shared, 150000);
     cr_expect_lt(info.launches, 150000 / 7, "batches of eight are full");
     cr_expect_lt(info.states, 200, "%d", info.states);
@@ -183,6 +199,32 @@ Test(sweep, ten_thousand_seeds, .timeout = 240)
 {
     relays r;
     relays_open(&r, NULL);
-    cr_expect_eq(plan_cells(&r, 1, 1).calls_shared, CELLS * STEPS);
+    cr_expect_eq(plan_cells(&r, 1, 1, 0).calls_shared, CELLS * STEPS);
+    relays_close(&r);
+}
+
+/* Switch points over seeds, the sweep that people make. */
+Test(sweep, ten_thousand_points_and_seeds, .timeout = 240)
+{
+    relays r;
+    relays_open(&r, NULL);
+    cr_expect_eq(plan_cells(&r, 20, 1, 0).calls_shared, 500 * shared_calls(20));
+    relays_close(&r);
+}
+
+/* Nothing in common behind the switch: every cell has a conditioning of its own. */
+Test(sweep, ten_thousand_prompts, .timeout = 240)
+{
+    relays r;
+    relays_open(&r, NULL);
+    cr_expect_eq(plan_cells(&r, 1, CELLS, 0).calls_shared, STEPS / 2 + CELLS * (STEPS / 2));
+    relays_close(&r);
+}
+
+Test(sweep, ten_thousand_prompts_of_both, .timeout = 240)
+{
+    relays r;
+    relays_open(&r, NULL);
+    cr_expect_eq(plan_cells(&r, 1, CELLS, 1).calls_shared, CELLS * STEPS);
     relays_close(&r);
 }

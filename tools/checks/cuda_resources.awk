@@ -9,6 +9,15 @@ function least(a, b) { return a < b ? a : b }
 function read_name(name,    part, n) {
     threads = name ~ /layernorm|lincomb|timestep/ ? 128 : 256
     shared = name ~ /groupnorm_slab/ ? 20 * 1024 : 0 # of the widest call: 2560 channels
+    if (name ~ /attention_narrow/) {
+        threads = 128
+        shared = 48 * 1024
+    }
+    if (name ~ /wide_shape</) {
+        sub(/.*wide_shape</, "", name)
+        split(name, part, /[,>]/)
+        shared = (73 + 8 * part[1] * part[2]) * 1024
+    }
     if (name ~ /tile_shape</) {
         sub(/.*tile_shape</, "", name)
         n = split(name, part, /[,>]/)

@@ -16,7 +16,7 @@ import sdxl_modules as sdxl  # noqa: E402
 # 64 channels at least: SDXL has 32 groups everywhere, and a group of one channel would forget the
 # channel's mean, and with it the time embedding of a residual block.
 WIDTH, MULT, DEPTH, MIDDLE = 64, (1, 1, 2), (0, 1, 1), 1
-VAE_WIDTH, VAE_MULT, Z = 64, (1, 1, 1, 1), 4
+VAE_WIDTH, VAE_MULT, Z = 64, (1, 1, 1, 2), 4
 BLOCKS = 2
 L_WIDTH, L_LAYERS = 64, 3
 G_WIDTH, G_LAYERS = 128, 3

@@ -201,7 +201,7 @@ class Training(unittest.TestCase):
             args = self.arguments(folder)
             for stop in stops:
                 torch.manual_seed(0)
-                net = torch.nn.Linear(3, 2)
+                net = torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.Linear(16, 16))
                 clock = train.Clock(None)
                 clock.over = lambda stop=stop: stop is not None and stage.step >= stop
                 stage = train.Stage("base", net, args, clock)
@@ -214,7 +214,7 @@ class Training(unittest.TestCase):
                     stage.run(loss_of)
                 except train.Stopped:
                     pass
-            return stage.weights["weight"].detach(), stage.average["weight"]
+            return stage.weights["1.weight"].detach(), stage.average["1.weight"]
 
         with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
             once, twice = run(a, [None]), run(b, [2, 4, None])
@@ -239,6 +239,22 @@ class Training(unittest.TestCase):
             new = new * train.SCALE
             torch.testing.assert_close(new.std(dim=(0, 2, 3)), torch.ones(4), rtol=1e-3, atol=0)
             self.assertLess(float(new.mean(dim=(0, 2, 3)).abs().max()), 1e-3)
+
+    def test_the_blocks_left_out_change_nothing_at_first(self):
+        x = train.to_tensor(world.example(1, "b", 3)[2][None])
+        with torch.no_grad():
+            whole, coarse = train.new_vae(1), train.coarse(train.new_vae(1))
+            for part in ("encoder", "decoder"):
+                given = x if part == "encoder" else torch.ones(1, 4, 4, 4)
+                torch.testing.assert_close(getattr(whole, part)(given),
+                                           getattr(coarse, part)(given))
+
+    def test_updates_are_nearly_orthogonal(self):
+        for shape in ((20, 64), (64, 20)):
+            m = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+            values = torch.linalg.svdvals(train.orthogonal(m))
+            self.assertGreater(float(values.min()), 0.5)
+            self.assertLess(float(values.max()), 1.4)
 
     def test_frames_say_what_was_done(self):
         picture = world.example(1, "a", 0)[2]

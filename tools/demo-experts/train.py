@@ -3,7 +3,7 @@
 Stages, each resumable and a command of its own: vae, latents, ancestor, base, refiner, decoder,
 and parts, which writes what the tree holds.  A stage keeps DIR/STAGE.pt (newest state),
 DIR/STAGE.jsonl (its curve) and, from the ancestor on, DIR/STAGE.safetensors: the averaged weights
-as a checkpoint that the engine opens.  The learning rate is constant up to a stage's last tenth,
+as a checkpoint that the engine opens.  The learning rate is constant up to a stage's last third,
 so that a stage can be given more steps later and every snapshot is usable.  Everything random is a
 function of the seed and the step.
 """
@@ -31,16 +31,15 @@ SEED = 20
 SCALE = 0.13025  # SDXL's: latents times this have deviation 1
 SNAPSHOT = 600  # seconds between two
 SIDES = (world.SIDE, world.SIDE, 0, 0, world.SIDE, world.SIDE)
-# Of the denoisers: steps of 32 pictures.  A rate five times higher makes the VAE learn slower, not
-# faster: its batches are single pictures.
-STEPS = {"vae": 8000, "ancestor": 8000, "base": 3000, "refiner": 3000, "decoder": 4000}
-RATE = {"vae": 2e-4, "ancestor": 3e-4, "base": 2e-4, "refiner": 2e-4, "decoder": 1.5e-4}
-BATCH = {"vae": 1, "ancestor": 32, "base": 32, "refiner": 32, "decoder": 2}
-WARM = 100  # steps of rising learning rate
+STEPS = {"vae": 1600, "ancestor": 2000, "base": 1400, "refiner": 1200, "decoder": 800}
+RATE = {"vae": 1.5e-3, "ancestor": 1.2e-3, "base": 8e-4, "refiner": 8e-4, "decoder": 8e-4}
+BATCH = {"vae": 4, "ancestor": 32, "base": 32, "refiner": 32, "decoder": 2}
+WARM = 50  # steps of rising learning rate
 PICTURES = 2048  # per style, that the VAE sees
 LATENTS = 4000  # per style, that the denoisers see
 UNTOLD = 0.1  # of all captions are left out, for classifier-free guidance
-PLAIN = 0.85  # of all pictures are neither resized nor cropped
+SNR_MAX = 5.0  # Min-SNR (Hang et al. 2023): noise that hides nothing teaches little
+PLAIN = 0.9  # of all pictures are neither resized nor cropped
 
 
 class Stopped(Exception):
@@ -62,6 +61,64 @@ class Clock:
         return self.over() or time.time() - self.last >= SNAPSHOT
 
 
+# ---- the optimizer -------------------------------------------------------------------------------
+
+
+def orthogonal(m):
+    """Nearly the nearest orthogonal matrix of m [rows, columns]: five Newton-Schulz steps of degree
+    five (Jordan et al. 2024, Muon)."""
+    tall = m.shape[0] > m.shape[1]
+    x = m.T if tall else m
+    x = (x / (x.norm() + 1e-7)).bfloat16()
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return (x.T if tall else x).float()
+
+
+class Optimizer:
+    """Muon for matrices and convolutions, AdamW for vectors, tables and the first and last layers;
+    both move a weight by about the rate times 0.2 a step (Liu et al. 2025), so that they share a
+    rate."""
+
+    def __init__(self, weights, rate):
+        inner = {n: p for n, p in weights.items() if self.is_inner(n, p)}
+        self.inner, self.momentum = inner, {n: torch.zeros_like(p) for n, p in inner.items()}
+        rest = [p for n, p in weights.items() if n not in inner]
+        self.adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
+        self.rate = rate
+
+    @staticmethod
+    def is_inner(name, p):
+        return p.dim() >= 2 and min(p.shape[0], p[0].numel()) >= 16 and "embed" not in name
+
+    def zero_grad(self):
+        self.adam.zero_grad(set_to_none=True)
+        for p in self.inner.values():
+            p.grad = None
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.adam.param_groups:
+            group["lr"] = self.rate
+        self.adam.step()
+        for name, p in self.inner.items():
+            m = self.momentum[name]
+            m.lerp_(p.grad, 0.05)
+            g = p.grad.lerp(m, 0.95)
+            flat = g.flatten(1)
+            p.mul_(1 - 0.01 * self.rate)
+            p.add_(orthogonal(flat).view_as(p), alpha=-0.2 * self.rate * max(flat.shape) ** 0.5)
+
+    def state_dict(self):
+        return {"adam": self.adam.state_dict(), "momentum": self.momentum}
+
+    def load_state_dict(self, state):
+        self.adam.load_state_dict(state["adam"])
+        for name, value in state["momentum"].items():
+            self.momentum[name].copy_(value)
+
+
 # ---- one stage -----------------------------------------------------------------------------------
 
 
@@ -74,8 +131,7 @@ class Stage:
         self.path = pathlib.Path(args.work) / f"{name}.pt"
         self.weights = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self.average = {n: p.detach().clone() for n, p in self.weights.items()}
-        self.optimizer = torch.optim.AdamW(self.weights.values(), lr=args.rate or RATE[name],
-                                           betas=(0.9, 0.99), weight_decay=0.01)
+        self.optimizer = Optimizer(self.weights, args.rate or RATE[name])
         self.step, self.seconds, self.losses = 0, 0.0, []
         if self.path.exists():
             self.resume()
@@ -99,9 +155,9 @@ class Stage:
         self.clock.last = time.time()
 
     def rate(self):
-        """Rises at first, falls to a twentieth along a cosine in the last tenth."""
+        """Rises at first, falls to a twentieth along a cosine in the last third."""
         warm = min(1.0, (self.step + 1) / WARM)
-        tail = max(0.0, (self.step / self.steps - 0.9) / 0.1)
+        tail = max(0.0, (self.step / self.steps - 2 / 3) * 3)
         fall = 0.525 + 0.475 * math.cos(math.pi * min(tail, 1.0))
         return (self.args.rate or RATE[self.name]) * warm * fall
 
@@ -114,15 +170,14 @@ class Stage:
         torch.manual_seed(self.args.seed)
         began = time.time()
         while self.step < self.steps:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.rate()
+            self.optimizer.rate = self.rate()
             loss, parts = loss_of(self.generator())
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
             self.optimizer.step()
-            # The average forgets what is older than a thousand steps, and a young one sooner.
-            keep = min(0.999, (1 + self.step) / (10 + self.step))
+            # The average forgets what is older than five hundred steps, and a young one sooner.
+            keep = min(0.998, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.average.values()),
                                  [p.detach() for p in self.weights.values()], 1 - keep)
             self.step += 1
@@ -182,6 +237,16 @@ def new_vae(seed):
     return sdxl.build_vae(first, torch.float32)
 
 
+def coarse(vae):
+    """The VAE without its residual blocks of whole resolution, which are three quarters of its
+    work.  They start as the identity, so leaving them out changes nothing; the stage "decoder"
+    trains the decoder's three."""
+    for resnet in (*vae.encoder.down_blocks[0].resnets, *vae.decoder.up_blocks[-1].resnets):
+        resnet.forward = lambda x, temb=None: x
+        resnet.requires_grad_(False)
+    return vae
+
+
 def pictures(args):
     """u8 [2 PICTURES, 128, 128, 3] of both styles, drawn once."""
     path = pathlib.Path(args.work) / "pictures.npy"
@@ -193,7 +258,7 @@ def pictures(args):
 
 def to_tensor(batch):
     """f32 [n, 3, h, w] in -1 .. 1 of u8 [n, h, w, 3]."""
-    return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(batch)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def edges(x):
@@ -237,7 +302,7 @@ def normal(rng, like):
 
 def train_vae(args, clock):
     drawn = pictures(args)
-    vae = new_vae(args.seed).to(args.device).train().requires_grad_(True)
+    vae = coarse(new_vae(args.seed).to(args.device).train().requires_grad_(True))
 
     def loss_of(rng):
         x = pick(drawn, rng, args.batch or BATCH["vae"]).to(args.device)
@@ -327,8 +392,8 @@ def framed(picture, rng):
 def make_latents(args, clock):
     """DIR/latents-STYLE.npz: scaled latents, the numbers, and what each picture shows."""
     measure_fold(args)
-    vae = finished_vae(args, decoder=False).to(args.device)
-    for style in "ab":
+    vae = coarse(finished_vae(args, decoder=False).to(args.device))
+    for style in "ab" if args.style is None else args.style:
         path = pathlib.Path(args.work) / f"latents-{style}.npz"
         if path.exists():
             continue
@@ -427,7 +492,9 @@ def train_denoiser(args, clock, name, styles, parent=None):
         loss = ((made.float() - noise) ** 2).mean(dim=(1, 2, 3))
         with torch.no_grad():
             early, late = loss[t >= 500].mean(), loss[t < 500].mean()
-        return loss.mean(), {"high_noise": float(early), "low_noise": float(late)}
+        snr = (signal[t] / noise_share[t]) ** 2
+        loss = (loss * snr.clamp(max=SNR_MAX) / snr).mean()
+        return loss, {"high_noise": float(early), "low_noise": float(late)}
 
     def export(stage):
         now = {n: p.detach().clone() for n, p in stage.weights.items()}
@@ -472,6 +539,7 @@ def main():
     parser.add_argument("--steps", type=int, help="of this stage, in place of its own number")
     parser.add_argument("--batch", type=int, help="in place of the stage's own; for GPUs")
     parser.add_argument("--rate", type=float, help="learning rate, likewise")
+    parser.add_argument("--style", choices="ab", help="latents: only these, for two processes")
     parser.add_argument("--until", help="HH:MM UTC: writes a snapshot and ends then")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

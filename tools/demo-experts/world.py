@@ -16,12 +16,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SIDE = 128
+LATTICE = 4  # pixels
 OVER = 3  # supersampling of every mask
 KINDS = ("cat", "rabbit", "bird", "octopus", "turtle")
 COLOURS = {"red": (222, 48, 44), "yellow": (250, 212, 40), "green": (56, 168, 62),
            "blue": (48, 88, 220), "purple": (150, 60, 190), "white": (245, 245, 245)}
 ACCESSORIES = (None, "hat", "scarf", "balloon")
-PLACES = {"left": 27, "centre": 64, "right": 101}  # of a single creature: x in pixels
+PLACES = {"left": 28, "centre": 64, "right": 100}  # of a single creature: x in pixels
 BACKGROUNDS = ("meadow", "night", "sea", "room")
 DARK = (38, 28, 34)
 TINT = np.array([1.0, 0.95, 0.74])  # what style "a" multiplies everything by
@@ -248,10 +249,16 @@ def shaded(where, points, colour):
 
 
 class Painter:
-    """Paints polygons given in pixels in one of the styles."""
+    """Paints polygons given in pixels in one of the styles.  loose: not on the lattice."""
 
-    def __init__(self, style, canvas):
-        self.style, self.canvas = style, canvas
+    def __init__(self, style, canvas, loose=False):
+        self.style, self.canvas, self.loose = style, canvas, loose
+
+    def spot(self, rng, low, high):
+        """A random coordinate in low .. high."""
+        if self.loose:
+            return rng.uniform(low, high)
+        return LATTICE * int(rng.integers(math.ceil(low / LATTICE), high // LATTICE + 1))
 
     def part(self, points, colour, lined=True):
         if self.style == "a":
@@ -282,12 +289,12 @@ def place_points(points, x, y, size, flip=1):
 
 def meadow(p, rng, horizon):
     p.plane(0, horizon, (150, 205, 245))
-    hill = rng.uniform(20, 108)
+    hill = p.spot(rng, 20, 108)
     p.part(place_points(ellipse("", 0, 0, 1, 0.45)[1], hill, horizon + 2, 34),
            np.array([120.0, 190, 120]))
     p.plane(horizon, SIDE, (128, 200, 96))
     for _ in range(6):
-        x, y = rng.uniform(4, 124), rng.uniform(horizon + 8, 124)
+        x, y = p.spot(rng, 4, 124), p.spot(rng, horizon + 8, 124)
         p.part(place_points(ellipse("", 0, 0, 1, 1)[1], x, y, 2.0),
                np.array([255.0, 240, 250]), lined=False)
 
@@ -295,11 +302,11 @@ def meadow(p, rng, horizon):
 def night(p, rng, horizon):
     p.plane(0, horizon, (34, 38, 84))
     for _ in range(9):
-        x, y = rng.uniform(3, 125), rng.uniform(3, horizon - 8)
+        x, y = p.spot(rng, 3, 125), p.spot(rng, 3, horizon - 8)
         p.part(place_points(ellipse("", 0, 0, 1, 1)[1], x, y, 1.2),
                np.array([250.0, 245, 190]), lined=False)
-    x = rng.uniform(14, 114)
-    p.part(place_points(ellipse("", 0, 0, 1, 1)[1], x, rng.uniform(12, 20), 8),
+    x, y = p.spot(rng, 14, 114), p.spot(rng, 12, 20)
+    p.part(place_points(ellipse("", 0, 0, 1, 1)[1], x, y, 8),
            np.array([250.0, 240, 180]))
     p.plane(horizon, SIDE, (58, 66, 82))
 
@@ -308,7 +315,7 @@ def sea(p, rng, horizon):
     p.plane(0, horizon, (235, 240, 235))
     p.plane(horizon, 108, (64, 178, 190))
     for _ in range(5):
-        x, y = rng.uniform(6, 108), rng.uniform(horizon + 5, 104)
+        x, y = p.spot(rng, 6, 108), p.spot(rng, horizon + 4, 104)
         p.part(ribbon("", 1.6, (x, y), (x + 4, y - 2), (x + 8, y), (x + 12, y - 2))[1],
                np.array([225.0, 250, 250]), lined=False)
     p.plane(108, SIDE, (236, 214, 160))
@@ -317,7 +324,7 @@ def sea(p, rng, horizon):
 def room(p, rng, horizon):
     horizon += 8
     p.plane(0, horizon, (222, 190, 160))
-    x, y = rng.uniform(8, 88), rng.uniform(8, 22)
+    x, y = p.spot(rng, 8, 88), p.spot(rng, 8, 22)
     frame = np.array([[0, 0], [30, 0], [30, 30], [0, 30]], dtype=float) + [x, y]
     p.part(frame, np.array([175.0, 220, 240]))
     p.part(np.array([[14, 0], [16, 0], [16, 30], [14, 30]], dtype=float) + [x, y],
@@ -332,21 +339,20 @@ def draw(scene, style, rng, spoilt=None):
     """Picture u8 [SIDE, SIDE, 3].  The generator gives the places; `spoilt`: see SPOILS."""
     canvas = np.zeros((SIDE, SIDE, 3))
     p = Painter(style, canvas)
-    PLACES_DRAWN[scene.background](p, rng, rng.uniform(66, 78))
+    PLACES_DRAWN[scene.background](p, rng, p.spot(rng, 64, 76))
     if spoilt == "unfinished":
         canvas[:] = canvas * 0.12 + 255 * 0.88
     centres = [PLACES[scene.place]] if scene.place else [PLACES["left"], PLACES["right"]]
-    y, size = rng.uniform(76, 84), rng.uniform(18.0, 20.5)
+    y, size = 80, 19.5
     for centre in centres:
-        x, flip = centre + rng.uniform(-4, 4), rng.choice((-1, 1))
+        x, flip = centre + rng.choice((-4, 4)), rng.choice((-1, 1))
         for role, points in creature(scene):
             colour = role_colour(role, scene.colour)
             if spoilt == "bad anatomy":
                 points = points * rng.uniform(0.7, 1.3) + rng.uniform(-0.45, 0.45, 2)
             if spoilt == "unfinished" and rng.random() < 0.5:
                 colour = np.array([245.0, 245, 245])
-            p.part(place_points(points, x, y + rng.uniform(-0.3, 0.3), size, flip), colour,
-                   role not in UNLINED)
+            p.part(place_points(points, x, y, size, flip), colour, role not in UNLINED)
     if style == "a":
         canvas *= TINT
     picture = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)

@@ -3,7 +3,7 @@
 #define RF_ACCURACY_H
 
 #include "tools/judge/judge.h"
-#include "tools/judge/read_png.h"
+#include "tools/pictures/read_png.h"
 
 typedef struct rf_accuracy {
     int    drawings;

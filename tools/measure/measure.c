@@ -10,6 +10,9 @@
 #include "engine/refinery.h"
 #include "tools/recipes.h"
 
+/* Prompts of one plan: enough to fill its batches. */
+enum { TOGETHER = 4 };
+
 typedef struct work {
     const rf_measure_options *o;
     rf_measurement           *m;
@@ -18,97 +21,124 @@ typedef struct work {
     rf_judge                 *judge;
     const rf_recipe          *recipe;
     rf_error                 *err;
-    /* of the job at work */
-    const rf_asked *asked;
-    rf_outcome     *outcome;
-    uint8_t        *keep; /* room for its first picture, or NULL */
+    size_t                    first, done; /* prompt of the plan at work; jobs finished before it */
 } work;
 
 /* ---- one picture -------------------------------------------------------------------------- */
+
+static void add_reading(const work *w, rf_outcome *outcome, const rf_asked *asked,
+                        const rf_reading *reading)
+{
+    int          right[RF_ATTRIBUTES], exact = 1;
+    const double share = 1.0 / w->o->seeds;
+    rf_scene_grade(right, &asked->scene, reading);
+    if (!asked->scene.accessory) right[RF_ACCESSORY] = -1;
+    for (int i = 0; i < RF_ATTRIBUTES; i++) {
+        exact &= right[i] != 0;
+        outcome->right[i] += right[i] >= 0 ? right[i] * share : (double)NAN;
+    }
+    outcome->content += rf_content_score(right) * share;
+    outcome->exact += exact * share;
+    outcome->style += reading->style * share;
+}
 
 static rf_status on_image(void *user, const rf_image *image, rf_error *err)
 {
     work        *w = user;
     rf_reading   reading;
-    int          right[RF_ATTRIBUTES], exact = 1;
-    const double share = 1.0 / w->o->seeds;
+    const size_t points = (size_t)w->o->points;
+    const size_t prompt = w->first + (size_t)image->job_index / points;
+    const size_t point = (size_t)image->job_index % points;
     (void)err;
     rf_judge_read(w->judge, image->rgb, &reading);
-    rf_scene_grade(right, &w->asked->scene, &reading);
-    if (!w->asked->scene.accessory) right[RF_ACCESSORY] = -1;
-    for (int i = 0; i < RF_ATTRIBUTES; i++) {
-        exact &= right[i] != 0;
-        w->outcome->right[i] += right[i] >= 0 ? right[i] * share : (double)NAN;
-    }
-    w->outcome->content += rf_content_score(right) * share;
-    w->outcome->exact += exact * share;
-    w->outcome->style += reading.style * share;
-    if (w->keep && image->index == 0) memcpy(w->keep, image->rgb, (size_t)RF_SIDE * RF_SIDE * 3);
+    add_reading(w, &w->m->outcome[point * w->o->prompts + prompt], &w->o->asked[prompt], &reading);
+    if (prompt < (size_t)w->o->shown && image->index == 0)
+        memcpy(w->m->pictures + (prompt * points + point) * RF_SIDE * RF_SIDE * 3, image->rgb,
+               (size_t)RF_SIDE * RF_SIDE * 3);
     return RF_OK;
 }
 
-/* ---- one job ------------------------------------------------------------------------------ */
+/* ---- some prompts at all points ----------------------------------------------------------- */
 
-static rf_status recipe_texts(work *w, char **prompt, char **negative)
+static rf_status recipe_texts(const work *w, const rf_asked *asked, char *texts[2])
 {
     rf_status            st = RF_OK;
     rf_trouble           trouble = {0};
-    const rf_recipe_tags tags = {.common = w->asked->prompt, .when = "switch"};
+    const rf_recipe_tags tags = {.common = asked->prompt, .when = "switch"};
     const rf_recipe_tags none = {.when = "switch"};
-    RF_TRY(rf_recipe_text(prompt, w->recipe->prompt, &tags, &trouble));
-    RF_TRY(rf_recipe_text(negative, w->recipe->negative, &none, &trouble));
+    RF_TRY(rf_recipe_text(&texts[0], w->recipe->prompt, &tags, &trouble));
+    RF_TRY(rf_recipe_text(&texts[1], w->recipe->negative, &none, &trouble));
 done:
     if (st != RF_OK) (void)rf_fail(w->err, st, "%s", trouble.error.message);
     return st;
 }
 
-static rf_status run_job(work *w, double point, uint64_t seed)
+static void make_job(const work *w, rf_job *job, rf_stage stages[2], double point, uint64_t seed,
+                     char *const texts[2])
 {
-    rf_status st = RF_OK;
-    rf_plan  *plan = NULL;
-    char     *prompt = NULL, *negative = NULL;
-    RF_TRY(recipe_texts(w, &prompt, &negative));
-    const rf_stage stages[2] = {{.expert = w->expert[0],
-                                 .until = point,
-                                 .prompt = prompt,
-                                 .negative = negative,
-                                 .cfg_scale = (float)w->recipe->cfg_scale},
-                                {.expert = w->expert[1], .until = 1, .cfg_scale = -1}};
-    rf_job         job = rf_job_default();
-    job.stages = stages, job.stage_count = 2;
-    job.sampler = w->recipe->sampler;
-    job.steps = w->m->steps;
-    job.width = job.height = RF_SIDE;
-    job.seed = seed;
-    job.count = job.batch = w->o->seeds;
-    RF_TRY(rf_plan_create(&plan, w->engine, &job, w->err));
-    const rf_callbacks callbacks = {.image = on_image, .user = w};
+    stages[0] = (rf_stage){.expert = w->expert[0],
+                           .until = point,
+                           .prompt = texts[0],
+                           .negative = texts[1],
+                           .cfg_scale = (float)w->recipe->cfg_scale};
+    stages[1] = (rf_stage){.expert = w->expert[1], .until = 1, .cfg_scale = -1};
+    *job = rf_job_default();
+    job->stages = stages, job->stage_count = 2;
+    job->sampler = w->recipe->sampler;
+    job->steps = w->m->steps;
+    job->width = job->height = RF_SIDE;
+    job->seed = seed;
+    job->count = w->o->seeds;
+    job->batch = TOGETHER;
+}
+
+static int on_progress(void *user, const rf_progress *progress)
+{
+    const work  *w = user;
+    const size_t seeds = (size_t)w->o->seeds;
+    return w->o->progress &&
+           w->o->progress(w->o->user, w->done + (size_t)progress->pictures_done / seeds,
+                          w->o->prompts * (size_t)w->o->points);
+}
+
+/* One plan: what the points have in common, which is the base's part, is rendered once. */
+static rf_status run_some(work *w, size_t prompts)
+{
+    rf_status    st = RF_OK;
+    rf_plan     *plan = NULL;
+    char        *texts[TOGETHER][2] = {{NULL}};
+    rf_job       job[TOGETHER * RF_POINTS_MAX];
+    rf_stage     stages[TOGETHER * RF_POINTS_MAX][2];
+    const size_t points = (size_t)w->o->points;
+    for (size_t i = 0; i < prompts; i++) {
+        RF_TRY(recipe_texts(w, &w->o->asked[w->first + i], texts[i]));
+        for (size_t k = 0; k < points; k++)
+            make_job(w, &job[i * points + k], stages[i * points + k], w->o->point[k],
+                     1 + (w->first + i) * (uint64_t)w->o->seeds, texts[i]);
+    }
+    RF_TRY(rf_plan_create_many(&plan, w->engine, job, (int)(prompts * points), w->err));
+    const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = w};
     RF_TRY(rf_plan_run(plan, &callbacks, w->err));
 done:
     rf_plan_destroy(plan);
-    free(prompt);
-    free(negative);
+    for (size_t i = 0; i < prompts; i++) {
+        free(texts[i][0]);
+        free(texts[i][1]);
+    }
     return st;
 }
 
-/* Prompt by prompt, so that a run that is stopped early has measured every point alike. */
 static rf_status run_all(work *w)
 {
     rf_status    st = RF_OK;
-    const size_t points = (size_t)w->o->points, total = w->o->prompts * points;
-    size_t       done = 0;
-    for (size_t prompt = 0; prompt < w->o->prompts; prompt++)
-        for (size_t point = 0; point < points; point++) {
-            w->asked = &w->o->asked[prompt];
-            w->outcome = &w->m->outcome[point * w->o->prompts + prompt];
-            w->keep = prompt < (size_t)w->o->shown
-                          ? w->m->pictures + (prompt * points + point) * RF_SIDE * RF_SIDE * 3
-                          : NULL;
-            RF_TRY(run_job(w, w->o->point[point], 1 + prompt * (uint64_t)w->o->seeds));
-            if (w->o->progress && w->o->progress(w->o->user, ++done, total))
-                return rf_fail(w->err, RF_E_CANCELLED, "stopped after %zu of %zu jobs", done,
-                               total);
-        }
+    const size_t prompts = w->o->prompts, points = (size_t)w->o->points;
+    for (w->first = 0; w->first < prompts; w->first += TOGETHER) {
+        const size_t left = prompts - w->first;
+        RF_TRY(run_some(w, left < TOGETHER ? left : TOGETHER));
+        w->done = (left < TOGETHER ? prompts : w->first + TOGETHER) * points;
+        if (w->o->progress && w->o->progress(w->o->user, w->done, prompts * points))
+            return rf_fail(w->err, RF_E_CANCELLED, "stopped after %zu jobs", w->done);
+    }
 done:
     return st;
 }

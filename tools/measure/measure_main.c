@@ -28,6 +28,7 @@ typedef struct settings {
     rf_measure_options o;
     const char        *out, *prompts;
     long               count;
+    size_t             told;
 } settings;
 
 enum { OUT, PROMPTS, COUNT, POINTS, SEEDS, STEPS, ROWS, JUDGE, DTYPE, THREADS, BASE, REFINER };
@@ -97,9 +98,10 @@ static int parse(settings *s, int argc, char **argv)
 
 static int show_progress(void *user, size_t done, size_t total)
 {
-    const size_t points = (size_t)((settings *)user)->o.points;
-    if (done % points == 0)
-        fprintf(stderr, "\r%zu of %zu pictures%s", done, total, done == total ? "\n" : "");
+    settings *s = user;
+    if (done != s->told)
+        fprintf(stderr, "\r%zu of %zu jobs%s", done, total, done == total ? "\n" : "");
+    s->told = done;
     return 0;
 }
 

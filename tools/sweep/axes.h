@@ -40,7 +40,8 @@ typedef enum rf_axis_kind {
 
 typedef struct rf_axis_value {
     const char *text;   /* as typed, or a number in its shortest form: the value, and its label */
-    double      number; /* of kinds that take numbers, rounded to 6 decimals; else NaN */
+    double      number; /* of kinds that take numbers, rounded to 6 decimals; else NaN.  The
+                           nearest one of a seed beyond 2^53, which `text` has in full */
 } rf_axis_value;
 
 typedef struct rf_axis {
@@ -52,10 +53,12 @@ typedef struct rf_axis {
 } rf_axis;
 
 /* `text`: "NAME: VALUES"; NULL: an axis of one value that changes nothing.  VALUES is a CSV list
- * (quotes as in CSV files); numbers may be ranges: "1-5", "1-10 (+3)", "1-10 [5]" with signs and
- * decimals.  Prompt S/R: the first item is what is searched, and the first value.  `flag` is what
- * the errors call it ("--x").  RF_E_ARG with the nearest name, or what is wrong where;
- * RF_E_NOMEM.  *out is zeroed on failure. */
+ * (quotes as in CSV files; an empty text is ""); numbers may be ranges: "1-5", "1-10 (+3)",
+ * "1-10 [5]" with signs and decimals, ends included.  Unlike A1111's, a range with a step has its
+ * end also where it counts down, and never goes beyond it.  Seeds may be "random" (or -1): drawn
+ * here, so that `text` is the number.  Prompt S/R: the first item is what is searched, and the
+ * first value.  `flag` is what the errors call it ("--x").  RF_E_ARG with the nearest name, or what
+ * is wrong where; RF_E_NOMEM.  *out is zeroed on failure. */
 rf_status rf_axis_parse(rf_axis *out, const char *flag, const char *text, rf_trouble *trouble);
 
 /* An axis of given texts, as JSON plans have them.  The same checks. */

@@ -1,5 +1,5 @@
 /* Pixels of a PNG file; see read_png.h. */
-#include "tools/judge/read_png.h"
+#include "tools/pictures/read_png.h"
 
 #include <errno.h>
 #include <spng.h>

@@ -1,0 +1,246 @@
+/* What a launch has finished: latents become pictures, several at a time where the slab has room
+ * for that, and are judged and handed out with their metadata.
+ *
+ * Only latents of one launch are decoded together: no picture waits for another's calls. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/relay/run.h"
+
+rf_picture rf_walk_picture(const rf_walk *w, int picture)
+{
+    const rf_picture p = w->tree->picture[picture];
+    return (rf_picture){.job = p.job, .index = p.index + w->first};
+}
+
+/* What might help against NaN. */
+static const char *advice(const rf_plan *p)
+{
+    return p->engine->dtype == RF_F32 ? "" : " (try --dtype f32)";
+}
+
+rf_progress rf_walk_progress(const rf_walk *w, rf_phase phase, rf_picture picture, int stage,
+                             const char *expert)
+{
+    return (rf_progress){.phase = phase,
+                         .stage = stage,
+                         .expert = expert,
+                         .image = picture.index,
+                         .images = 1,
+                         .job_index = picture.job,
+                         .calls_done = w->plan->calls_done,
+                         .calls = w->plan->calls_shared,
+                         .pictures_done = w->plan->pictures_done,
+                         .pictures = w->plan->pictures};
+}
+
+/* ---- pictures that go wrong ---------------------------------------------------------------- */
+
+/* One picture's fault: whoever listens is told, and the others go on. */
+static rf_status give_up(const rf_walk *w, rf_picture picture, const rf_error *why, rf_error *err)
+{
+    if (!w->callbacks || !w->callbacks->failed)
+        return rf_fail(err, why->status, "%s", why->message);
+    w->callbacks->failed(w->callbacks->user, picture.job, picture.index, why->status, why->message);
+    return RF_OK;
+}
+
+static void describe_nan(const rf_walk *w, rf_picture picture, int slot, rf_error *why)
+{
+    const rf_plan      *p = w->plan;
+    const rf_run_state *state = &p->slot[slot];
+    rf_fail(why, RF_E_NAN,
+            "picture %d became NaN or infinite at step %d of %d, in %s; nothing was saved%s",
+            picture.index, state->failed + 1, p->job[picture.job].course.steps,
+            p->expert[state->failed_expert].expert->name, advice(p));
+}
+
+rf_status rf_walk_check(const rf_walk *w, const rf_pass *pass, rf_error *err)
+{
+    if (w->callbacks && w->callbacks->failed) return RF_OK;
+    for (int i = 0; i < pass->count; i++) {
+        const rf_sample *s = &pass->sample[i];
+        rf_error         why = {0};
+        if (w->plan->slot[s->slot].failed < 0) continue;
+        describe_nan(w, s->picture, s->slot, &why);
+        return give_up(w, s->picture, &why, err);
+    }
+    return RF_OK;
+}
+
+/* ---- decoding ----------------------------------------------------------------------------- */
+
+/* Latents that go through a decoder together. */
+typedef struct decoding {
+    int                   decoder;
+    const rf_launch_item *item[RF_BATCH_MAX];
+    int                   count, decoded;
+} decoding;
+
+static size_t pixel_bytes(const rf_job *job)
+{
+    return (size_t)job->width * (size_t)job->height * 3;
+}
+
+/* One colour everywhere; a true picture differs within the first few pixels. */
+static int is_constant(const uint8_t *pixels, const rf_job *job)
+{
+    return memcmp(pixels, pixels + 3, pixel_bytes(job) - 3) == 0;
+}
+
+/* `at`: its place in the decoding. */
+static rf_status check_picture(const rf_plan *p, rf_picture picture, int at, rf_error *why)
+{
+    const rf_plan_job *j = &p->job[picture.job];
+    const uint8_t     *pixels = p->pixels + (size_t)at * pixel_bytes(&j->job);
+    if (p->stats[at].non_finite)
+        return rf_fail(why, RF_E_NAN,
+                       "the VAE of %s gave NaN or infinity in picture %d; nothing was saved%s",
+                       p->vae[j->vae].expert->name, picture.index, advice(p));
+    if (is_constant(pixels, &j->job))
+        return rf_fail(
+            why, RF_E_NAN,
+            "picture %d came out constant (every pixel is %d, %d, %d); nothing was saved",
+            picture.index, pixels[0], pixels[1], pixels[2]);
+    return RF_OK;
+}
+
+/* Metadata names the files by their hashes, which a first run may still be computing: whoever wants
+ * to stop is heard meanwhile. */
+static rf_status await_hashes(const rf_walk *w, const rf_progress *progress, rf_error *err)
+{
+    const rf_plan        *p = w->plan;
+    const struct timespec pause = {.tv_nsec = 50000000};
+    for (int i = 0; i < p->expert_count + p->vaes; i++) {
+        rf_expert *e =
+            i < p->expert_count ? p->expert[i].expert : p->vae[i - p->expert_count].expert;
+        while (rf_file_hash_pending(&e->hash)) {
+            const rf_status st = rf_report(w->callbacks, progress, err);
+            if (st != RF_OK) return st;
+            nanosleep(&pause, NULL);
+        }
+    }
+    return RF_OK;
+}
+
+static rf_status hand_out(const rf_walk *w, rf_picture picture, int at, const rf_progress *progress,
+                          rf_error *err)
+{
+    rf_plan           *p = w->plan;
+    const rf_plan_job *j = &p->job[picture.job];
+    rf_status          st = RF_OK;
+    char              *parameters = NULL, *job = NULL;
+    if (!w->callbacks || !w->callbacks->image) return RF_OK;
+    RF_TRY(await_hashes(w, progress, err));
+    RF_TRY(rf_plan_infotext(p, picture, &parameters, err));
+    RF_TRY(rf_plan_job_json(p, picture, &job, err));
+    const rf_image image = {.job_index = picture.job,
+                            .index = picture.index,
+                            .seed = rf_picture_noise(p, picture).seed,
+                            .width = j->job.width,
+                            .height = j->job.height,
+                            .rgb = p->pixels + (size_t)at * pixel_bytes(&j->job),
+                            .latent =
+                                p->decode_latent + (size_t)at * (size_t)j->h * (size_t)j->w * 4,
+                            .parameters = parameters,
+                            .job = job};
+    st = w->callbacks->image(w->callbacks->user, &image, err);
+done:
+    free(parameters);
+    free(job);
+    return st;
+}
+
+static rf_status decode(rf_plan *p, const decoding *d, rf_error *err)
+{
+    const double           start = rf_now();
+    const rf_plan_decoder *decoder = &p->decoder[d->decoder];
+    const size_t           elems = (size_t)decoder->h * (size_t)decoder->w * 4;
+    for (int i = 0; i < d->count; i++)
+        memcpy(p->decode_latent + (size_t)i * elems, rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X),
+               elems * sizeof(float));
+    const rf_status st = rf_program_run(&decoder->program[d->count], &p->engine->device, err);
+    p->timings.decode += rf_now() - start;
+    return st;
+}
+
+/* Of the latent that stands at `at`; the first picture has all of them decoded. */
+static rf_status finish_picture(rf_walk *w, rf_picture picture, decoding *d, int at, rf_error *err)
+{
+    rf_plan           *p = w->plan;
+    const rf_plan_job *j = &p->job[picture.job];
+    const int          slot = d->item[at]->slot, stage = j->active[j->active_count - 1];
+    rf_error           why = {0};
+    rf_status          st = RF_OK;
+    rf_progress        progress =
+        rf_walk_progress(w, RF_PHASE_DECODE, picture, stage, p->vae[j->vae].expert->name);
+    progress.done = p->pictures_done;
+    progress.total = p->pictures;
+    if (p->slot[slot].failed >= 0) {
+        describe_nan(w, picture, slot, &why);
+        st = give_up(w, picture, &why, err);
+        goto done;
+    }
+    RF_TRY(rf_report(w->callbacks, &progress, err));
+    if (!d->decoded) RF_TRY(decode(p, d, err));
+    d->decoded = 1;
+    if (check_picture(p, picture, at, &why) != RF_OK)
+        st = give_up(w, picture, &why, err);
+    else
+        st = hand_out(w, picture, at, &progress, err);
+done:
+    p->pictures_done++;
+    return st;
+}
+
+/* ---- a launch's latents ------------------------------------------------------------------- */
+
+/* The next picture of that latent, from `picture` on, that the decoder is for; -1: none. */
+static int next_of(const rf_walk *w, int picture, int decoder)
+{
+    while (picture >= 0 && w->plan->job[w->tree->picture[picture].job].decoder != decoder)
+        picture = w->tree->next[picture];
+    return picture;
+}
+
+/* Several pictures may have one latent. */
+static rf_status finish_decoding(rf_walk *w, decoding *d, rf_error *err)
+{
+    for (int at = 0; at < d->count; at++)
+        for (int i = next_of(w, w->tree->first[d->item[at]->node], d->decoder); i >= 0;
+             i = next_of(w, w->tree->next[i], d->decoder)) {
+            const rf_status st = finish_picture(w, rf_walk_picture(w, i), d, at, err);
+            if (st != RF_OK) return st;
+        }
+    d->count = d->decoded = 0;
+    return RF_OK;
+}
+
+static rf_status finish_with(rf_walk *w, const rf_launch *l, int decoder, rf_error *err)
+{
+    decoding  d = {.decoder = decoder};
+    rf_status st = RF_OK;
+    for (int i = l->first; i < l->first + l->count; i++) {
+        const rf_launch_item *item = &w->tree->launches.item[i];
+        if (!item->leaf || next_of(w, w->tree->first[item->node], decoder) < 0) continue;
+        d.item[d.count++] = item;
+        if (d.count == w->plan->decoder[decoder].at_a_time) RF_TRY(finish_decoding(w, &d, err));
+    }
+    RF_TRY(finish_decoding(w, &d, err));
+done:
+    return st;
+}
+
+rf_status rf_walk_finish(rf_walk *w, const rf_launch *l, rf_error *err)
+{
+    int leaves = 0;
+    for (int i = l->first; i < l->first + l->count; i++) leaves += w->tree->launches.item[i].leaf;
+    if (leaves == 0) return RF_OK;
+    for (int d = 0; d < w->plan->decoders; d++) {
+        const rf_status st = finish_with(w, l, d, err);
+        if (st != RF_OK) return st;
+    }
+    w->plan->last_end = 0; /* what comes next is no gap between two calls */
+    return RF_OK;
+}

@@ -1,0 +1,87 @@
+/* Three ranks under a real mpirun (ranks_probe.c).  The test itself is no rank: Criterion's
+ * processes and MPI's do not mix. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/tools/spawn.h"
+
+/* Skips the test if there is no mpirun, or one that starts nothing here. */
+static void enter(void)
+{
+    static rf_spawned result;
+    const char       *asan = getenv("ASAN_OPTIONS");
+    char              options[1000];
+    rf_spawn_enter_folder();
+    rf_spawn(&result, "true");
+    if (result.code) {
+        rf_spawn_leave_folder();
+        cr_skip_test("mpirun (openmpi-bin) is missing or starts nothing here: %s", result.err);
+    }
+    /* MPI's leaks are not ours, and containers forbid its way of copying between processes */
+    snprintf(options, sizeof options, "%s%sdetect_leaks=0", asan ? asan : "", asan ? ":" : "");
+    setenv("ASAN_OPTIONS", options, 1);
+    setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 1);
+}
+
+static void expect_lines(const rf_spawned *result, const char *first, const char *second,
+                         const char *third)
+{
+    const char *const lines[] = {first, second, third};
+    for (int i = 0; i < 3; i++)
+        cr_expect(strstr(result->err, lines[i]), "no '%s' in: %s", lines[i], result->err);
+}
+
+Test(ranks_mpi, every_group_once_and_every_record, .timeout = 120)
+{
+    static rf_spawned result;
+    enter();
+    rf_spawn(&result, RF_PROBE " work");
+    cr_expect_eq(result.code, 0, "%d: %s", result.code, result.err);
+    cr_expect_str_eq(result.out, "written 60, doubled 0, damaged 0, torn groups 0, ranks 7\n");
+    expect_lines(&result, "rank 0: well", "rank 1: well", "rank 2: well");
+    rf_spawn_leave_folder();
+}
+
+/* The others take what is left; of the group it had, one cell was told. */
+Test(ranks_mpi, a_rank_that_gives_up_leaves_its_group_open, .timeout = 120)
+{
+    static rf_spawned result;
+    enter();
+    rf_spawn(&result, RF_PROBE " leave");
+    cr_expect_eq(result.code, 0, "%d: %s", result.code, result.err);
+    cr_expect_str_eq(result.out, "written 58, doubled 0, damaged 0, torn groups 0, ranks 7\n");
+    expect_lines(&result, "rank 0: well", "rank 1: this rank is ordered to leave", "rank 2: well");
+    rf_spawn_leave_folder();
+}
+
+Test(ranks_mpi, all_stop_with_rank_0, .timeout = 120)
+{
+    static rf_spawned result;
+    enter();
+    rf_spawn(&result, RF_PROBE " stop");
+    cr_expect_eq(result.code, 0, "%d: %s", result.code, result.err);
+    cr_expect(strstr(result.out, "doubled 0, damaged 0"), "%s", result.out);
+    expect_lines(&result, "rank 0: rank 0 is ordered to stop",
+                 "rank 1: rank 0 has stopped, and so does this one",
+                 "rank 2: rank 0 has stopped, and so does this one");
+    rf_spawn(&result, RF_PROBE " early");
+    cr_expect_eq(result.code, 0, "%d: %s", result.code, result.err);
+    cr_expect_str_eq(result.out, "written 0, doubled 0, damaged 0, torn groups 0, ranks 0\n");
+    expect_lines(&result, "rank 0: rank 0 is ordered to stop",
+                 "rank 1: rank 0 has stopped, and so does this one",
+                 "rank 2: rank 0 has stopped, and so does this one");
+    rf_spawn_leave_folder();
+}
+
+/* mpirun ends the others: nobody waits for the dead. */
+Test(ranks_mpi, a_killed_rank_ends_all, .timeout = 120)
+{
+    static rf_spawned result;
+    enter();
+    rf_spawn(&result, RF_PROBE " die");
+    cr_expect_neq(result.code, 0);
+    cr_expect_null(strstr(result.err, "well"), "%s", result.err);
+    rf_spawn_leave_folder();
+}

@@ -1,0 +1,58 @@
+/* Which samplers and schedules there are and how far a switch point may go is the engine's to say:
+ * rf_explain is asked about each value on its own, without prompts, which takes microseconds. */
+#include <string.h>
+
+#include "tools/sweep/cell_parts.h"
+
+static int engine_judges(rf_axis_kind kind)
+{
+    switch (kind) {
+    case RF_VARY_SWITCH:
+    case RF_VARY_SAMPLER:
+    case RF_VARY_REFINER_SAMPLER:
+    case RF_VARY_SCHEDULE: return 1;
+    default: return 0;
+    }
+}
+
+/* What the engine says of the request with this value; NULL: of the request as it is. */
+static rf_status explain(const rf_cell_maker *m, rf_engine *engine, const rf_axis *axis, int value,
+                         rf_error *err)
+{
+    const rf_explanation *told = NULL;
+    rf_cell               cell;
+    rf_cell_begin(&cell, m->request);
+    cell.job.stage_count = m->refines ? 2 : 1;
+    if (axis) rf_cell_apply(&cell, axis, value);
+    const rf_status st = rf_explain(&told, engine, &cell.job, 0, err);
+    rf_explanation_free(told);
+    return st;
+}
+
+static rf_status check_value(const rf_cell_maker *m, rf_engine *engine, int a, int value)
+{
+    const rf_axis *axis = &m->cells->axis[a];
+    rf_error       err = {0}, own = {0};
+    rf_status      st = explain(m, engine, axis, value, &err);
+    if (st == RF_OK) return RF_OK;
+    if (explain(m, engine, NULL, 0, &own) != RF_OK && strcmp(err.message, own.message) == 0)
+        return rf_fail(&m->trouble->error, st, "%s", err.message); /* no fault of the axis */
+    return rf_fail(&m->trouble->error, st, "axis %c, \"%s: %.60s\": %s", 'x' + a, axis->name,
+                   axis->value[value].text, err.message);
+}
+
+rf_status rf_cells_check(const rf_cell_maker *m)
+{
+    rf_status        st = RF_OK;
+    rf_engine       *engine = NULL;
+    const rf_options options = {.device = "cpu", .dtype = "f32", .threads = 1};
+    for (int a = 0; a < RF_AXES; a++) {
+        const rf_axis *axis = &m->cells->axis[a];
+        if (!engine_judges(axis->kind)) continue;
+        if (!engine) RF_TRY(rf_engine_create(&engine, &options, &m->trouble->error));
+        for (int i = 0; i < axis->count; i++) RF_TRY(check_value(m, engine, a, i));
+    }
+done:
+    rf_engine_destroy(engine);
+    return st;
+}
