@@ -6,10 +6,10 @@
 
 #include "kernels/conv/conv.h"
 
-#define ROW(name, n, h, w, cin, cout, kind, why) {#name, n, h, w, cin, cout, kind},
+#define ROW(name, n, h, w, cin, cin1, cout, kind, why) {#name, n, h, w, cin, cin1, cout, kind},
 static const struct row {
     const char  *name;
-    int          n, h, w, cin, cout;
+    int          n, h, w, cin, cin1, cout;
     rf_conv_kind kind;
 } rows[] = {RF_CONV_SHAPES(ROW)};
 
@@ -41,7 +41,9 @@ static double error(bench *b, const void *args)
     if (rf_conv_pack_ref(NULL, &shape, wt, bench_widened(b, c->wt, a.wdtype, weights)) != RF_OK)
         return INFINITY;
     a.wt = wt;
-    a.x = bench_widened(b, a.x, a.dtype, (size_t)a.h * (size_t)a.w * (size_t)a.cin);
+    const size_t pixels = (size_t)a.h * (size_t)a.w, c1 = (size_t)(a.cin1 ? a.cin1 : a.cin);
+    a.x = bench_widened(b, a.x, a.dtype, pixels * c1);
+    if (a.x2) a.x2 = bench_widened(b, a.x2, a.dtype, pixels * ((size_t)a.cin - c1));
     a.y = bench_output(b, (size_t)ho * row * sizeof(float));
     a.dtype = a.wdtype = RF_F32;
     if (rf_conv_ref(NULL, &a) != RF_OK) return INFINITY;
@@ -51,21 +53,23 @@ static double error(bench *b, const void *args)
 static void bench_row(bench *b, const struct row *r, rf_dtype dtype)
 {
     const size_t size = rf_dtype_bytes(dtype), weights = (size_t)r->cout * (size_t)r->cin * 9;
-    const size_t in = (size_t)r->n * (size_t)r->h * (size_t)r->w * (size_t)r->cin;
+    const size_t pixels = (size_t)r->n * (size_t)r->h * (size_t)r->w;
+    const size_t in = pixels * (size_t)r->cin, in1 = r->cin1 ? pixels * (size_t)r->cin1 : in;
     const size_t out = (size_t)r->n * (size_t)rf_conv_out(r->kind, r->h) *
                        (size_t)rf_conv_out(r->kind, r->w) * (size_t)r->cout;
     const rf_conv_weight_shape shape = {r->cin, r->cout, r->kind, dtype, dtype};
     size_t                     packed_bytes, workspace_bytes;
     conv_case c = {.args = {.n = r->n, .h = r->h, .w = r->w, .cin = r->cin, .cout = r->cout}};
 
-    c.args.kind = r->kind, c.args.dtype = c.args.wdtype = dtype;
+    c.args.cin1 = r->cin1, c.args.kind = r->kind, c.args.dtype = c.args.wdtype = dtype;
     if (rf_conv_pack_bytes_cpu(bench_host(b), &shape, &packed_bytes) != RF_OK) return;
     if (rf_conv_prepare_cpu(bench_host(b), &c.args, &workspace_bytes) != RF_OK) return;
     void *packed = bench_output(b, packed_bytes);
     c.wt = bench_input(b, dtype, weights);
     if (rf_conv_pack_cpu(bench_host(b), &shape, packed, c.wt) != RF_OK) return;
     c.args.wt = packed;
-    c.args.x = bench_input(b, dtype, in);
+    c.args.x = bench_input(b, dtype, in1);
+    if (r->cin1) c.args.x2 = bench_input(b, dtype, in - in1);
     c.args.bias = bench_input(b, RF_F32, (size_t)r->cout);
     c.args.y = bench_output(b, out * size);
     c.args.workspace = bench_output(b, workspace_bytes);

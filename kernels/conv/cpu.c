@@ -5,8 +5,9 @@
  *
  * UP2 never enlarges the whole map: a strip of enlarged rows, with a row above and below (zero at
  * the edges of the map), is made in workspace while it is in cache and convolved without vertical
- * padding.  (Four 2x2 convolutions with summed weights would do 4/9 of the work, but the sums do
- * not fit bf16: 10 % of the results leave the error bound, by up to 45 times.) */
+ * padding.  Two sources are joined there, image by image.  (Four 2x2 convolutions with summed
+ * weights would do 4/9 of the work, but the sums do not fit bf16: 10 % of the results leave the
+ * error bound, by up to 45 times.) */
 #include <string.h>
 
 #include "kernels/conv/conv.h"
@@ -21,8 +22,18 @@ enum {
 typedef struct plan {
     rf_dnn_spec whole, rest;
     int         rows, strips, rest_rows;
-    size_t      at_bias, at_strip, at_weights; /* offsets into workspace */
+    size_t      at_bias, at_joined, at_strip, at_weights; /* offsets into workspace */
 } plan;
+
+static size_t image_bytes(const rf_conv_args *a)
+{
+    return (size_t)a->h * (size_t)a->w * (size_t)a->cin * rf_dtype_bytes(a->dtype);
+}
+
+static int has_two_sources(const rf_conv_args *a)
+{
+    return a->cin1 && a->cin1 < a->cin;
+}
 
 static size_t enlarged_row_bytes(const rf_conv_args *a)
 {
@@ -70,6 +81,7 @@ static rf_status make_plan(plan *p, const rf_conv_args *a)
 
     size_t used = 0;
     p->at_bias = rf_dnn_take(&used, (size_t)a->cout * sizeof(float));
+    p->at_joined = rf_dnn_take(&used, has_two_sources(a) ? image_bytes(a) : 0);
     p->at_strip = rf_dnn_take(&used, up2 ? (size_t)p->whole.h * enlarged_row_bytes(a) : 0);
     p->at_weights = used; /* from here on the primitives say how much: weights, scratch */
     return RF_OK;
@@ -101,6 +113,20 @@ static void image_bias(float *dst, const rf_conv_args *a, int b)
             v += rf_load(a->temb, a->dtype,
                          (size_t)a->temb_row[b] * (size_t)a->temb_stride + (size_t)c);
         dst[c] = v;
+    }
+}
+
+/* Image b of both sources, channel after channel. */
+static void join_sources(char *dst, const rf_conv_args *a, int b, int threads)
+{
+    const size_t size = rf_dtype_bytes(a->dtype), pixels = (size_t)a->h * (size_t)a->w;
+    const size_t one = (size_t)a->cin1 * size, two = (size_t)a->cin * size - one;
+    const char  *x = (const char *)a->x + (size_t)b * pixels * one;
+    const char  *x2 = (const char *)a->x2 + (size_t)b * pixels * two;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t p = 0; p < pixels; p++) {
+        memcpy(dst + p * (one + two), x + p * one, one);
+        memcpy(dst + p * (one + two) + one, x2 + p * two, two);
     }
 }
 
@@ -140,7 +166,7 @@ typedef struct call {
     const rf_dnn_op *whole, *rest;
     int              threads;
     float           *bias;
-    char            *strip, *scratch;
+    char            *joined, *strip, *scratch;
     const void      *whole_w, *rest_w;
 } call;
 
@@ -153,6 +179,7 @@ static rf_status bind(call *c, const rf_conv_args *a, const plan *p)
     c->rest = p->rest_rows ? rf_dnn_find(c->dnn, &p->rest) : c->whole;
     if (!c->whole || !c->rest) return RF_E_BUG; /* was not prepared */
     c->bias = (float *)(void *)(space + p->at_bias);
+    c->joined = space + p->at_joined;
     c->strip = space + p->at_strip;
 
     char *to = space + rf_dnn_take(&used, rf_dnn_weight_bytes(c->whole, a->wdtype));
@@ -169,11 +196,14 @@ static rf_status run_image(const rf_conv_args *a, const plan *p, const call *c, 
 {
     const size_t pixel = rf_dtype_bytes(a->dtype);
     const size_t y_row = (size_t)p->whole.wo * (size_t)a->cout * pixel;
-    const size_t x_image = (size_t)a->h * (size_t)a->w * (size_t)a->cin * pixel;
-    const char  *x = (const char *)a->x + (size_t)b * x_image;
+    const char  *x = (const char *)a->x + (size_t)b * image_bytes(a);
     char        *y = (char *)a->y + (size_t)b * (size_t)rf_conv_out(a->kind, a->h) * y_row;
 
     image_bias(c->bias, a, b);
+    if (has_two_sources(a)) {
+        join_sources(c->joined, a, b, c->threads);
+        x = c->joined;
+    }
     for (int s = 0; s < p->strips + (p->rest_rows > 0); s++) {
         const int rest = s == p->strips, first = s * p->rows;
         rf_dnn_io io = {.x = x, .bias = c->bias, .scratch = c->scratch};

@@ -9,6 +9,14 @@ static int pad_before(rf_conv_kind kind)
     return kind == RF_CONV_DOWN_RB ? 0 : 1;
 }
 
+/* Channel `ci` of the input pixel `at`. */
+static double input(const rf_conv_args *a, size_t at, size_t ci)
+{
+    const size_t cin = (size_t)a->cin, c1 = a->cin1 ? (size_t)a->cin1 : cin;
+    return (double)(ci < c1 ? rf_load(a->x, a->dtype, at * c1 + ci)
+                            : rf_load(a->x2, a->dtype, at * (cin - c1) + ci - c1));
+}
+
 static double pixel(const rf_conv_args *a, int b, int oy, int ox, int co)
 {
     const int up = a->kind == RF_CONV_UP2 ? 2 : 1, pad = pad_before(a->kind);
@@ -21,8 +29,7 @@ static double pixel(const rf_conv_args *a, int b, int oy, int ox, int co)
             const size_t row = ((size_t)b * a->h + uy / up) * a->w + ux / up;
             const size_t tap = ((size_t)co * 3 + ky) * 3 + kx;
             for (size_t ci = 0; ci < (size_t)a->cin; ci++)
-                sum += (double)rf_load(a->x, a->dtype, row * a->cin + ci) *
-                       (double)rf_load(a->wt, a->wdtype, tap * a->cin + ci);
+                sum += input(a, row, ci) * (double)rf_load(a->wt, a->wdtype, tap * a->cin + ci);
         }
     return sum;
 }

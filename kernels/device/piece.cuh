@@ -57,6 +57,33 @@ template <class T> RF_DEVICE void store_few(T *to_g, const float (&v)[PIECE], in
         if (i < count) to_g[i] = narrow<T>(v[i]);
 }
 
+/* A piece of which `count` elements exist: at once where `wide`, which wants all of them and an
+ * aligned address. */
+template <class T> RF_DEVICE void load_some(float (&v)[PIECE], const T *from_g, int wide, int count)
+{
+    if (wide)
+        load_piece(v, from_g);
+    else
+        load_few(v, from_g, count);
+}
+
+template <class T> RF_DEVICE void store_some(T *to_g, const float (&v)[PIECE], int wide, int count)
+{
+    if (wide)
+        store_piece(to_g, v);
+    else
+        store_few(to_g, v, count);
+}
+
+/* A piece of which each element came in a word of its own. */
+RF_DEVICE chunk16 chunk_of_halves(const uint32_t (&half)[PIECE])
+{
+    chunk16 c;
+    RF_UNROLL
+    for (int i = 0; i < PIECE / 2; i++) c.word[i] = half[2 * i] | half[2 * i + 1] << 16;
+    return c;
+}
+
 /* Host: whether pieces can be moved 16 bytes at a time from `p` on. */
 static inline int rf_aligned_16(const void *p)
 {

@@ -21,24 +21,6 @@ typedef struct embedding_call {
     int               wide; /* pieces are 16 bytes everywhere */
 } embedding_call;
 
-template <class T>
-RF_DEVICE void load_row(float (&v)[PIECE], const void *from, size_t at, int wide, int count)
-{
-    if (wide)
-        load_piece(v, (const T *)from + at);
-    else
-        load_few(v, (const T *)from + at, count);
-}
-
-template <class T>
-RF_DEVICE void store_row(void *to, size_t at, const float (&v)[PIECE], int wide, int count)
-{
-    if (wide)
-        store_piece((T *)to + at, v);
-    else
-        store_few((T *)to + at, v, count);
-}
-
 RF_KERNEL(THREADS) embedding_kernel(const __grid_constant__ embedding_call c)
 {
     const int r = (int)blockIdx.x, first = ((int)blockIdx.y * THREADS + (int)threadIdx.x) * PIECE;
@@ -50,11 +32,11 @@ RF_KERNEL(THREADS) embedding_kernel(const __grid_constant__ embedding_call c)
         const size_t word = (size_t)id * (size_t)c.a.c + (size_t)first;
         const size_t at = (size_t)(RF_DEFECT(NO_WRAP) ? r : r % c.a.seq) * (size_t)c.a.c;
         switch (c.a.wdtype) {
-        case RF_F16: load_row<f16>(v, c.a.table, word, c.wide, left); break;
-        case RF_BF16: load_row<bf16>(v, c.a.table, word, c.wide, left); break;
-        default: load_row<float>(v, c.a.table, word, c.wide, left); break;
+        case RF_F16: load_some(v, (const f16 *)c.a.table + word, c.wide, left); break;
+        case RF_BF16: load_some(v, (const bf16 *)c.a.table + word, c.wide, left); break;
+        default: load_some(v, (const float *)c.a.table + word, c.wide, left); break;
         }
-        load_row<float>(place, c.a.position, at + (size_t)first, c.wide, left);
+        load_some(place, c.a.position + at + (size_t)first, c.wide, left);
         RF_UNROLL
         for (int i = 0; i < PIECE; i++) v[i] += place[i];
     } else { /* nobody can be told from here: the contract's NaN */
@@ -63,9 +45,9 @@ RF_KERNEL(THREADS) embedding_kernel(const __grid_constant__ embedding_call c)
     }
     const size_t at = (size_t)r * (size_t)c.a.c + (size_t)first;
     switch (c.a.dtype) {
-    case RF_F16: store_row<f16>(c.a.y, at, v, c.wide, count); break;
-    case RF_BF16: store_row<bf16>(c.a.y, at, v, c.wide, count); break;
-    default: store_row<float>(c.a.y, at, v, c.wide, count); break;
+    case RF_F16: store_some((f16 *)c.a.y + at, v, c.wide, count); break;
+    case RF_BF16: store_some((bf16 *)c.a.y + at, v, c.wide, count); break;
+    default: store_some((float *)c.a.y + at, v, c.wide, count); break;
     }
 }
 

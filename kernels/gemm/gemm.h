@@ -114,12 +114,18 @@ typedef rf_status rf_gemm_pack_fn(void *stream, const rf_gemm_weight_shape *s, v
     X(unet_1k_2_geglu, 1024, 10240, 1280, 0, RF_ACT_GEGLU, "level 2: 24 % of the UNet")            \
     X(unet_1k_2_ff, 1024, 1280, 5120, 0, RF_ACT_NONE, "level 2: ff out")                           \
     X(unet_1k_2_skip, 1024, 1280, 2560, 1280, RF_ACT_NONE, "level 2: 1x1 skip")                    \
+    X(unet_1k_2_skip_1920, 1024, 1280, 1920, 1280, RF_ACT_NONE, "level 2: 1x1 skip")               \
+    X(unet_1k_2_skip_640, 1024, 1280, 640, 0, RF_ACT_NONE, "level 2: 1x1 skip")                    \
     X(unet_4k_1, 4096, 640, 640, 0, RF_ACT_NONE, "level 1: attn out, q2, proj")                    \
     X(unet_4k_1_qkv, 4096, 1920, 640, 0, RF_ACT_NONE, "level 1: self q, k, v")                     \
     X(unet_4k_1_geglu, 4096, 5120, 640, 0, RF_ACT_GEGLU, "level 1")                                \
     X(unet_4k_1_ff, 4096, 640, 2560, 0, RF_ACT_NONE, "level 1: ff out")                            \
     X(unet_4k_1_skip, 4096, 640, 1920, 1280, RF_ACT_NONE, "level 1: 1x1 skip")                     \
+    X(unet_4k_1_skip_1280, 4096, 640, 1280, 640, RF_ACT_NONE, "level 1: 1x1 skip")                 \
+    X(unet_4k_1_skip_960, 4096, 640, 960, 640, RF_ACT_NONE, "level 1: 1x1 skip")                   \
+    X(unet_4k_1_skip_320, 4096, 640, 320, 0, RF_ACT_NONE, "level 1: 1x1 skip")                     \
     X(unet_16k_0_skip, 16384, 320, 960, 640, RF_ACT_NONE, "level 0: 1x1 skip")                     \
+    X(unet_16k_0_skip_640, 16384, 320, 640, 320, RF_ACT_NONE, "level 0: 1x1 skip")                 \
     X(vae_post_quant, 16384, 4, 4, 0, RF_ACT_NONE, "1x1 on the latent")                            \
     X(vae_qkv, 16384, 1536, 512, 0, RF_ACT_NONE, "mid attention")                                  \
     X(vae_skip, 65536, 256, 512, 0, RF_ACT_NONE, "1x1 skip, upper levels")                         \

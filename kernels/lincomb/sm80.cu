@@ -25,24 +25,6 @@ typedef struct lincomb_call {
     int             wide; /* pieces are 16 bytes everywhere */
 } lincomb_call;
 
-template <class T>
-RF_DEVICE void load_term(float (&v)[PIECE], const void *x, size_t at, int wide, int count)
-{
-    if (wide)
-        load_piece(v, (const T *)x + at);
-    else
-        load_few(v, (const T *)x + at, count);
-}
-
-template <class T>
-RF_DEVICE void store_result(void *y, size_t at, const float (&v)[PIECE], int wide, int count)
-{
-    if (wide)
-        store_piece((T *)y + at, v);
-    else
-        store_few((T *)y + at, v, count);
-}
-
 /* Elements from the start of x[j] or y to row `row`. */
 RF_DEVICE size_t row_start(int row, size_t stride, int e)
 {
@@ -68,9 +50,9 @@ RF_KERNEL(THREADS) lincomb_kernel(const __grid_constant__ lincomb_call c)
         const float  coef = c.a.coef[of * c.a.terms + j];
         float        v[PIECE];
         switch (c.a.xdtype[j]) {
-        case RF_F16: load_term<f16>(v, c.a.x[j], at, c.wide, left); break;
-        case RF_BF16: load_term<bf16>(v, c.a.x[j], at, c.wide, left); break;
-        default: load_term<float>(v, c.a.x[j], at, c.wide, left); break;
+        case RF_F16: load_some(v, (const f16 *)c.a.x[j] + at, c.wide, left); break;
+        case RF_BF16: load_some(v, (const bf16 *)c.a.x[j] + at, c.wide, left); break;
+        default: load_some(v, (const float *)c.a.x[j] + at, c.wide, left); break;
         }
         RF_UNROLL
         for (int i = 0; i < PIECE; i++) {
@@ -81,9 +63,9 @@ RF_KERNEL(THREADS) lincomb_kernel(const __grid_constant__ lincomb_call c)
     }
     const size_t at = row_start(c.a.yrow ? c.a.yrow[b] : b, c.a.ystride, c.a.e) + (size_t)first;
     switch (c.a.ydtype) {
-    case RF_F16: store_result<f16>(c.a.y, at, sum, c.wide, count); break;
-    case RF_BF16: store_result<bf16>(c.a.y, at, sum, c.wide, count); break;
-    default: store_result<float>(c.a.y, at, sum, c.wide, count); break;
+    case RF_F16: store_some((f16 *)c.a.y + at, sum, c.wide, count); break;
+    case RF_BF16: store_some((bf16 *)c.a.y + at, sum, c.wide, count); break;
+    default: store_some((float *)c.a.y + at, sum, c.wide, count); break;
     }
 }
 

@@ -2,19 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "kernels/conv/conv.h"
 #include "kernels/host.h"
-#include "tests/kernels/check.h"
-
-typedef struct row {
-    const char  *name;
-    int          n, h, w, cin, cout;
-    rf_conv_kind kind;
-} row;
-
-#define ROW(name, n, h, w, cin, cout, kind, why) {#name, n, h, w, cin, cout, kind},
-static const row rows[] = {RF_CONV_SHAPES(ROW)};
-enum { ROWS = sizeof rows / sizeof *rows };
+#include "tests/kernels/conv_case.h"
 
 static const struct {
     rf_dtype act, weight;
@@ -34,12 +23,6 @@ static rf_host *host_of(int threads)
     return host;
 }
 
-static size_t out_elems(const row *r)
-{
-    return (size_t)r->n * (size_t)rf_conv_out(r->kind, r->h) * (size_t)rf_conv_out(r->kind, r->w) *
-           (size_t)r->cout;
-}
-
 /* Packs `a->wt` (in the file's order), prepares, runs; every buffer guarded. */
 static void run_cpu(check *k, rf_host *host, rf_conv_args a)
 {
@@ -54,23 +37,6 @@ static void run_cpu(check *k, rf_host *host, rf_conv_args a)
     compiled = rf_host_primitives(host);
     cr_assert_eq(rf_conv_cpu(host, &a), RF_OK);
     cr_expect_eq(rf_host_primitives(host), compiled, "running compiled something");
-}
-
-/* The reference's result on f32 copies; CHECK_ABS gives the sum of |terms|. */
-static float *run_ref(check *k, rf_conv_args a, const row *r, const void *residual, check_view view)
-{
-    const rf_conv_weight_shape shape = {a.cin, a.cout, a.kind, RF_F32, RF_F32};
-    float                     *packed = check_floats(k, (size_t)a.cout * (size_t)a.cin * 9);
-    cr_assert_eq(rf_conv_pack_ref(NULL, &shape, packed, check_widened(k, a.wt, view)), RF_OK);
-    a.wt = packed;
-    a.y = check_floats(k, out_elems(r));
-    a.x = check_widened(k, a.x, view);
-    a.bias = check_widened(k, a.bias, view);
-    a.temb = check_widened(k, a.temb, view);
-    a.residual = check_widened(k, residual, view);
-    a.dtype = a.wdtype = RF_F32;
-    cr_assert_eq(rf_conv_ref(NULL, &a), RF_OK);
-    return a.y;
 }
 
 /* What the cpu run gets wrong on purpose. */
@@ -93,20 +59,21 @@ static void plant(check *k, rf_conv_args *a, defect d)
 }
 
 /* One case; returns false if the row is above the flop limit. */
-static bool compare(rf_host *host, const row *r, int fill, int type, added mode, bool dressed,
+static bool compare(rf_host *host, const conv_row *r, int fill, int type, added mode, bool dressed,
                     defect d, check_verdict *verdict)
 {
     const rf_dtype dtype = types[type].act;
-    const size_t   out = out_elems(r);
+    const size_t   out = conv_out_elems(r);
     const size_t   temb_elems = (size_t)TEMB_ROWS * (r->cout + TEMB_GAP);
     check         *k = check_begin("conv", r->name, fill, 18.0 * (double)out * r->cin);
     if (!k) return false;
 
     const void  *residual = mode == NO_RESIDUAL ? NULL : check_input(k, dtype, out);
-    rf_conv_args a = {.n = r->n, .h = r->h, .w = r->w, .cin = r->cin, .cout = r->cout};
-    a.kind = r->kind, a.dtype = dtype, a.wdtype = types[type].weight;
-    a.x = check_input(k, dtype, (size_t)r->n * r->h * r->w * r->cin);
-    a.wt = check_input(k, a.wdtype, (size_t)r->cout * (size_t)r->cin * 9);
+    rf_conv_args a = conv_args_of(r);
+    a.dtype = dtype, a.wdtype = types[type].weight;
+    a.x = check_input(k, dtype, conv_x_elems(r));
+    if (r->cin1) a.x2 = check_input(k, dtype, conv_x2_elems(r));
+    a.wt = check_input(k, a.wdtype, conv_weight_elems(r));
     if (dressed) {
         a.bias = check_input(k, RF_F32, (size_t)r->cout);
         a.temb = check_input(k, dtype, temb_elems);
@@ -117,8 +84,8 @@ static bool compare(rf_host *host, const row *r, int fill, int type, added mode,
     a.residual = mode == IN_PLACE ? a.y : residual;
 
     const check_bound bound = {
-        .ref = run_ref(k, a, r, residual, CHECK_EXACT),
-        .magnitude = run_ref(k, a, r, residual, CHECK_ABS),
+        .ref = conv_reference(k, a, residual, CHECK_EXACT),
+        .magnitude = conv_reference(k, a, residual, CHECK_ABS),
         .rel = check_sum_error(9.0 * r->cin + 3, CHECK_UNIT_F32),
     };
     plant(k, &a, d);
@@ -134,11 +101,11 @@ static void check_reference(rf_dtype dtype)
 {
     rf_host      *host = host_of(2);
     check_verdict v;
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < conv_rows_count; i++)
         for (int type = 0; type < TYPES; type++)
             for (int fill = 0; fill < CHECK_FILLS && types[type].act == dtype; fill++) {
                 const added mode = (added)((fill + i) % RESIDUALS);
-                if (compare(host, &rows[i], fill, type, mode, fill % 4 != 3, FAULTLESS, &v))
+                if (compare(host, &conv_rows[i], fill, type, mode, fill % 4 != 3, FAULTLESS, &v))
                     cr_expect(!v.text[0], "%s", v.text);
             }
     rf_host_destroy(host);
@@ -157,9 +124,9 @@ Test(conv, matches_reference_f32, .timeout = 120)
 /* Strips of an enlarged map: the cut between two strips, a short last strip, and what is added. */
 Test(conv, enlarges_in_strips, .timeout = 60)
 {
-    static const row strips[] = {
-        {"strips_rest", 1, 9, 512, 64, 1, RF_CONV_UP2},  /* rows of 128 KB: 16 and a rest of 2 */
-        {"strips_even", 1, 16, 512, 64, 1, RF_CONV_UP2}, /* two strips of 16 */
+    static const conv_row strips[] = {
+        {"strips_rest", 1, 9, 512, 64, 0, 1, RF_CONV_UP2},  /* rows of 128 KB: 16 and a rest of 2 */
+        {"strips_even", 1, 16, 512, 64, 0, 1, RF_CONV_UP2}, /* two strips of 16 */
     };
     rf_host      *host = host_of(2);
     check_verdict v;
@@ -173,13 +140,13 @@ Test(conv, enlarges_in_strips, .timeout = 60)
 
 Test(conv, planted_defects_are_reported)
 {
-    static const row r = {"planted", 2, 5, 6, 12, 20, RF_CONV_SAME};
-    rf_host         *host = host_of(2);
-    check_verdict    v;
+    static const conv_row r = {"planted", 2, 5, 6, 12, 0, 20, RF_CONV_SAME};
+    rf_host              *host = host_of(2);
+    check_verdict         v;
     for (int kind = 0; kind <= RF_CONV_UP2; kind++)
         for (int type = 0; type < TYPES; type++)
             for (int d = WRONG_TAP; d <= OTHER_TEMB; d++) {
-                row planted = r;
+                conv_row planted = r;
                 planted.kind = (rf_conv_kind)kind;
                 compare(host, &planted, 0, type, NO_RESIDUAL, true, (defect)d, &v);
                 cr_expect(v.wrong_value, "kind %d type %d defect %d", kind, type, d);
@@ -192,7 +159,7 @@ Test(conv, planted_defects_are_reported)
 
 /* A call on real sizes. */
 typedef struct real {
-    row      r;
+    conv_row r;
     rf_dtype dtype;
     void    *x, *w, *temb, *residual;
     float   *bias;
@@ -209,13 +176,13 @@ static void *fill_random(rf_dtype dtype, size_t elems, unsigned seed)
     return p;
 }
 
-static real real_of(const row *r, rf_dtype dtype)
+static real real_of(const conv_row *r, rf_dtype dtype)
 {
     real c = {.r = *r, .dtype = dtype};
     c.x = fill_random(dtype, (size_t)r->n * r->h * r->w * r->cin, 1);
     c.w = fill_random(dtype, (size_t)r->cout * (size_t)r->cin * 9, 2);
     c.temb = fill_random(dtype, (size_t)TEMB_ROWS * r->cout, 3);
-    c.residual = fill_random(dtype, out_elems(r), 4);
+    c.residual = fill_random(dtype, conv_out_elems(r), 4);
     c.bias = fill_random(RF_F32, (size_t)r->cout, 5);
     return c;
 }
@@ -228,7 +195,8 @@ static void real_free(real *c)
 /* Images first .. first+n-1 of the result, by a host of `threads`; free it. */
 static void *real_run(const real *c, int threads, int first, int n)
 {
-    const size_t size = rf_dtype_bytes(c->dtype), image = out_elems(&c->r) / (size_t)c->r.n * size;
+    const size_t size = rf_dtype_bytes(c->dtype),
+                 image = conv_out_elems(&c->r) / (size_t)c->r.n * size;
     rf_host     *host = host_of(threads);
     rf_conv_args a = {.n = n, .h = c->r.h, .w = c->r.w, .cin = c->r.cin, .cout = c->r.cout};
     a.kind = c->r.kind, a.dtype = a.wdtype = c->dtype;
@@ -255,19 +223,19 @@ static void *real_run(const real *c, int threads, int first, int n)
     return a.y;
 }
 
-static const row real_rows[] = {
-    {"tiny_deep", 1, 4, 4, 256, 128, RF_CONV_SAME}, /* cut along its inputs, in f32 */
-    {"unet_4_640", 1, 4, 4, 640, 640, RF_CONV_DOWN},
-    {"unet_16_1280", 1, 16, 16, 1280, 1280, RF_CONV_SAME},
-    {"unet_32_320", 2, 32, 32, 320, 320, RF_CONV_SAME}, /* another weights layout than packed */
-    {"unet_24_640", 2, 24, 40, 640, 640, RF_CONV_SAME},
-    {"unet_16_up", 1, 16, 16, 640, 640, RF_CONV_UP2},
-    {"unet_down", 2, 33, 41, 320, 320, RF_CONV_DOWN},
-    {"unet_in", 2, 64, 64, 4, 320, RF_CONV_SAME},
-    {"unet_out", 2, 64, 64, 320, 4, RF_CONV_SAME},
-    {"vae_up", 1, 48, 64, 256, 256, RF_CONV_UP2},
-    {"vae_out", 2, 96, 128, 128, 3, RF_CONV_SAME},
-    {"vae_down", 2, 64, 64, 128, 128, RF_CONV_DOWN_RB},
+static const conv_row real_rows[] = {
+    {"tiny_deep", 1, 4, 4, 256, 0, 128, RF_CONV_SAME}, /* cut along its inputs, in f32 */
+    {"unet_4_640", 1, 4, 4, 640, 0, 640, RF_CONV_DOWN},
+    {"unet_16_1280", 1, 16, 16, 1280, 0, 1280, RF_CONV_SAME},
+    {"unet_32_320", 2, 32, 32, 320, 0, 320, RF_CONV_SAME}, /* another weights layout than packed */
+    {"unet_24_640", 2, 24, 40, 640, 0, 640, RF_CONV_SAME},
+    {"unet_16_up", 1, 16, 16, 640, 0, 640, RF_CONV_UP2},
+    {"unet_down", 2, 33, 41, 320, 0, 320, RF_CONV_DOWN},
+    {"unet_in", 2, 64, 64, 4, 0, 320, RF_CONV_SAME},
+    {"unet_out", 2, 64, 64, 320, 0, 4, RF_CONV_SAME},
+    {"vae_up", 1, 48, 64, 256, 0, 256, RF_CONV_UP2},
+    {"vae_out", 2, 96, 128, 128, 0, 3, RF_CONV_SAME},
+    {"vae_down", 2, 64, 64, 128, 0, 128, RF_CONV_DOWN_RB},
 };
 enum { REAL_ROWS = sizeof real_rows / sizeof *real_rows };
 
@@ -287,10 +255,10 @@ static void check_threads(rf_dtype dtype)
 {
     static const int threads[] = {1, 3, 8};
     for (int i = 0; i < REAL_ROWS; i++) {
-        row r = real_rows[i];
+        conv_row r = real_rows[i];
         r.n = 1;
         real         c = real_of(&r, dtype);
-        const size_t bytes = out_elems(&r) * rf_dtype_bytes(dtype);
+        const size_t bytes = conv_out_elems(&r) * rf_dtype_bytes(dtype);
         void        *want = real_run(&c, 2, 0, 1);
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
             void *got = real_run(&c, threads[t], 0, 1);
@@ -340,10 +308,10 @@ Test(conv, packs_alike_for_any_threads, .timeout = 60)
 static void check_batch(rf_dtype dtype)
 {
     for (int i = 0; i < REAL_ROWS; i++) {
-        row r = real_rows[i];
+        conv_row r = real_rows[i];
         r.n = 3;
         real         c = real_of(&r, dtype);
-        const size_t bytes = out_elems(&r) / 3 * rf_dtype_bytes(dtype);
+        const size_t bytes = conv_out_elems(&r) / 3 * rf_dtype_bytes(dtype);
         char        *want = real_run(&c, 2, 0, 3);
         for (int b = 0; b < 3; b++) {
             void *got = real_run(&c, 2, b, 1);
@@ -395,6 +363,7 @@ Test(conv, rejects_bad_sizes)
     a = good, a.cout = 0, expect_refused(host, a, "no output channels");
     a = good, a.kind = (rf_conv_kind)4, expect_refused(host, a, "no such kind");
     a = good, a.kind = RF_CONV_DOWN_RB, a.w = 1, expect_refused(host, a, "no output column");
+    a = good, a.cin1 = 5, expect_refused(host, a, "more channels from x than there are");
     a = good, a.temb = temb, a.temb_stride = 7, expect_refused(host, a, "rows overlap");
     a = good, a.wdtype = RF_F16, expect_refused(host, a, "bf16 with f16 weights");
     a = good, a.dtype = a.wdtype = RF_F16, expect_refused(host, a, "f16 activations");

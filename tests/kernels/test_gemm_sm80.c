@@ -13,16 +13,17 @@ typedef enum added { NO_RESIDUAL, RESIDUAL, IN_PLACE, RESIDUALS } added;
 static const int limits[] = {GPU_SHARED_SMALL, GPU_SHARED_A100, GPU_SHARED_H100};
 enum { LIMITS = 3 };
 
-/* The order of kernels/gemm/sm80.cu. */
+/* The order of kernels/device/matmul.cuh, then of kernels/gemm/sm80.cu. */
 enum defect {
     NO_DEFECT,
     NO_BARRIER,
     ONE_WAIT_TOO_FEW,
     NO_BARRIER_AT_END,
+    WRONG_SWIZZLE,
+    STALE_STAGE,
+    NO_TAIL,
     UNGUARDED_ROWS,
     UNGUARDED_STORE,
-    WRONG_SWIZZLE,
-    NO_TAIL,
     SWAPPED_GATE,
     SECOND_SOURCE_LATE,
     DEFECTS,
@@ -174,9 +175,10 @@ Test(gemm_sm80, planted_defects_are_caught, .timeout = 60)
             const bool  caught = v.text[0] || faults[0];
             cr_expect_eq(caught, defect != NO_DEFECT, "defect %d: %s%s", defect, v.text, faults);
             if (!gpu_checked()) continue;
-            const char *kind = defect <= NO_BARRIER_AT_END ? "race"
-                               : defect <= UNGUARDED_STORE ? "bounds"
-                                                           : NULL; /* seen by its values alone */
+            const char *kind = defect <= NO_BARRIER_AT_END || defect == STALE_STAGE ? "race"
+                               : defect == UNGUARDED_ROWS || defect == UNGUARDED_STORE
+                                   ? "bounds"
+                                   : NULL; /* seen by its values alone */
             if (defect && kind)
                 cr_expect(strstr(faults, kind), "defect %d: no %s: %s", defect, kind, faults);
         }

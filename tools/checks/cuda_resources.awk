@@ -19,10 +19,11 @@ function read_name(name,    part, n) {
         shared = (73 + 8 * part[1] * part[2]) * 1024
     }
     if (name ~ /tile_shape</) {
+        table = name ~ /conv_kernel/ ? 8 : 0 # bytes a row of the tile: where its taps lie
         sub(/.*tile_shape</, "", name)
         n = split(name, part, /[,>]/)
         threads = 32 * part[3] * part[4]
-        shared = (part[1] + part[2]) * 128 * part[5]
+        shared = (part[1] + part[2]) * 128 * part[5] + part[1] * table
     }
     if (name ~ /embedding/) threads = 128
     if (name ~ /pixels/) {
