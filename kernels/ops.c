@@ -1,4 +1,4 @@
-/* The op tables. */
+/* The op tables of the host levels. */
 #include "kernels/ops.h"
 
 #define TABLE(LEVEL, suffix)                                                                       \
@@ -14,12 +14,12 @@
         .lincomb = rf_lincomb_##suffix, .pixels = rf_pixels_##suffix,                              \
     }
 
-static const rf_ops tables[RF_LEVELS] = {
+static const rf_ops tables[] = {
     [RF_LEVEL_REF] = TABLE(RF_LEVEL_REF, ref),
     [RF_LEVEL_CPU] = TABLE(RF_LEVEL_CPU, cpu),
 };
 
 const rf_ops *rf_ops_of(rf_level level)
 {
-    return &tables[level];
+    return level == RF_LEVEL_SM80 ? rf_ops_sm80() : &tables[level];
 }

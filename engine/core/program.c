@@ -31,12 +31,34 @@ void rf_program_free(rf_program *program)
     *program = (rf_program){0};
 }
 
+/* Whether the level has the op at all. */
+static int has_op(const rf_ops *ops, rf_op_kind kind)
+{
+    switch (kind) {
+    case RF_OP_GEMM: return ops->gemm && ops->gemm_prepare && ops->gemm_pack;
+    case RF_OP_CONV: return ops->conv && ops->conv_prepare && ops->conv_pack;
+    case RF_OP_ATTENTION: return ops->attention && ops->attention_prepare;
+    case RF_OP_GROUPNORM: return ops->groupnorm && ops->groupnorm_prepare;
+    case RF_OP_LAYERNORM: return ops->layernorm != NULL;
+    case RF_OP_EMBEDDING: return ops->embedding != NULL;
+    case RF_OP_TIMESTEP: return ops->timestep != NULL;
+    case RF_OP_RESIZE: return ops->resize != NULL;
+    case RF_OP_LINCOMB: return ops->lincomb != NULL;
+    case RF_OP_PIXELS: return ops->pixels != NULL;
+    case RF_OP_KINDS: break;
+    }
+    return 0;
+}
+
 rf_status rf_call_prepare(rf_device *device, const rf_op_call *call, size_t *workspace_bytes,
                           rf_error *err)
 {
     const rf_ops *ops = device->ops;
     rf_status     st = RF_OK;
     *workspace_bytes = 0;
+    if (!has_op(ops, call->kind))
+        return rf_fail(err, RF_E_UNSUPPORTED, "%s: the %s level has no %s kernel", call->label,
+                       rf_level_name(ops->level), rf_op_name(call->kind));
     switch (call->kind) {
     case RF_OP_GEMM:
         st = ops->gemm_prepare(device->stream, &call->args.gemm, workspace_bytes);
@@ -90,14 +112,30 @@ static rf_status run_call(const rf_op_call *call, const rf_ops *ops, void *strea
 rf_status rf_program_run_range(const rf_program *program, size_t first, size_t last,
                                rf_device *device, rf_error *err)
 {
-    for (size_t i = first; i < last; i++) {
+    rf_status st = rf_device_bind(device, err);
+    for (size_t i = first; st == RF_OK && i < last; i++) {
         const rf_op_call *call = &program->call[i];
-        const rf_status   st = run_call(call, device->ops, device->stream);
-        if (st != RF_OK)
-            return rf_fail(err, st, "%s: the %s op failed (%s)", call->label,
-                           rf_op_name(call->kind), rf_status_name(st));
+        rf_device_note(device, call->label);
+        st = run_call(call, device->ops, device->stream);
+        if (st == RF_OK) continue;
+        const rf_status cause = rf_device_check(device, err);
+        if (cause != RF_OK) return cause;
+        return rf_fail(err, st, "%s: the %s op failed (%s)", call->label, rf_op_name(call->kind),
+                       rf_status_name(st));
     }
-    return RF_OK;
+    return st;
+}
+
+rf_status rf_program_capture(const rf_program *program, rf_device *device, rf_graph **out,
+                             rf_error *err)
+{
+    *out = NULL;
+    rf_status st = rf_capture_begin(device, err);
+    if (st != RF_OK) return st;
+    st = rf_program_run(program, device, err);
+    if (st == RF_OK) return rf_capture_end(device, out, err);
+    rf_capture_abandon(device);
+    return st;
 }
 
 rf_status rf_program_run(const rf_program *program, rf_device *device, rf_error *err)

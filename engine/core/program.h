@@ -51,14 +51,19 @@ typedef struct rf_program {
 rf_status rf_program_add(rf_program *program, const rf_op_call *call, rf_error *err);
 void      rf_program_free(rf_program *program); /* {0} is fine */
 
-/* Workspace of a call: 0 bytes for ops that need none.  RF_E_SHAPE names the call. */
+/* Workspace of a call: 0 bytes for ops that need none.  RF_E_SHAPE names the call; RF_E_UNSUPPORTED
+ * if the device's level lacks the op: no other level takes its place. */
 rf_status rf_call_prepare(rf_device *device, const rf_op_call *call, size_t *workspace_bytes,
                           rf_error *err);
 void      rf_call_set_workspace(rf_op_call *call, void *workspace);
 
-/* Runs calls first .. last-1 in order. */
+/* Runs calls first .. last-1 in order; on a GPU, queues them. */
 rf_status rf_program_run_range(const rf_program *program, size_t first, size_t last,
                                rf_device *device, rf_error *err);
 rf_status rf_program_run(const rf_program *program, rf_device *device, rf_error *err);
+
+/* The program as a graph (device.h), every address of it included.  RF_E_UNSUPPORTED on a host. */
+rf_status rf_program_capture(const rf_program *program, rf_device *device, rf_graph **out,
+                             rf_error *err);
 
 #endif

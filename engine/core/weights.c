@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/core/upload.h"
 #include "engine/core/widen.h"
 
 enum {
@@ -104,10 +105,12 @@ static rf_status packed_bytes(const rf_weights *w, rf_device *device, const rf_s
 {
     if (s->kind == RF_SLOT_GEMM) {
         const rf_gemm_weight_shape shape = gemm_shape(w, s);
+        if (!device->ops->gemm_pack_bytes) return RF_E_UNSUPPORTED;
         return device->ops->gemm_pack_bytes(device->stream, &shape, bytes);
     }
     if (s->kind == RF_SLOT_CONV) {
         const rf_conv_weight_shape shape = conv_shape(w, s);
+        if (!device->ops->conv_pack_bytes) return RF_E_UNSUPPORTED;
         return device->ops->conv_pack_bytes(device->stream, &shape, bytes);
     }
     *bytes = elems_of(s) * rf_dtype_bytes(s->wdtype);
@@ -160,23 +163,30 @@ rf_status rf_weights_add(rf_weights *w, rf_device *device, rf_slot slot,
 
 /* ---- loading ------------------------------------------------------------------------------ */
 
-/* Reads a tensor and converts it to `dtype` at `dst`, in chunks, on all threads. */
-static rf_status read_converted(const rf_weights *w, const rf_tensor *t, void *dst, rf_dtype dtype,
+/* Elements of a tensor. */
+typedef struct stretch {
+    const rf_tensor *tensor;
+    size_t           first, count;
+} stretch;
+
+/* Reads elements of a tensor and converts them to `dtype` at `dst`, in chunks, on all threads. */
+static rf_status read_converted(const rf_weights *w, stretch s, void *dst, rf_dtype dtype,
                                 int threads, rf_error *err)
 {
-    const rf_dtype source = dtype_of(t->type);
-    const size_t   step = CHUNK_BYTES / rf_dtype_bytes(source);
-    const int64_t  chunks = (int64_t)((t->elems + step - 1) / step);
-    rf_status      st = RF_OK;
-    rf_error       first = {0};
-    atomic_flag    failed = ATOMIC_FLAG_INIT; /* the first error is the one reported */
+    const rf_tensor *t = s.tensor;
+    const rf_dtype   source = dtype_of(t->type);
+    const size_t     step = CHUNK_BYTES / rf_dtype_bytes(source);
+    const int64_t    chunks = (int64_t)((s.count + step - 1) / step);
+    rf_status        st = RF_OK;
+    rf_error         first = {0};
+    atomic_flag      failed = ATOMIC_FLAG_INIT; /* the first error is the one reported */
 #pragma omp parallel num_threads(threads)
     {
         char *scratch = source == dtype ? NULL : malloc(CHUNK_BYTES);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < chunks; i++) {
             const size_t from = (size_t)i * step;
-            const size_t n = t->elems - from < step ? t->elems - from : step;
+            const size_t n = s.count - from < step ? s.count - from : step;
             char        *to = (char *)dst + from * rf_dtype_bytes(dtype);
             rf_error     mine = {0};
             rf_status    result;
@@ -184,7 +194,7 @@ static rf_status read_converted(const rf_weights *w, const rf_tensor *t, void *d
                 result = rf_fail(&mine, RF_E_NOMEM, "%s: no memory to convert %s", w->file->path,
                                  t->name);
             } else {
-                result = w->file->read(w->file, t, from * rf_dtype_bytes(source),
+                result = w->file->read(w->file, t, (s.first + from) * rf_dtype_bytes(source),
                                        scratch ? scratch : to, n * rf_dtype_bytes(source), &mine);
                 if (result == RF_OK && scratch) rf_convert(to, dtype, scratch, source, n);
             }
@@ -211,23 +221,60 @@ static void transpose(void *dst, const void *src, int n, int k, rf_dtype dtype)
         }
 }
 
-static rf_status load_slot(rf_weights *w, rf_device *device, const rf_slot *s, void *staging,
-                           int threads, rf_error *err)
+/* All parts of a slot, one after the other, where the host can write. */
+static rf_status read_plain(const rf_weights *w, const rf_slot *s, char *plain, int threads,
+                            rf_error *err)
 {
-    const int packs = s->kind == RF_SLOT_GEMM || s->kind == RF_SLOT_CONV;
-    char     *dst = w->base + s->offset;
-    char     *plain = packs ? staging : dst;
-    size_t    at = 0;
+    size_t at = 0;
     for (int i = 0; i < s->parts; i++) {
-        const rf_status st = read_converted(w, s->part[i], plain + at, s->wdtype, threads, err);
+        const rf_tensor *t = s->part[i];
+        const rf_status  st =
+            read_converted(w, (stretch){t, 0, t->elems}, plain + at, s->wdtype, threads, err);
         if (st != RF_OK) return st;
-        at += s->part[i]->elems * rf_dtype_bytes(s->wdtype);
+        at += t->elems * rf_dtype_bytes(s->wdtype);
     }
-    if (!packs) return RF_OK;
-    if (s->transpose) {
-        transpose(plain + at, plain, s->n, s->k, s->wdtype);
-        plain += at;
+    if (s->transpose) transpose(plain + at, plain, s->n, s->k, s->wdtype);
+    return RF_OK;
+}
+
+/* The same onto a device with memory of its own, without passing through pageable memory. */
+static rf_status send_parts(const rf_weights *w, const rf_slot *s, rf_upload *upload, char *plain,
+                            int threads, rf_error *err)
+{
+    const size_t size = rf_dtype_bytes(s->wdtype), step = RF_UPLOAD_BYTES / size;
+    rf_status    st = RF_OK;
+    for (int i = 0; i < s->parts; i++) {
+        const rf_tensor *t = s->part[i];
+        for (size_t from = 0; from < t->elems; from += step) {
+            const size_t n = t->elems - from < step ? t->elems - from : step;
+            void        *buffer = NULL;
+            RF_TRY(rf_upload_buffer(upload, &buffer, err));
+            RF_TRY(read_converted(w, (stretch){t, from, n}, buffer, s->wdtype, threads, err));
+            RF_TRY(rf_upload_put(upload, plain + from * size, n * size, err));
+        }
+        plain += t->elems * size;
     }
+done:
+    return st;
+}
+
+/* A transposed slot (one per text encoder) is turned on the host first. */
+static rf_status send_plain(const rf_weights *w, const rf_slot *s, rf_upload *upload, char *plain,
+                            int threads, rf_error *err)
+{
+    if (!s->transpose) return send_parts(w, s, upload, plain, threads, err);
+    const size_t bytes = elems_of(s) * rf_dtype_bytes(s->wdtype);
+    char        *host = malloc(2 * bytes);
+    if (!host) return rf_fail(err, RF_E_NOMEM, "%s: no memory to load", s->part[0]->name);
+    rf_status st = read_plain(w, s, host, threads, err);
+    if (st == RF_OK) st = rf_upload_all(upload, plain, host + bytes, bytes, err);
+    free(host);
+    return st;
+}
+
+static rf_status pack(const rf_weights *w, rf_device *device, const rf_slot *s, void *dst,
+                      const void *plain, rf_error *err)
+{
     rf_status st;
     if (s->kind == RF_SLOT_GEMM) {
         const rf_gemm_weight_shape shape = gemm_shape(w, s);
@@ -236,32 +283,65 @@ static rf_status load_slot(rf_weights *w, rf_device *device, const rf_slot *s, v
         const rf_conv_weight_shape shape = conv_shape(w, s);
         st = device->ops->conv_pack(device->stream, &shape, dst, plain);
     }
-    if (st != RF_OK)
-        return rf_fail(err, st, "%s: packing %s failed", w->file->path, s->part[0]->name);
-    return RF_OK;
+    if (st == RF_OK) return RF_OK;
+    const rf_status cause = rf_device_check(device, err);
+    if (cause != RF_OK) return cause;
+    return rf_fail(err, st, "%s: packing %s failed", w->file->path, s->part[0]->name);
+}
+
+/* `upload` is NULL on a host. */
+static rf_status load_slot(rf_weights *w, rf_device *device, const rf_slot *s, rf_upload *upload,
+                           void *staging, rf_error *err)
+{
+    const int packs = s->kind == RF_SLOT_GEMM || s->kind == RF_SLOT_CONV;
+    const int threads = rf_device_threads(device);
+    char     *dst = w->base + s->offset;
+    char     *plain = packs ? staging : dst;
+    rf_status st = RF_OK;
+    if (!upload) {
+        RF_TRY(read_plain(w, s, plain, threads, err));
+        if (s->transpose) plain += elems_of(s) * rf_dtype_bytes(s->wdtype);
+        if (packs) st = pack(w, device, s, dst, plain, err);
+        return st;
+    }
+    RF_TRY(send_plain(w, s, upload, plain, threads, err));
+    if (!packs) return RF_OK;
+    RF_TRY(rf_upload_before_ops(upload, err));
+    rf_device_note(device, s->part[0]->name);
+    RF_TRY(pack(w, device, s, dst, plain, err));
+    RF_TRY(rf_upload_after_ops(upload, err)); /* staging is free again */
+done:
+    return st;
 }
 
 rf_status rf_weights_load(rf_weights *w, rf_device *device, void *staging,
                           const rf_load_progress *progress, rf_error *err)
 {
-    void     *base = NULL;
-    size_t    done = 0;
-    const int threads = rf_device_threads(device);
-    char      what[NAME_BYTES];
+    void      *base = NULL;
+    size_t     done = 0;
+    rf_upload  upload = {0};
+    rf_upload *through = NULL;
+    char       what[NAME_BYTES];
     snprintf(what, sizeof what, "weights of %s", w->file->path);
     rf_status st = rf_device_alloc(device, &base, w->bytes, what, err);
     if (st != RF_OK) return st;
     w->base = base;
+    if (!rf_device_on_host(device)) {
+        RF_TRY(rf_upload_start(&upload, device, err));
+        through = &upload;
+    }
     for (size_t i = 0; i < w->count; i++) {
         const rf_slot *s = &w->slot[i];
-        RF_TRY(load_slot(w, device, s, staging, threads, err));
+        RF_TRY(load_slot(w, device, s, through, staging, err));
         for (int p = 0; p < s->parts; p++) done += s->part[p]->bytes;
         if (progress && progress->report && progress->report(progress->user, done) != 0) {
             st = rf_fail(err, RF_E_CANCELLED, "stopped while reading %s", w->file->path);
             goto done;
         }
     }
+    RF_TRY(rf_device_wait(device, err));
 done:
+    rf_upload_end(&upload);
     if (st != RF_OK) rf_weights_unload(w, device);
     return st;
 }

@@ -4,7 +4,8 @@
  * A network's forward function lists its weights by running once in list mode (recorder.h); the
  * n-th weight it asks for is slot n ever after.  Listing checks every name and shape against the
  * file; loading reads each tensor once, through a staging buffer of fixed size, converts it to
- * its storage type and packs it for the op level that will use it. */
+ * its storage type and packs it for the op level that will use it.  A GPU gets plain elements
+ * through pinned buffers (upload.h) and packs them itself. */
 #ifndef RF_WEIGHTS_H
 #define RF_WEIGHTS_H
 
@@ -59,7 +60,7 @@ typedef struct rf_load_progress {
     void *user;
 } rf_load_progress;
 
-/* Allocates and fills the packed block.  `staging` holds staging_bytes. */
+/* Allocates and fills the packed block.  `staging` holds staging_bytes of the device's memory. */
 rf_status rf_weights_load(rf_weights *w, rf_device *device, void *staging,
                           const rf_load_progress *progress, rf_error *err);
 /* Frees the packed block alone; the list stays and can be loaded again. */

@@ -36,6 +36,26 @@ static rf_status pick_level(rf_level *out, const char *name, rf_error *err)
     return RF_OK;
 }
 
+/* "cuda" or "cuda:1".  What keeps a GPU from starting is the user's to know already; what lies
+ * above the device still reads and writes its memory as the host's, so no engine is made on one. */
+static rf_status refuse_cuda(const char *name, rf_error *err)
+{
+    rf_device  device;
+    char      *end = NULL;
+    const int  numbered = strncmp(name, "cuda:", 5) == 0 && name[5] >= '0' && name[5] <= '9';
+    const long ordinal = numbered ? strtol(name + 5, &end, 10) : 0;
+    if (numbered ? *end || ordinal > 1023 : strcmp(name, "cuda") != 0)
+        return rf_fail(err, RF_E_ARG, "device is \"%s\"; it can be auto, cpu, cuda or cuda:N",
+                       name);
+    const rf_status st = rf_device_open_cuda(&device, (int)ordinal, 0, err);
+    if (st != RF_OK) return st;
+    rf_fail(err, RF_E_UNSUPPORTED,
+            "%s is ready, but this version of refinery renders on the CPU alone: use --device cpu",
+            device.name);
+    rf_device_close(&device);
+    return RF_E_UNSUPPORTED;
+}
+
 /* bf16 may be asked for where the kernels cannot compute it: find out now, not while loading. */
 static rf_status check_dtype(rf_engine *e, rf_error *err)
 {
@@ -56,9 +76,7 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
     *out = NULL;
 
     if (o.device && strcmp(o.device, "auto") != 0 && strcmp(o.device, "cpu") != 0)
-        return rf_fail(err, strncmp(o.device, "cuda", 4) == 0 ? RF_E_DEVICE : RF_E_ARG,
-                       "device is \"%s\"; this build of refinery has the CPU engine alone (cpu)",
-                       o.device);
+        return refuse_cuda(o.device, err);
     if (o.threads < 0 || o.threads > 1024)
         return rf_fail(err, RF_E_ARG, "threads is %d; it can be 0 (one per core) to 1024",
                        o.threads);

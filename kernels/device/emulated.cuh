@@ -61,6 +61,7 @@ struct Launch {
     size_t bound_bytes; /* kernel parameters lie there: readable, not writable */
     dim3   grid;
     int    threads, shared_bytes, shared_limit;
+    void  *stream; /* of the runtime's stand-in, done when somebody waits; NULL: done at once */
 };
 rf_status launch(const Launch &l);
 
@@ -69,19 +70,20 @@ template <class Args> struct Bound {
     Args args;
 };
 
-template <class Args> void enter(void *bound)
+/* Static: kernels of two files may name different structs alike, and a linker would keep one. */
+template <class Args> static void enter(void *bound)
 {
     auto *b = static_cast<Bound<Args> *>(bound);
     b->kernel(b->args);
 }
 
 template <class Args>
-rf_status launch(void (*kernel)(Args), dim3 grid, int threads, int shared_bytes, int shared_limit,
-                 const Args &args)
+static rf_status launch(void (*kernel)(Args), dim3 grid, int threads, int shared_bytes,
+                        int shared_limit, void *stream, const Args &args)
 {
     Bound<Args> bound{kernel, args};
-    return launch(
-        Launch{enter<Args>, &bound, sizeof bound, grid, threads, shared_bytes, shared_limit});
+    return launch(Launch{enter<Args>, &bound, sizeof bound, grid, threads, shared_bytes,
+                         shared_limit, stream});
 }
 } // namespace emu
 

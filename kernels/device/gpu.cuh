@@ -129,14 +129,15 @@ template <class T> RF_DEVICE void unpack_two(uint32_t two, float *lo, float *hi)
 }
 
 /* Launches kernel<<<grid, threads, shared_bytes>>>(args).  RF_E_DEVICE if the launch is refused;
- * a fault inside the kernel surfaces at the next synchronisation on a GPU, at once when emulated.
- */
+ * a fault inside the kernel surfaces at the next synchronisation (at once when emulated without a
+ * stream). */
 template <class Args>
 static rf_status rf_launch(void (*kernel)(Args), dim3 grid, int threads, int shared_bytes,
                            const rf_gpu *gpu, const Args &args)
 {
 #if RF_EMULATED
-    return emu::launch(kernel, grid, threads, shared_bytes, gpu->shared_bytes_max, args);
+    return emu::launch(kernel, grid, threads, shared_bytes, gpu->shared_bytes_max, gpu->stream,
+                       args);
 #else
     /* Above 48 KiB a kernel must opt in (Programming Guide, cudaFuncSetAttribute). */
     void *list[] = {const_cast<Args *>(&args)};

@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 typedef struct rf_gpu {
-    void *stream;           /* a cudaStream_t; ignored under emulation */
+    void *stream;           /* a cudaStream_t; NULL under emulation: launches are done at once */
     int   shared_bytes_max; /* that a block may opt in to: 99 KiB on sm_86, sm_89 and sm_120, 163 on
                              * sm_80, 227 on sm_90 and sm_100 (CUDA C++ Programming Guide, table
                              * "Technical Specifications per Compute Capability") */

@@ -5,7 +5,7 @@
 rf_status rf_embedding_cpu(void *stream, const rf_embedding_args *a)
 {
     (void)stream;
-    if (rf_embedding_check(a) != RF_OK) return RF_E_SHAPE;
+    if (rf_embedding_check(a) != RF_OK || rf_embedding_check_ids(a) != RF_OK) return RF_E_SHAPE;
     for (int r = 0; r < a->m; r++) {
         const size_t y = (size_t)r * a->c, word = (size_t)a->id[r] * a->c;
         const size_t place = (size_t)(r % a->seq) * a->c;

@@ -1,11 +1,13 @@
 /* embedding: y[r, :] = table[id[r], :] + position[r % seq, :].
  *
- *   id        [m]           each in 0 .. vocab-1 (checked)
+ *   id        [m]           each in 0 .. vocab-1
  *   table     [vocab, c]    wdtype, row-major
  *   position  [seq, c]      f32, row-major: small, and files mix types
  *   y         [m, c]        dtype
  *
- * Errors: RF_E_SHAPE if a size rule is broken or an id is out of range (y untouched). */
+ * Errors: RF_E_SHAPE if a size rule is broken or an id is out of range (y untouched).  A CUDA level
+ * has its ids on the GPU and cannot look: there the row of such an id becomes NaN, which the checks
+ * of every call of the network find. */
 #ifndef RF_EMBEDDING_H
 #define RF_EMBEDDING_H
 
@@ -29,16 +31,18 @@ typedef struct rf_embedding_args {
 
 typedef rf_status rf_embedding_fn(void *stream, const rf_embedding_args *a);
 
-/* The size rules, for every level. */
+/* The size rules, for every level; and whether all ids are in range, where the host has them. */
 rf_status rf_embedding_check(const rf_embedding_args *a);
+rf_status rf_embedding_check_ids(const rf_embedding_args *a);
 
-rf_embedding_fn rf_embedding_ref, rf_embedding_cpu;
+rf_embedding_fn rf_embedding_ref, rf_embedding_cpu, rf_embedding_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_EMBEDDING_SHAPES(X)                                                                     \
     /* name           m     c  vocab  seq  why                                   */                \
     X(edge_one, 1, 1, 1, 1, "smallest")                                                            \
     X(edge_ragged, 5, 33, 11, 3, "rows not a multiple of seq")                                     \
+    X(edge_pieces, 3, 1032, 7, 2, "sm80: one piece of 8 past a block of 128")                      \
     X(clip_l, 154, 768, 49408, 77, "CLIP-L, two chunks")                                           \
     X(clip_g, 77, 1280, 49408, 77, "OpenCLIP bigG")
 

@@ -34,7 +34,7 @@ typedef rf_status rf_pixels_fn(void *stream, const rf_pixels_args *a);
 /* The size rules, for every level. */
 rf_status rf_pixels_check(const rf_pixels_args *a);
 
-rf_pixels_fn rf_pixels_ref, rf_pixels_cpu;
+rf_pixels_fn rf_pixels_ref, rf_pixels_cpu, rf_pixels_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_PIXELS_SHAPES(X)                                                                        \

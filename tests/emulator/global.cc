@@ -1,8 +1,8 @@
 /* Device memory: one range of addresses, 4 KiB apart so that an overrun meets nobody's memory.
  *
- * A word of shadow per two bytes says who wrote them last: nobody, the host, or a block of a
- * launch.  So reads of what nobody wrote are found, and blocks of one launch that touch what
- * another of them wrote; a write after another block's read is not. */
+ * A word of shadow per byte says who wrote it last: nobody, the host, or a block of a launch.  So
+ * reads of what nobody wrote are found, and blocks of one launch that touch what another of them
+ * wrote; a write after another block's read is not. */
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -34,7 +34,7 @@ bool make_space()
     if (space) return true;
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void     *s = mmap(nullptr, SPACE, PROT_READ | PROT_WRITE, flags, -1, 0);
-    void     *w = mmap(nullptr, SPACE * 2, PROT_READ | PROT_WRITE, flags, -1, 0);
+    void     *w = mmap(nullptr, SPACE * sizeof *writers, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (s == MAP_FAILED || w == MAP_FAILED) return false;
     space = static_cast<unsigned char *>(s);
     writers = static_cast<uint32_t *>(w);
@@ -83,6 +83,13 @@ uint32_t this_block()
     abandon_block();
 }
 
+void drop_pages(void *start, size_t bytes)
+{
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(start) + 4095) & ~uintptr_t{4095};
+    const uintptr_t end = (reinterpret_cast<uintptr_t>(start) + bytes) & ~uintptr_t{4095};
+    if (end > first) madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
+}
+
 bool host_may(const void *device, size_t bytes)
 {
     if (is_global(device) && allowed(offset_of(device), bytes)) return true;
@@ -112,7 +119,7 @@ void global_access(const void *p, int bytes, Access kind, void *pc)
     if (!checked_build) return;
 
     const uint32_t me = this_block();
-    for (size_t i = at / 2; i < (at + static_cast<size_t>(bytes) + 1) / 2; i++) {
+    for (size_t i = at; i < at + static_cast<size_t>(bytes); i++) {
         const uint32_t writer = writers[i];
         if (kind == Access::READ && !writer)
             report("uninitialised", pc, "read of global memory that nobody has written");
@@ -175,10 +182,9 @@ extern "C" void emu_free(void *device)
     found->second.freed = true;
     emu::latest.freed = true;
     /* Whole pages go back to the system; the addresses are never used again. */
-    const uintptr_t first = (reinterpret_cast<uintptr_t>(device) + 4095) & ~uintptr_t{4095};
-    const uintptr_t end =
-        (reinterpret_cast<uintptr_t>(device) + found->second.bytes) & ~uintptr_t{4095};
-    if (end > first) madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
+    const size_t at = emu::offset_of(device);
+    emu::drop_pages(emu::space + at, found->second.bytes);
+    emu::drop_pages(emu::writers + at, found->second.bytes * sizeof *emu::writers);
 }
 
 extern "C" void emu_upload(void *device, const void *host, size_t bytes)
@@ -186,7 +192,7 @@ extern "C" void emu_upload(void *device, const void *host, size_t bytes)
     if (!emu::host_may(device, bytes)) return;
     memcpy(device, host, bytes);
     const size_t at = emu::offset_of(device);
-    for (size_t i = at / 2; i < (at + bytes + 1) / 2; i++) emu::writers[i] = emu::BY_HOST;
+    for (size_t i = at; i < at + bytes; i++) emu::writers[i] = emu::BY_HOST;
 }
 
 extern "C" void emu_download(void *host, const void *device, size_t bytes)

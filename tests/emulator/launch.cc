@@ -3,7 +3,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "tests/emulator/machine.hh"
+#include "tests/emulator/runtime.hh"
 
 namespace emu
 {
@@ -64,12 +64,19 @@ void run_block(uint32_t index)
 rf_status launch(const Launch &l)
 {
     new_launch_reports();
-    const int before = report_count();
     if (const char *why = refusal(l)) {
         report("launch", nullptr, "%s: %d threads, %d bytes of %d, grid (%u,%u,%u)", why, l.threads,
                l.shared_bytes, l.shared_limit, l.grid.x, l.grid.y, l.grid.z);
+        note_refused_launch();
         return RF_E_DEVICE;
     }
+    return l.stream ? put_off_launch(l) : run_grid(l);
+}
+
+rf_status run_grid(const Launch &l)
+{
+    new_launch_reports();
+    const int before = report_count();
     machine.launch = l;
     machine.launch_serial++;
     machine.fibers.resize(static_cast<size_t>(std::max<int>(l.threads, 1)));

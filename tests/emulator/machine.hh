@@ -10,6 +10,7 @@
  *   global.cc   device memory: bounds, initialisation, races between blocks
  *   hooks.cc    the compiler's hooks
  *   report.cc   reports with source lines
+ *   runtime.hh  the stand-in for the CUDA runtime: streams, graphs, failing calls
  *
  * Facts about instructions come from the PTX ISA 9.0; each names its section. */
 #ifndef RF_MACHINE_HH

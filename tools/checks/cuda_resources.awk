@@ -25,6 +25,11 @@ function read_name(name,    part, n) {
         threads = 32 * part[3] * part[4]
         shared = (part[1] + part[2]) * 128 * part[5] + part[1] * table
     }
+    if (name ~ /embedding/) threads = 128
+    if (name ~ /pixels/) {
+        threads = 512
+        shared = threads * 12
+    }
 }
 
 BEGIN {
