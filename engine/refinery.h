@@ -104,7 +104,8 @@ typedef struct rf_stage {
 typedef struct rf_job {
     const rf_stage *stages;
     int             stage_count; /* 1..64 */
-    /* "steps" (fraction of the steps: the next stage's first step is ceil(until * steps - 1e-6)),
+    /* "steps" (fraction of the steps, good to six decimals: the next stage's first step is
+     * ceil((until - 5e-7) * steps - 1e-6)),
      * "noise" (fraction of the noise, A1111 >= 1.9), "step" (a number of steps), "sigma",
      * "timesteps" (diffusers' denoising_end). */
     const char *switch_by;

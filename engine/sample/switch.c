@@ -75,13 +75,19 @@ static double timestep_cutoff(double until)
     return nearbyint(RF_TRAIN_STEPS - until * RF_TRAIN_STEPS);
 }
 
+/* Of the next stage, by RF_SWITCH_STEPS. */
+static double first_step(double until, int steps)
+{
+    return ceil((until - 5e-7) * steps - 1e-6);
+}
+
 /* Does a stage that lasts until `until` make this call no more? */
 static int is_over(const rf_switch_request *request, double until, int k, int step, double sigma)
 {
     switch (request->rule) {
     case RF_SWITCH_STEPS:
         if (request->exact_a1111) return (double)k / request->total_calls >= until;
-        return step >= ceil(until * request->steps - 1e-6);
+        return step >= first_step(until, request->steps);
     case RF_SWITCH_NOISE: return rf_switch_ratio(request->table, sigma) >= (float)until;
     case RF_SWITCH_STEP: return step >= until;
     case RF_SWITCH_SIGMA: return sigma <= until;

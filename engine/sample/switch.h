@@ -2,10 +2,11 @@
  *
  * Every stage but the last says `until` where it lasts, in the unit of the rule:
  *
- *   steps      fraction of the steps: the next stage begins with step ceil(until * steps - 1e-6).
- *              The small number forgives fractions such as 0.3 * 10 = 3.0000000000000004
- *   noise      fraction of the noise, as A1111 since 1.9: at the first call with (999 - t) / 1000
- * >= until, t the table entry nearest to the call's sigma step       number of steps (an integer)
+ *   steps      fraction of the steps, good to six decimals: the next stage begins with step
+ *              ceil((until - 5e-7) * steps - 1e-6), so that 0.066667 of 30 steps are 2, as meant
+ *   noise      fraction of the noise, as A1111 since 1.9: at the first call with
+ *              (999 - t) / 1000 >= until, t the table entry nearest to the call's sigma
+ *   step       number of steps (an integer)
  *   sigma      noise level: at the first call with sigma <= until
  *   timesteps  diffusers' denoising_end: the stage makes the calls with t >= round(1000 - 1000
  *              until), t the nearest table entry

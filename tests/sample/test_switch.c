@@ -56,13 +56,15 @@ Test(switch_rule, is_exact_at_every_step, .timeout = 60)
 {
     for (int steps = 1; steps <= 200; steps++)
         for (int i = 0; i <= steps; i++) {
-            const double x = (double)i / steps, apart = 2e-6 / steps;
+            const double x = (double)i / steps, apart = 2e-6 / steps + 5e-7;
             cr_assert_eq(switch_step(x, steps), i, "%d/%d", i, steps);
             if (i > 0) cr_assert_eq(switch_step(nextafter(x, 0), steps), i);
             if (i < steps) {
                 cr_assert_eq(switch_step(nextafter(x, 2), steps), i, "above %d/%d", i, steps);
                 cr_assert_eq(switch_step(x + apart, steps), i + 1);
                 cr_assert_eq(switch_step(x + apart / 4, steps), i);
+                /* as told with six decimals */
+                cr_assert_eq(switch_step(nearbyint(x * 1e6) / 1e6, steps), i, "%d/%d", i, steps);
             }
             if (i > 0) cr_assert_eq(switch_step(x - apart, steps), i);
         }
@@ -102,7 +104,7 @@ Test(switch_rule, stages_cover_the_steps_once, .timeout = 20)
         }
         int last = 0;
         for (int i = 0; i < 7; i++) {
-            const int end = (int)ceil(until[i] * steps - 1e-6);
+            const int end = (int)ceil((until[i] - 5e-7) * steps - 1e-6);
             cr_assert_eq(calls[i], end > last ? end - last : 0, "stage %d of %d steps", i, steps);
             last = end;
         }

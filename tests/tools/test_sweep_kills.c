@@ -48,6 +48,7 @@ Test(sweep_kills, calls_are_counted_as_the_formula_has_them)
 {
     expect_calls("--x 'Refiner switch at: 0.1-0.9 [9]'", 270, 162);
     expect_calls("--switch-by step --x 'Refiner switch at: 0-30'", 930, 495);
+    expect_calls("--x 'Refiner switch at: 0-1 [31]'", 930, 495);
     expect_calls("--refiner-prompt p1 --x 'Refiner prompt S/R: p1,p2,p3,p4,p5,p6,p7,p8'", 240, 135);
 }
 
