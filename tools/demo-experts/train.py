@@ -31,7 +31,7 @@ SEED = 20
 SCALE = 0.13025  # SDXL's: latents times this have deviation 1
 SNAPSHOT = 600  # seconds between two
 SIDES = (world.SIDE, world.SIDE, 0, 0, world.SIDE, world.SIDE)
-STEPS = {"vae": 1600, "ancestor": 2000, "base": 1400, "refiner": 1200, "decoder": 800}
+STEPS = {"vae": 1600, "ancestor": 2000, "base": 2000, "refiner": 500, "decoder": 800}
 RATE = {"vae": 1.5e-3, "ancestor": 1.2e-3, "base": 8e-4, "refiner": 8e-4, "decoder": 8e-4}
 BATCH = {"vae": 4, "ancestor": 32, "base": 32, "refiner": 32, "decoder": 2}
 WARM = 50  # steps of rising learning rate
@@ -493,7 +493,10 @@ def train_denoiser(args, clock, name, styles, parent=None):
         with torch.no_grad():
             early, late = loss[t >= 500].mean(), loss[t < 500].mean()
         snr = (signal[t] / noise_share[t]) ** 2
-        loss = (loss * snr.clamp(max=SNR_MAX) / snr).mean()
+        weight = snr.clamp(max=SNR_MAX) / snr
+        if name == "base":  # places and counts, which it alone is told, are decided in high noise
+            weight = weight * snr.clamp(max=1.0) ** -0.5
+        loss = (loss * weight).mean()
         return loss, {"high_noise": float(early), "low_noise": float(late)}
 
     def export(stage):

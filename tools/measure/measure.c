@@ -150,7 +150,8 @@ static rf_status open_all(work *w)
     rf_status         st = RF_OK;
     rf_measurement   *m = w->m;
     const char *const paths[2] = {w->o->base, w->o->refiner};
-    const rf_options  options = {.threads = w->o->threads, .dtype = w->o->dtype};
+    const rf_options  options = {
+         .threads = w->o->threads, .dtype = w->o->dtype, .level = w->o->level};
     RF_TRY(rf_judge_open(&w->judge, w->o->judge, w->err));
     RF_TRY(rf_engine_create(&w->engine, &options, w->err));
     snprintf(m->device, sizeof m->device, "%s", rf_engine_device(w->engine));

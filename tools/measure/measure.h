@@ -26,6 +26,7 @@ typedef struct rf_measure_options {
     int             shown; /* first prompts whose first pictures are kept */
     int             threads;
     const char     *dtype; /* NULL: the device's */
+    const char     *level; /* NULL: the device's; "ref": the reference kernels */
     /* Called often, with jobs finished and all; non-zero stops the work. */
     int (*progress)(void *user, size_t done, size_t total);
     void *user;
