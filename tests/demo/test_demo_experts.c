@@ -1,5 +1,6 @@
 /* The two experts that ship: what they draw stays as good as it was, on every level and in every
- * type.  Scores are bounded, not pixels: those may change in their last bits with a library. */
+ * type.  Scores are bounded, not pixels: those may change in their last bits with a library.  Under
+ * sanitizers one prompt is drawn, in minutes else, and only the style is looked at. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -8,6 +9,12 @@
 TestSuite(demo_experts, .timeout = 560);
 
 enum { POINTS = 4, BASE_ALONE = POINTS - 1 };
+
+#ifdef RF_SANITIZE
+enum { TYPES = 1, SOME = 1, SANITIZED = 1 };
+#else
+enum { TYPES = 2, SOME = 12, SANITIZED = 0 };
+#endif
 
 static void open_prompts(rf_asked **asked, size_t *count)
 {
@@ -42,27 +49,28 @@ Test(demo_experts, recipe_holds)
     rf_asked                *asked;
     size_t                   count;
     open_prompts(&asked, &count);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < TYPES; i++) {
         rf_measurement     m;
         rf_measure_options o = {.asked = asked,
-                                .prompts = 12,
+                                .prompts = SOME,
                                 .point = {0, 0.4, 0.6, 1},
                                 .points = POINTS,
                                 .seeds = 1,
                                 .dtype = dtypes[i]};
         measure(&m, &o);
-        cr_expect_geq(mean(&m, &o, BASE_ALONE, RF_CONTENT), 0.88);
         cr_expect_leq(mean(&m, &o, BASE_ALONE, RF_STYLE), 0.1);
-        cr_expect_leq(mean(&m, &o, 0, RF_CONTENT), 0.82);
+        cr_expect(SANITIZED || mean(&m, &o, BASE_ALONE, RF_CONTENT) >= 0.88);
+        cr_expect(SANITIZED || mean(&m, &o, 0, RF_CONTENT) <= 0.82);
         for (int k = 0; k < BASE_ALONE; k++) {
             cr_expect_geq(mean(&m, &o, k, RF_STYLE), 0.9);
-            if (k) cr_expect_geq(mean(&m, &o, k, RF_CONTENT), 0.88);
+            cr_expect(SANITIZED || k == 0 || mean(&m, &o, k, RF_CONTENT) >= 0.88);
         }
         rf_measurement_release(&m);
     }
     rf_asked_free(asked, count);
 }
 
+#ifndef RF_SANITIZE
 /* The reference kernels take seconds for a step: few steps, one prompt, base alone. */
 Test(demo_experts, reference_level_draws_it_too)
 {
@@ -84,3 +92,4 @@ Test(demo_experts, reference_level_draws_it_too)
     rf_measurement_release(&m);
     rf_asked_free(asked, count);
 }
+#endif
