@@ -29,8 +29,8 @@ static int open_temporary(rf_text_file *file, size_t room)
     const size_t folder = name_at(file->path);
     int          fd = -1;
     for (int i = 0; fd < 0 && i < TRIES; i++) {
-        snprintf(file->temp, room, "%.*s.%.200s.%ld-%d.tmp", (int)folder, file->path,
-                 file->path + folder, (long)getpid(), i);
+        snprintf(file->temp, room, "%.*s.%.200s.%08x.tmp", (int)folder, file->path,
+                 file->path + folder, (unsigned)getpid() << 8 | (unsigned)i);
         fd = open(file->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST) break;
     }

@@ -157,6 +157,7 @@ rf_status rf_sweep_prepare(rf_sweep *s)
         s->ranks = (rf_ranks){.size = 1, .local_size = 1};
     else
         RF_TRY(rf_ranks_begin(&s->ranks, &t->error));
+    if (s->shard.count == 1) s->shard = (rf_shard){0}; /* 1/1 is all of it */
     if (s->ranks.rank > 0) s->in->console.quiet = 1; /* rank 0 speaks for all */
     RF_TRY(make_cells(s));
     RF_TRY(take_memory(s));

@@ -110,13 +110,22 @@ static int final_name(const char *temp, char name[NAME_MAX + 1])
 
 static int is_our_cell(const rf_sweep *s, const char *name)
 {
-    const size_t n = strlen(name);
-    for (int i = 0; i < s->cells.count; i++) {
-        const char *cell = s->cells.cell[i].name;
-        if (strlen(cell) + 4 == n && strncmp(cell, name, n - 4) == 0 && ends_with(name, ".png"))
-            return rf_sweep_owns(s, i);
+    const rf_axis *axis = s->cells.axis;
+    const char    *at = name;
+    long           cell = 0, step = 1;
+    for (int a = 0; a < RF_AXES; a++) { /* "x03-y01-z00.png" */
+        char *end;
+        if (*at != "xyz"[a] || at[1] < '0' || at[1] > '9') return 0;
+        const long i = strtol(at + 1, &end, 10);
+        if (i >= axis[a].count) return 0;
+        cell += i * step;
+        step *= axis[a].count;
+        at = *end == '-' ? end + 1 : end;
     }
-    return 0;
+    const char  *own = s->cells.cell[cell].name;
+    const size_t n = strlen(own);
+    return strncmp(own, name, n) == 0 && strcmp(name + n, ".png") == 0 &&
+           rf_sweep_owns(s, (int)cell);
 }
 
 /* Shards leave the common files to whoever writes them. */
@@ -213,6 +222,23 @@ done:
     return st;
 }
 
+/* Before anything is made or removed: no shard is at work, and all are of this sweep. */
+static rf_status check_shards(rf_sweep *s, const rf_shard *shards, int count)
+{
+    rf_status st = RF_OK;
+    for (int i = 0; i < count && s->shard.count < 2; i++) {
+        rf_journal *journal = NULL;
+        char        name[RF_JOURNAL_NAME_BYTES], path[PATH_MAX];
+        rf_shard_journal(name, shards[i]);
+        snprintf(path, sizeof path, "%s/%s", s->o->folder, name);
+        st = rf_journal_open(&journal, path, s->identity.fingerprint, s->identity.summary,
+                             s->cells.count, 1, 0, &s->in->trouble);
+        rf_journal_close(journal);
+        if (st != RF_OK) break;
+    }
+    return st;
+}
+
 static rf_status take_all(rf_sweep *s, const rf_shard *shards, int count)
 {
     rf_status st = RF_OK;
@@ -263,6 +289,7 @@ static rf_status open_all(rf_sweep *s)
     snprintf(cells, sizeof cells, "%s/cells", folder);
     RF_TRY(is_empty(folder, &empty, err));
     if (s->o->resume) RF_TRY(rf_shard_find(&shards, &count, folder, err));
+    RF_TRY(check_shards(s, shards, count));
     RF_TRY(open_journal(s, empty, count));
     RF_TRY(make_folder(cells, err));
     remove_orphans(s, folder, 0);

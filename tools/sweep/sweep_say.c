@@ -168,8 +168,8 @@ static rf_status write_outputs(rf_sweep *s)
         .wall_s = rf_meter_clock() - s->began,
     };
     RF_TRY(rf_results_write(&story, err));
-    if (!s->o->no_grid) RF_TRY(rf_grids_write(&story, s->o->cell_pixels, err));
     if (!s->o->no_report) RF_TRY(rf_report_html_write(&story, err));
+    if (!s->o->no_grid) RF_TRY(rf_grids_write(&story, s->o->cell_pixels, err));
 done:
     return st;
 }
