@@ -263,6 +263,8 @@ Test(sweep_cli, mistakes_are_named)
     expect(SWEEP "--plan bad.json", 65, "bad.json");
     expect(SWEEP "--x 'Seed: 1-4' --shard 3/2", 2, "--shard");
     expect(SWEEP "--x 'Steps: 3-4' --shard 1/2 --seed random", 2, "a seed of its own");
+    expect(SWEEP "--x 'Seed: 3, random' --shard 1/2", 2, "drawn anew");
+    expect(SWEEP "--x 'Var. seed: -1' --resume", 2, "drawn anew");
     expect(SWEEP "--x 'Refiner checkpoint: no.safetensors'", 66, "no.safetensors");
     cr_expect_not(rf_spawn_exists("sweep"));
 }
@@ -297,6 +299,8 @@ Test(sweep_cli, shards_are_gathered)
     cr_expect_not(rf_spawn_exists("parts/grid.png"));
     expect(SIX "-o parts --shard 1/3", 73, "journal-1-of-3.sqlite exists");
     expect(SIX "-o parts --shard 2/3", 0, "");
+    expect(SIX "-o parts --resume --steps 7", 2, "belongs to another sweep");
+    cr_expect_not(rf_spawn_exists("parts/journal.sqlite")); /* nor in the way of the right one */
     json_t *o = expect_json(SIX "-o parts --resume --json", 0); /* what shard 3 has not made, too */
     cr_expect_eq(number(o, "done_before"), 4);
     cr_expect_eq(number(o, "done"), 6);
@@ -304,4 +308,11 @@ Test(sweep_cli, shards_are_gathered)
     expect("version && for f in whole/cells/*.png whole/grid.png; do cmp $f parts/${f#whole/} || "
            "exit 9; done",
            0, "");
+}
+
+Test(sweep_cli, one_shard_of_one_is_all_of_it)
+{
+    for (int again = 0; again < 2; again++) expect(SIX "-o all --shard 1/1 --resume", 0, "");
+    cr_expect(rf_spawn_exists("all/grid.png"));
+    cr_expect(rf_spawn_exists("all/journal.sqlite"));
 }

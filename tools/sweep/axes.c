@@ -54,7 +54,9 @@ static rf_status take_numbers(rf_axis *axis, const rf_axis_rule *rule, const cha
     char            at[200];
     for (int i = 0; i < count; i++) {
         snprintf(at, sizeof at, "%s, value %d", where, i + 1);
-        if (rule->takes == RF_TAKES_SEEDS && is_random(texts[i]))
+        const int random = rule->takes == RF_TAKES_SEEDS && is_random(texts[i]);
+        axis->drawn |= random;
+        if (random)
             RF_TRY(append_random(&numbers, at, trouble));
         else
             RF_TRY(rf_axis_expand(&numbers, rule, at, texts[i], trouble));

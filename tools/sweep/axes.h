@@ -49,6 +49,7 @@ typedef struct rf_axis {
     const char    *name;  /* "Refiner switch at", the table's spelling */
     rf_axis_value *value; /* [count] */
     int            count; /* >= 1 */
+    int            drawn; /* has seeds that were drawn: read again, they are others */
     char          *block; /* owns the texts */
 } rf_axis;
 

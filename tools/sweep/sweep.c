@@ -56,6 +56,20 @@ static rf_status check_request(rf_sweep *s)
     return RF_OK;
 }
 
+/* Seeds of an axis are drawn by every process and at every start: another one would work on
+ * another sweep. */
+static rf_status check_drawn(rf_sweep *s, const rf_axis axis[RF_AXES])
+{
+    rf_trouble *t = &s->in->trouble;
+    int         drawn = 0;
+    for (int a = 0; a < RF_AXES; a++) drawn |= axis[a].drawn;
+    if (!drawn || (s->shard.count < 2 && s->ranks.size < 2 && !s->o->resume)) return RF_OK;
+    rf_trouble_hint(t, "results.jsonl and the labels of the grid tell those of a finished sweep");
+    return rf_fail(&t->error, RF_E_ARG,
+                   "random seeds on an axis are drawn anew by every process: give numbers for "
+                   "--resume, --shard and several ranks");
+}
+
 /* Seeds that rank 0 drew are everyone's. */
 static rf_status share_seeds(rf_sweep *s)
 {
@@ -77,6 +91,7 @@ static rf_status make_cells(rf_sweep *s)
     RF_TRY(rf_request_settle(s->in, &s->o->request, rf_sweep_warn, s));
     RF_TRY(share_seeds(s));
     st = parse_axes(s, axis);
+    if (st == RF_OK) st = check_drawn(s, axis);
     if (st != RF_OK) {
         for (int a = 0; a < RF_AXES; a++) rf_axis_release(&axis[a]);
         goto done;
@@ -158,7 +173,7 @@ rf_status rf_sweep_prepare(rf_sweep *s)
     else
         RF_TRY(rf_ranks_begin(&s->ranks, &t->error));
     if (s->shard.count == 1) s->shard = (rf_shard){0}; /* 1/1 is all of it */
-    if (s->ranks.rank > 0) s->in->console.quiet = 1; /* rank 0 speaks for all */
+    if (s->ranks.rank > 0) s->in->console.quiet = 1;   /* rank 0 speaks for all */
     RF_TRY(make_cells(s));
     RF_TRY(take_memory(s));
     RF_TRY(open_experts(s));
