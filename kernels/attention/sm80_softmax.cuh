@@ -213,7 +213,7 @@ RF_DEVICE void follow_highest(row_state<M> &r, float (&o)[M][N][4], const float 
     RF_UNROLL
     for (int i = 0; i < M; i++) RF_UNROLL
     for (int h = 0; h < 2; h++) {
-        const bool  moves = highest[i][h] > r.max[i][h] + SLACK;
+        const bool  moves = highest[i][h] > r.max[i][h] + (float)SLACK;
         const float max = moves ? highest[i][h] : r.max[i][h];
         shrink[i][h] = exp2_approx(r.max[i][h] - max);
         r.max[i][h] = max;
