@@ -17,6 +17,7 @@ static void tell(const rf_cell_maker *m, const char *format, ...)
     va_start(list, format);
     vsnprintf(message, sizeof message, format, list);
     va_end(list);
+    rf_make_printable(message);
     if (m->warn) m->warn(m->user, message);
 }
 

@@ -21,15 +21,25 @@ static void duration(char *out, size_t bytes, double seconds)
 
 /* ---- before --------------------------------------------------------------------------------- */
 
+/* A value may be anybody's text, from a plan: cut short, and safe for terminals. */
+static void print_value(const char *before, const rf_axis_value *value)
+{
+    char text[200];
+    snprintf(text, sizeof text, "%s", value->text);
+    rf_make_printable(text);
+    printf("%s%s", before, text);
+}
+
 static void print_axes(const rf_sweep *s)
 {
     static const char LETTERS[] = "xyz";
     for (int a = 0; a < RF_AXES; a++) {
         const rf_axis *axis = &s->cells.axis[a];
         if (axis->kind == RF_VARY_NOTHING) continue;
-        printf("  %c: %-25s %d value%s, %s", LETTERS[a], axis->name, axis->count,
-               axis->count == 1 ? "" : "s", axis->value[0].text);
-        if (axis->count > 1) printf(" to %s", axis->value[axis->count - 1].text);
+        printf("  %c: %-25s %d value%s", LETTERS[a], axis->name, axis->count,
+               axis->count == 1 ? "" : "s");
+        print_value(", ", &axis->value[0]);
+        if (axis->count > 1) print_value(" to ", &axis->value[axis->count - 1]);
         putchar('\n');
     }
 }
