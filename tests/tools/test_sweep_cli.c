@@ -139,6 +139,13 @@ Test(sweep_cli, what_stands_there_is_not_touched)
     cr_expect(rf_spawn_exists("full/cells/x77-y77-z77.png"));
 }
 
+Test(sweep_cli, what_no_sweep_made_is_not_replaced)
+{
+    expect("version && mkdir other && echo mine > other/report.html", 0, "");
+    expect(SIX "-o other --overwrite", 73, "other/report.html exists");
+    expect("version && grep -q mine other/report.html", 0, "");
+}
+
 Test(sweep_cli, resume_makes_what_is_missing_and_nothing_else)
 {
     expect(SIX, 0, "");

@@ -74,6 +74,25 @@ static rf_status find_begun(rf_sweep *s, int empty, int shards, int *begun)
                    s->o->folder);
 }
 
+/* --overwrite replaces a sweep's own files: without a journal, a file that has the name of one is
+ * somebody else's. */
+static rf_status check_names(rf_sweep *s)
+{
+    static const char *const names[] = {"report.html", "results.jsonl", "grid.png"};
+    char                     path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/journal.sqlite", s->o->folder);
+    if (!s->o->request.overwrite || access(s->journal_path, F_OK) == 0 || access(path, F_OK) == 0)
+        return RF_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", s->o->folder, names[i]);
+        if (access(path, F_OK) != 0) continue;
+        rf_trouble_hint(&s->in->trouble, "--output names another folder, or move that file away");
+        return rf_fail(&s->in->trouble.error, RF_E_EXISTS,
+                       "%s exists, and no journal says that a sweep made it", path);
+    }
+    return RF_OK;
+}
+
 static rf_status open_journal(rf_sweep *s, int empty, int shards)
 {
     rf_status               st = RF_OK;
@@ -84,6 +103,7 @@ static rf_status open_journal(rf_sweep *s, int empty, int shards)
         rf_trouble_hint(t, "--resume goes on with the sweep in it, --overwrite begins again");
         return rf_fail(&t->error, RF_E_EXISTS, "--output %s exists, and is not empty", o->folder);
     }
+    RF_TRY(check_names(s));
     if (o->resume) RF_TRY(find_begun(s, empty, shards, &begun));
     if (o->resume && !begun && empty)
         rf_sweep_warn(s, "--resume: nothing has been begun there yet; the sweep begins");
