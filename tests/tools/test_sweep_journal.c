@@ -281,13 +281,12 @@ Test(sweep_journal, bytes_that_were_changed_never_lie)
 
 Test(sweep_journal, other_files_are_no_journals)
 {
+    static const char diary[] = "my diary, which nobody may delete, and which is longer than a "
+                                "header: la la la la la la la la la la la la";
     fixture_raw(path(), "", 0);
     expect_refused(1, 0, RF_E_FORMAT, "not the journal");
     expect_refused(0, 1, RF_E_EXISTS, "not the journal");
-    fixture_raw(path(),
-                "my diary, which nobody may delete, and which is longer than a header: la "
-                "la la la la la la la la la la la",
-                110);
+    fixture_raw(path(), diary, sizeof diary - 1);
     expect_refused(1, 0, RF_E_FORMAT, "damaged");
     expect_refused(0, 1, RF_E_EXISTS, "not the journal");
     unlink(path());
