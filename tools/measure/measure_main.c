@@ -19,7 +19,7 @@ static const char HELP[] =
     "  --points LIST     share of the steps made by the base [0,0.1,0.2,...,1]\n"
     "  --seeds N         pictures per prompt and point [1]\n"
     "  --steps N         [the recipe's]\n"
-    "  --rows N          prompts on the contact sheet [8]\n"
+    "  --rows N          prompts on the contact sheet [6]\n"
     "  --judge FILE      [tools/judge/judge.safetensors]\n"
     "  --dtype TYPE      f32 or bf16 [the device's]\n"
     "  --threads N       [one per core]\n";
@@ -89,7 +89,7 @@ static int parse(settings *s, int argc, char **argv)
     int option;
     *s = (settings){.out = "docs/demo", .prompts = "docs/demo/prompts.txt"};
     s->o = (rf_measure_options){
-        .judge = "tools/judge/judge.safetensors", .seeds = 1, .shown = 8, .points = 11};
+        .judge = "tools/judge/judge.safetensors", .seeds = 1, .shown = 6, .points = 11};
     for (int i = 0; i < 11; i++) s->o.point[i] = i / 10.0;
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) >= 0)
         if (!set(s, option, optarg)) return 0;
