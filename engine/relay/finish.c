@@ -17,7 +17,9 @@ rf_picture rf_walk_picture(const rf_walk *w, int picture)
 /* What might help against NaN. */
 static const char *advice(const rf_plan *p)
 {
-    return p->engine->dtype == RF_F32 ? "" : " (try --dtype f32)";
+    const rf_dtype dtype = p->engine->dtype;
+    if (dtype == RF_F16) return " (try --dtype bf16)"; /* which has the range that f16 lacks */
+    return dtype == RF_BF16 && rf_device_on_host(&p->engine->device) ? " (try --dtype f32)" : "";
 }
 
 rf_progress rf_walk_progress(const rf_walk *w, rf_phase phase, rf_picture picture, int stage,
