@@ -240,6 +240,7 @@ static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)
 rf_status rf_denoise_predict(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
     rf_status st = RF_OK;
+    RF_TRY(rf_kv_bring(p, pass, err));
     RF_TRY(fill_input(p, pass, err));
     RF_TRY(run_model(p, pass, err));
     if (p->sample_row[RF_SOURCE_U]) RF_TRY(denoised(p, pass, RF_SOURCE_U, err));
