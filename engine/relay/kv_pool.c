@@ -37,13 +37,13 @@ static size_t read_by(rf_plan *p, const rf_plan_tree *t, const rf_launch *l)
 {
     const rf_plan_expert *x = &p->expert[p->program[l->kind].expert];
     size_t                bytes = 0;
-    p->kv_pool.turn++;
+    p->kv_pool.reads++;
     for (int i = l->first; i < l->first + l->count; i++) {
         const int call = t->call[t->launches.item[i].node];
         for (int r = 0; call >= 0 && r < p->call[call].rows; r++) {
             rf_conditioning *cond = cond_of(p, x, &p->call[call], r);
-            if (cond->kv_read != p->kv_pool.turn) bytes += bytes_of(p, x, cond);
-            cond->kv_read = p->kv_pool.turn;
+            if (cond->kv_read != p->kv_pool.reads) bytes += bytes_of(p, x, cond);
+            cond->kv_read = p->kv_pool.reads;
         }
     }
     return bytes;
@@ -81,7 +81,7 @@ rf_status rf_kv_size(rf_plan *p, rf_error *err)
     const size_t wanted = p->engine->kv_pool / ALIGN * ALIGN;
     pool->bytes = wanted > least ? wanted : least;
     if (pool->bytes > pool->all_bytes) pool->bytes = pool->all_bytes;
-    pool->turn = 0;
+    pool->reads = 0;
     for (int i = 0; i < p->expert_count; i++)
         for (int c = 0; c < p->expert[i].conds; c++) p->expert[i].cond[c].kv_read = 0;
     pool->block = calloc(conds + 1, sizeof *pool->block);
@@ -143,7 +143,7 @@ static int oldest(const rf_kv_pool *pool)
     int found = -1;
     for (int i = 0; i < pool->blocks; i++) {
         const int64_t read = pool->block[i].cond->kv_read;
-        if (read == pool->turn) continue;
+        if (read > pool->before) continue;
         if (found < 0 || read <= pool->block[found].cond->kv_read) found = i;
     }
     return found;
@@ -254,10 +254,10 @@ rf_status rf_kv_bring(rf_plan *p, const rf_pass *pass, rf_error *err)
     rf_kv_pool           *pool = &p->kv_pool;
     rf_status             st = RF_OK;
     int                   crowded = 0;
-    pool->turn++;
+    pool->before = pool->reads;
     for (int i = 0; i < pass->count; i++)
         for (int r = 0; r < pass->sample[i].call->rows; r++)
-            cond_of(p, x, pass->sample[i].call, r)->kv_read = pool->turn;
+            cond_of(p, x, pass->sample[i].call, r)->kv_read = ++pool->reads;
     RF_TRY(bring_missing(p, pass, &crowded, err));
     if (!crowded) goto done;
     evict_all(pool);

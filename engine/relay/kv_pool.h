@@ -33,7 +33,8 @@ typedef struct rf_kv_pool {
     size_t       bytes, all_bytes; /* of the pool; and what all conditionings would take */
     rf_kv_block *block;            /* [blocks], what it holds, by address; room for everything */
     int          blocks;
-    int64_t      turn;     /* launches so far */
+    int64_t      reads;    /* rows of launches so far ... */
+    int64_t      before;   /* ... before the one at hand */
     int64_t      computed; /* prompts so far */
 
     /* beside a GPU */

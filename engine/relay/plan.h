@@ -36,7 +36,7 @@ struct rf_conditioning {
     void     *context;             /* [rows, context], on the shelf */
     void     *pooled;              /* [projection], likewise */
     void     *kv;                  /* its block in the pool, the device's; NULL: not there */
-    int64_t   kv_read;             /* the pool's turn when a launch last read it */
+    int64_t   kv_read;             /* its last place among the pool's reads; 0: none yet */
 };
 
 /* Neighbours in the list whose emphasis is normalised together: in the default mode each variant
