@@ -32,8 +32,8 @@ typedef struct rf_conditioning {
     uint16_t *id[RF_ENCODERS];     /* [chunks, 77]; thousands of prompts have half the bytes so */
     float    *weight[RF_ENCODERS]; /* likewise; NULL: all 1, in the whole group */
     int       rows;                /* of context: 77 per chunk, and padding */
-    void     *context;             /* [rows, context], the host's */
-    void     *pooled;              /* [projection], the host's */
+    void     *context;             /* [rows, context], on the shelf */
+    void     *pooled;              /* [projection], likewise */
     void     *kv;                  /* the K/V pool block, the device's */
 } rf_conditioning;
 
@@ -53,9 +53,12 @@ typedef struct rf_text_shape {
     int at_a_time[RF_ENCODERS];
 } rf_text_shape;
 
-/* What SDXL is told about sizes: h, w, crop top, crop left, target h, target w. */
+/* What SDXL is told about sizes: h, w, crop top, crop left, target h, target w; each becomes so
+ * many sinusoids (generative-models, ConcatTimestepEmbedderND). */
+enum { RF_SIZES = 6, RF_SIZE_WAVES = 256 };
+
 typedef struct rf_sizing {
-    int value[6];
+    int value[RF_SIZES];
 } rf_sizing;
 
 /* Embeddings of (timestep, conditioning, sizing), one row each. */
@@ -242,10 +245,12 @@ struct rf_plan {
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
         peak_bytes;
 
-    /* memory, from the first run on: the desk is the host's, all other is the device's.  On a host
-     * device there is no desk: what would lie there lies in `state`. */
-    void  *slab, *kv, *state, *desk;
-    size_t desk_bytes;
+    /* memory, from the first run on: desk and shelf are the host's, all other is the device's.
+     * Copies go to and from the desk, which is pinned; the shelf is plain memory, zeroed, for the
+     * encoded prompts, which may be many.  On a host device there is neither: what would lie there
+     * lies in `state`. */
+    void  *slab, *kv, *state, *desk, *shelf;
+    size_t desk_bytes, shelf_bytes;
 
     /* inside `state` */
     float           *pool;      /* rows of `elems`: those of the slots, then those of the samples */
@@ -268,7 +273,8 @@ struct rf_plan {
     rf_twin decode_latent;       /* float [at_a_time, h, w, 4] of a decoder */
     rf_twin unscale;             /* float [decodings] */
     rf_twin token_ids;           /* int32_t [chunks, 77] of the largest encoding */
-    rf_twin sizes;               /* float [6] */
+    rf_twin sizes;               /* float [sizings, RF_SIZES] */
+    rf_twin size_waves;          /* [sizings, RF_SIZES, RF_SIZE_WAVES] */
     rf_twin hidden, pooled_rows; /* text encoder outputs */
     rf_twin pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
     rf_twin stats;               /* rf_pixels_stats [decodings] */

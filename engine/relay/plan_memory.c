@@ -8,6 +8,7 @@
 #include "engine/sample/adaptive.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 
 /* ---- the slab: the largest of all programs --------------------------------------------------- */
 
@@ -144,13 +145,18 @@ static void *place(placer *at, size_t count, size_t size)
 
 /* Where things lie whose side matters. */
 typedef struct sides {
-    placer device, desk;
-    int    one; /* a host device: there is no desk */
+    placer device, desk, shelf;
+    int    one; /* a host device: there is neither desk nor shelf */
 } sides;
 
 static void *place_on_desk(sides *at, size_t count, size_t size)
 {
     return place(at->one ? &at->device : &at->desk, count, size);
+}
+
+static void *place_on_shelf(sides *at, size_t count, size_t size)
+{
+    return place(at->one ? &at->device : &at->shelf, count, size);
 }
 
 static rf_twin place_twin(sides *at, size_t count, size_t size)
@@ -213,8 +219,8 @@ static void place_expert_state(rf_plan *p, rf_plan_expert *x, sides *at)
     for (int j = 0; j < x->conds; j++) {
         rf_conditioning *cond = &x->cond[j];
         cond->context =
-            place_on_desk(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
-        cond->pooled = place_on_desk(at, (size_t)x->expert->arch.clip_g.projection, bytes);
+            place_on_shelf(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
+        cond->pooled = place_on_shelf(at, (size_t)x->expert->arch.clip_g.projection, bytes);
     }
 }
 
@@ -277,7 +283,8 @@ static void place_state(rf_plan *p, sides *at)
     p->temb_row = place(&at->device, samples, sizeof(int32_t));
     p->kv_table = place(&at->device, samples, sizeof(rf_attention_kv));
     p->token_ids = place_twin(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
-    p->sizes = place_twin(at, 6, sizeof(float));
+    p->sizes = place_twin(at, (size_t)p->sizings * RF_SIZES, sizeof(float));
+    p->size_waves = place_twin(at, (size_t)p->sizings * RF_SIZES * RF_SIZE_WAVES, bytes);
     p->hidden = place_twin(at, text.hidden, bytes);
     p->pooled_rows = place_twin(at, text.pooled, bytes);
     p->pixels = place_twin(at, p->decode_elems / 4 * 64, 3);
@@ -369,6 +376,7 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     p->kv_bytes = kv.used;
     p->state_bytes = state.device.used;
     p->desk_bytes = state.desk.used;
+    p->shelf_bytes = state.shelf.used;
 
     tell_stages(p);
     const rf_residency unets = rf_residency_foresee(p, p->held);
@@ -387,7 +395,18 @@ void rf_plan_release(rf_plan *p)
     rf_device_free(device, p->state, p->state_bytes);
     rf_device_free(device, p->kv, p->kv_bytes);
     rf_device_free_staging(device, p->desk, p->desk_bytes);
-    p->slab = p->state = p->kv = p->desk = NULL;
+    free(p->shelf);
+    p->slab = p->state = p->kv = p->desk = p->shelf = NULL;
+}
+
+/* Zeroed, as prompts of zeros want it. */
+static rf_status take_shelf(rf_plan *p, rf_error *err)
+{
+    if (p->shelf_bytes == 0) return RF_OK;
+    p->shelf = calloc(p->shelf_bytes, 1);
+    if (p->shelf) return RF_OK;
+    return rf_fail(err, RF_E_NOMEM, "encoded prompts: cannot get %.1f MiB of memory",
+                   (double)p->shelf_bytes / (1 << 20));
 }
 
 rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
@@ -397,12 +416,14 @@ rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
     if (p->slab) return RF_OK;
     RF_TRY(rf_device_alloc(device, &p->kv, p->kv_bytes, "prompt keys and values", err));
     RF_TRY(rf_device_alloc(device, &p->state, p->state_bytes, "latents", err));
-    RF_TRY(rf_device_alloc_staging(device, &p->desk, p->desk_bytes, "prompts and tables", err));
+    RF_TRY(rf_device_alloc_staging(device, &p->desk, p->desk_bytes, "tables and pictures", err));
+    RF_TRY(take_shelf(p, err));
     RF_TRY(rf_device_alloc(device, &p->slab, p->slab_bytes, "activations", err));
     place_kv(p, &(placer){.base = p->kv});
-    place_state(
-        p,
-        &(sides){.device.base = p->state, .desk.base = p->desk, .one = rf_device_on_host(device)});
+    place_state(p, &(sides){.device.base = p->state,
+                            .desk.base = p->desk,
+                            .shelf.base = p->shelf,
+                            .one = rf_device_on_host(device)});
     for (int i = 0; i < p->decodings; i++) ((float *)p->unscale.host)[i] = 1 / RF_VAE_SCALE;
     RF_TRY(rf_twin_up(device, &p->unscale, 0, (size_t)p->decodings * sizeof(float), err));
 done:
