@@ -58,17 +58,13 @@ static void describe_nan(const rf_walk *w, rf_picture picture, int slot, rf_erro
             p->expert[state->failed_expert].expert->name, advice(p));
 }
 
-rf_status rf_walk_check(const rf_walk *w, const rf_pass *pass, rf_error *err)
+rf_status rf_walk_check(const rf_walk *w, rf_error *err)
 {
-    if (w->callbacks && w->callbacks->failed) return RF_OK;
-    for (int i = 0; i < pass->count; i++) {
-        const rf_sample *s = &pass->sample[i];
-        rf_error         why = {0};
-        if (w->plan->slot[s->slot].failed < 0) continue;
-        describe_nan(w, s->picture, s->slot, &why);
-        return give_up(w, s->picture, &why, err);
-    }
-    return RF_OK;
+    const rf_ring_mark *bad = &w->plan->ring.bad;
+    rf_error            why = {0};
+    if (bad->slot < 0 || (w->callbacks && w->callbacks->failed)) return RF_OK;
+    describe_nan(w, bad->picture, bad->slot, &why);
+    return give_up(w, bad->picture, &why, err);
 }
 
 /* ---- decoding ----------------------------------------------------------------------------- */

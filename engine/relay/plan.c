@@ -107,7 +107,10 @@ void rf_plan_destroy(rf_plan *p)
     rf_plan_forget_prompts(p);
     rf_plan_fell(p);
     for (int i = 0; i < p->programs; i++)
-        for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->program[i].forward[n]);
+        for (int n = 0; n <= RF_BATCH_MAX; n++) {
+            rf_graph_destroy(&p->engine->device, p->program[i].graph[n]);
+            rf_program_free(&p->program[i].forward[n]);
+        }
     for (int i = 0; i < p->decoders; i++)
         for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->decoder[i].program[n]);
     rf_program_free(&p->scratch_program);

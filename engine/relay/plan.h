@@ -13,6 +13,7 @@
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
 #include "engine/relay/kv_pool.h"
+#include "engine/relay/launch_ring.h"
 #include "engine/relay/launches.h"
 #include "engine/relay/lookup.h"
 #include "engine/relay/residency.h"
@@ -101,6 +102,7 @@ typedef struct rf_plan_program {
     int        expert, table, rows, h, w;
     char       occurs[RF_BATCH_MAX + 1];  /* launches of that many samples */
     rf_program forward[RF_BATCH_MAX + 1]; /* those */
+    rf_graph  *graph[RF_BATCH_MAX + 1];   /* likewise, on devices that have graphs */
 } rf_plan_program;
 
 /* One row of a call: a conditioning, and its part in the guided x0. */
@@ -138,10 +140,6 @@ typedef struct rf_plan_job {
     int                    sizing, vae, decoder;
     int64_t                calls_of_own; /* that no other job shares */
 } rf_plan_job;
-
-typedef struct rf_picture {
-    int job, index;
-} rf_picture;
 
 /* Pictures that are planned together: a tree, and how it is walked.  Of one job alone nothing is
  * shared between batches, so that these have one tree, walked again for each; the last batch may
@@ -256,15 +254,11 @@ struct rf_plan {
     rf_kv_pool kv_pool; /* in `kv`, beside the embeddings */
 
     /* inside `state` */
-    float           *pool;      /* rows of `elems`: those of the slots, then those of the samples */
-    int              slot_rows; /* of each slot */
-    int              anchor_row, history_row; /* in it; 0: no sampler has any */
-    int              sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
-    void            *x, *eps;                 /* [rows * batch, h, w, 4] */
-    float           *coef;                    /* [batch, RF_LINCOMB_TERMS] */
-    int32_t         *xrow, *yrow;             /* likewise, [batch] */
-    int32_t         *temb_row;                /* [rows * batch] */
-    rf_attention_kv *kv_table;                /* [rows * batch] */
+    float *pool;      /* rows of `elems`: those of the slots, then those of the samples */
+    int    slot_rows; /* of each slot */
+    int    anchor_row, history_row; /* in it; 0: no sampler has any */
+    int    sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
+    void  *x, *eps;                 /* [rows * batch, h, w, 4] */
 
     /* on the desk */
     rf_run_state *slot;             /* [slots] */
@@ -273,14 +267,15 @@ struct rf_plan {
     float        *adaptive_scratch; /* rf_adaptive_scratch, or NULL */
 
     /* on both */
-    rf_twin decode_latent;       /* float [at_a_time, h, w, 4] of a decoder */
-    rf_twin unscale;             /* float [decodings] */
-    rf_twin token_ids;           /* int32_t [chunks, 77] of the largest encoding */
-    rf_twin sizes;               /* float [sizings, RF_SIZES] */
-    rf_twin size_waves;          /* [sizings, RF_SIZES, RF_SIZE_WAVES] */
-    rf_twin hidden, pooled_rows; /* text encoder outputs */
-    rf_twin pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
-    rf_twin stats;               /* rf_pixels_stats [decodings] */
+    rf_launch_ring ring;
+    rf_twin        decode_latent;       /* float [at_a_time, h, w, 4] of a decoder */
+    rf_twin        unscale;             /* float [decodings] */
+    rf_twin        token_ids;           /* int32_t [chunks, 77] of the largest encoding */
+    rf_twin        sizes;               /* float [sizings, RF_SIZES] */
+    rf_twin        size_waves;          /* [sizings, RF_SIZES, RF_SIZE_WAVES] */
+    rf_twin        hidden, pooled_rows; /* text encoder outputs */
+    rf_twin        pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
+    rf_twin        stats;               /* rf_pixels_stats [decodings] */
 
     rf_program scratch_program; /* programs that run once */
 
@@ -359,13 +354,24 @@ rf_status rf_plan_summon(rf_plan *plan, int expert, const rf_callbacks *callback
 rf_status rf_load_reporting(rf_plan *plan, rf_expert *expert, rf_network network, int stage,
                             void *staging, const rf_callbacks *callbacks, rf_error *err);
 
-/* denoise.c: the sampler's part of a launch. */
+/* denoise.c: a launch is written and then queued.  open: the first `beginners` samples begin their
+ * runs, and have their latent; all that the launch reads is on its way.  call: the rest of it. */
 float    *rf_slot_row(const rf_plan *plan, int slot, rf_source source); /* X, ANCHOR, H1..H3 */
-rf_status rf_denoise_start(rf_plan *plan, const rf_pass *pass, rf_error *err);
-rf_status rf_denoise_call(rf_plan *plan, const rf_pass *pass, rf_error *err); /* all of a call */
-rf_status rf_denoise_predict(rf_plan *plan, const rf_pass *pass,
-                             rf_error *err);                   /* D, and U where it is read */
-void      rf_denoise_mark(rf_plan *plan, const rf_pass *pass); /* `failed` of every slot */
+rf_status rf_denoise_open(rf_plan *plan, const rf_pass *pass, int beginners, rf_error *err);
+rf_status rf_denoise_call(rf_plan *plan, const rf_pass *pass, rf_error *err);
+/* Parts of one, for DPM adaptive: the latent to begin with; the guided x0. */
+rf_status rf_denoise_begin(rf_plan *plan, const rf_pass *pass, rf_error *err);
+rf_status rf_denoise_predict(rf_plan *plan, const rf_pass *pass, rf_error *err);
+/* launch_ring.c: waits for what is queued, and marks `failed` of the states that went bad, with the
+ * step and the expert of the launch that it happened in. */
+rf_status rf_denoise_settle(rf_plan *plan, rf_error *err);
+
+/* call_gaps.c: around every call, and when its launch is known to be done; then of a round. */
+rf_status rf_gap_close(rf_plan *plan, int expert, rf_error *err);
+rf_status rf_gap_open(rf_plan *plan, int expert, rf_error *err);
+rf_status rf_gap_read(rf_plan *plan, const rf_ring_side *side, rf_error *err);
+void      rf_gap_forget(rf_plan *plan);
+void      rf_gap_summarise(rf_plan *plan); /* into timings */
 
 /* denoise_adaptive.c: a whole run, from noise.  `progress` is completed on the way. */
 rf_status rf_denoise_adaptive(rf_plan *plan, rf_picture picture, int slot,

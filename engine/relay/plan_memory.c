@@ -64,8 +64,8 @@ rf_unet_forward_args rf_forward_args(const rf_plan *p, const rf_plan_program *pr
                                   .y = p->eps,
                                   .temb = table->temb,
                                   .temb_rows = table->rows,
-                                  .temb_row = p->temb_row,
-                                  .kv = p->kv_table,
+                                  .temb_row = rf_ring_device_temb(p),
+                                  .kv = rf_ring_device_kv(p),
                                   .kv_tokens = most_tokens(x),
                                   .n = samples * program->rows,
                                   .h = program->h,
@@ -250,12 +250,25 @@ static void place_slots(rf_plan *p, sides *at)
     p->slot_rows = rows;
     rows *= p->slots;
     p->sample_row[RF_SOURCE_D] = rows;
-    p->sample_row[RF_SOURCE_NOISE] = rows + p->batch;
-    p->sample_row[RF_SOURCE_U] = u ? rows + 2 * p->batch : 0;
-    rows += (u ? 3 : 2) * p->batch;
+    p->sample_row[RF_SOURCE_U] = u ? rows + p->batch : 0;
+    rows += (u ? 2 : 1) * p->batch;
     p->pool = place(&at->device, (size_t)rows * p->elems, sizeof(float));
     p->slot = place_on_desk(at, (size_t)p->slots, sizeof *p->slot);
     p->sample = place_on_desk(at, (size_t)p->batch, sizeof *p->sample);
+}
+
+static void place_ring(rf_plan *p, sides *at)
+{
+    rf_launch_ring *r = &p->ring;
+    rf_ring_measure(p);
+    r->device = place(&at->device, r->bytes, 1);
+    for (int i = 0; i < r->sides; i++) {
+        rf_ring_side *side = &r->side[i];
+        side->block.device = r->device;
+        side->block.host = at->one ? r->device : place(&at->desk, r->bytes, 1);
+        side->mark = place_on_desk(at, rf_ring_marks_room(p), sizeof *side->mark);
+    }
+    r->sum = place_on_desk(at, (size_t)r->sums_room, sizeof *r->sum);
 }
 
 /* Scratch of the noise: three tensors, of the size the seed is from if that is larger. */
@@ -277,18 +290,14 @@ static void place_state(rf_plan *p, sides *at)
     const text_sizes text = measure_text(p);
 
     place_slots(p, at);
+    place_ring(p, at);
     p->scratch = place_on_desk(at, scratch_elems(p), sizeof(float));
     p->adaptive_scratch =
         p->adaptive ? place_on_desk(at, rf_adaptive_scratch(p->elems), sizeof(float)) : NULL;
     p->decode_latent = place_twin(at, p->decode_elems, sizeof(float));
     p->x = place(&at->device, samples * p->elems, bytes);
     p->eps = place(&at->device, samples * p->elems, bytes);
-    p->coef = place(&at->device, batch * RF_LINCOMB_TERMS, sizeof(float));
-    p->xrow = place(&at->device, batch * RF_LINCOMB_TERMS, sizeof(int32_t));
-    p->yrow = place(&at->device, batch, sizeof(int32_t));
     p->unscale = place_twin(at, (size_t)p->decodings, sizeof(float));
-    p->temb_row = place(&at->device, samples, sizeof(int32_t));
-    p->kv_table = place(&at->device, samples, sizeof(rf_attention_kv));
     p->token_ids = place_twin(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
     p->sizes = place_twin(at, (size_t)p->sizings * RF_SIZES, sizeof(float));
     p->size_waves = place_twin(at, (size_t)p->sizings * RF_SIZES * RF_SIZE_WAVES, bytes);
@@ -401,6 +410,7 @@ void rf_plan_release(rf_plan *p)
 {
     rf_device *device = &p->engine->device;
     rf_kv_close(p);
+    rf_ring_close(p);
     rf_device_free(device, p->slab, p->slab_bytes);
     rf_device_free(device, p->state, p->state_bytes);
     rf_device_free(device, p->kv, p->kv_bytes);
@@ -437,6 +447,7 @@ rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
     RF_TRY(rf_kv_open(p, err));
     for (int i = 0; i < p->decodings; i++) ((float *)p->unscale.host)[i] = 1 / RF_VAE_SCALE;
     RF_TRY(rf_twin_up(device, &p->unscale, 0, (size_t)p->decodings * sizeof(float), err));
+    RF_TRY(rf_ring_open(p, err));
 done:
     if (st != RF_OK) rf_plan_release(p); /* all or nothing: the next run tries again */
     return st;

@@ -186,6 +186,16 @@ done:
     return st;
 }
 
+/* A graph holds addresses of the weights as they lay when it was made, as a program does. */
+static rf_status capture(rf_plan *p, rf_plan_program *program, int samples, rf_error *err)
+{
+    rf_device *device = &p->engine->device;
+    rf_graph_destroy(device, program->graph[samples]);
+    program->graph[samples] = NULL;
+    if (rf_device_on_host(device)) return RF_OK;
+    return rf_program_capture(&program->forward[samples], device, &program->graph[samples], err);
+}
+
 static rf_status record_program(rf_plan *p, rf_plan_program *program, rf_error *err)
 {
     rf_status  st = RF_OK;
@@ -195,6 +205,7 @@ static rf_status record_program(rf_plan *p, rf_plan_program *program, rf_error *
         const rf_unet_forward_args args = rf_forward_args(p, program, n);
         RF_TRY(
             record_unet(p, e, e->unet.forward, rf_unet_forward, &args, &program->forward[n], err));
+        RF_TRY(capture(p, program, n, err));
     }
 done:
     return st;
