@@ -309,6 +309,7 @@ rf_status rf_denoise_open(rf_plan *p, const rf_pass *pass, int beginners, rf_err
     rf_launch_ring *r = &p->ring;
     rf_status       st = RF_OK;
     writing         w;
+    RF_TRY(rf_kv_bring(p, pass, err));
     RF_TRY(begin_writing(&w, p, pass, err));
     write_start(&w, beginners);
     r->begun = r->sums;
@@ -354,6 +355,7 @@ rf_status rf_denoise_predict(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
     rf_status st = RF_OK;
     writing   w;
+    RF_TRY(rf_kv_bring(p, pass, err));
     RF_TRY(begin_writing(&w, p, pass, err));
     p->ring.begun = 0;
     write_input(&w);

@@ -12,6 +12,7 @@
 #include "engine/model/vae.h"
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/kv_pool.h"
 #include "engine/relay/launch_ring.h"
 #include "engine/relay/launches.h"
 #include "engine/relay/lookup.h"
@@ -26,7 +27,7 @@ enum { RF_TEXT_BATCH_MAX = 16 }; /* 1,232 rows: weights are read for so many at 
 /* ---- what calls are conditioned on --------------------------------------------------------- */
 
 /* One variant of a prompt for one expert, on its way to keys and values. */
-typedef struct rf_conditioning {
+struct rf_conditioning {
     int       group;
     int       zero;                /* an empty negative prompt: everything is zero */
     int       chunks;              /* of tokens, in either encoder */
@@ -35,8 +36,9 @@ typedef struct rf_conditioning {
     int       rows;                /* of context: 77 per chunk, and padding */
     void     *context;             /* [rows, context], on the shelf */
     void     *pooled;              /* [projection], likewise */
-    void     *kv;                  /* the K/V pool block, the device's */
-} rf_conditioning;
+    void     *kv;                  /* its block in the pool, the device's; NULL: not there */
+    int64_t   kv_read;             /* its last place among the pool's reads; 0: none yet */
+};
 
 /* Neighbours in the list whose emphasis is normalised together: in the default mode each variant
  * alone, for A1111 all variants of a prompt part. */
@@ -88,7 +90,7 @@ typedef struct rf_plan_expert {
     rf_text_shape         *shape;
     int                    shapes;
     rf_plan_table          table[RF_TABLES];
-    int                    computed; /* keys, values and embeddings are in their pools */
+    int                    computed; /* embeddings stand, and what keys and values had room */
     int64_t recorded; /* which loading of the UNet its programs are for; 0: there are none */
 } rf_plan_expert;
 
@@ -194,11 +196,11 @@ typedef struct rf_sample {
     rf_picture           picture; /* whose noise it is */
 } rf_sample;
 
-typedef struct rf_pass {
+struct rf_pass {
     const rf_plan_program *program;
     const rf_sample       *sample;
     int                    count;
-} rf_pass;
+};
 
 struct rf_plan {
     rf_engine *engine;
@@ -247,8 +249,9 @@ struct rf_plan {
      * Copies go to and from the desk, which is pinned; the shelf is plain memory, zeroed, for the
      * encoded prompts, which may be many.  On a host device there is neither: what would lie there
      * lies in `state`. */
-    void  *slab, *kv, *state, *desk, *shelf;
-    size_t desk_bytes, shelf_bytes;
+    void      *slab, *kv, *state, *desk, *shelf;
+    size_t     desk_bytes, shelf_bytes;
+    rf_kv_pool kv_pool; /* in `kv`, beside the embeddings */
 
     /* inside `state` */
     float *pool;      /* rows of `elems`: those of the slots, then those of the samples */

@@ -169,13 +169,20 @@ static void place_kv(rf_plan *p, placer *at)
 {
     const size_t bytes = rf_dtype_bytes(p->engine->dtype);
     for (int i = 0; i < p->expert_count; i++) {
-        rf_plan_expert     *x = &p->expert[i];
-        const rf_unet_list *blocks = &x->expert->blocks;
+        rf_plan_expert *x = &p->expert[i];
+        const size_t    columns = x->expert->blocks.temb_columns;
         for (int t = 0; t < RF_TABLES; t++)
-            x->table[t].temb = place(at, blocks->temb_columns * (size_t)x->table[t].rows, bytes);
-        for (int j = 0; j < x->conds; j++)
-            x->cond[j].kv = place(at, blocks->kv_elems * (size_t)x->cond[j].rows, bytes);
+            x->table[t].temb = place(at, columns * (size_t)x->table[t].rows, bytes);
     }
+    p->kv_pool.base = place(at, p->kv_pool.bytes, 1);
+}
+
+/* Contexts on their way to the pool; the host has them where ops read them. */
+static void place_uploads(rf_kv_pool *pool, sides *at)
+{
+    if (at->one) return;
+    pool->from = place_on_desk(at, RF_KV_UPLOADS, pool->context_bytes);
+    pool->context = place(&at->device, pool->context_bytes, 1);
 }
 
 /* The largest text encoder output, over shapes, as many at a time, and encoders. */
@@ -298,6 +305,7 @@ static void place_state(rf_plan *p, sides *at)
     p->pooled_rows = place_twin(at, text.pooled, bytes);
     p->pixels = place_twin(at, p->decode_elems / 4 * 64, 3);
     p->stats = place_twin(at, (size_t)p->decodings, sizeof(rf_pixels_stats));
+    place_uploads(&p->kv_pool, at);
     for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
 
@@ -377,6 +385,7 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
         widen(&p->elems, (size_t)p->job[i].h * (size_t)p->job[i].w * 4);
     RF_TRY(size_networks(p, err));
     RF_TRY(fill_slab(p, err));
+    RF_TRY(rf_kv_size(p, err));
 
     placer kv = {0};
     sides  state = {.one = rf_device_on_host(&p->engine->device)};
@@ -401,6 +410,7 @@ void rf_plan_release(rf_plan *p)
 {
     rf_device *device = &p->engine->device;
     rf_ring_close(p);
+    rf_kv_close(p);
     rf_device_free(device, p->slab, p->slab_bytes);
     rf_device_free(device, p->state, p->state_bytes);
     rf_device_free(device, p->kv, p->kv_bytes);
@@ -434,6 +444,7 @@ rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
                             .desk.base = p->desk,
                             .shelf.base = p->shelf,
                             .one = rf_device_on_host(device)});
+    RF_TRY(rf_kv_open(p, err));
     for (int i = 0; i < p->decodings; i++) ((float *)p->unscale.host)[i] = 1 / RF_VAE_SCALE;
     RF_TRY(rf_twin_up(device, &p->unscale, 0, (size_t)p->decodings * sizeof(float), err));
     RF_TRY(rf_ring_open(p, err));

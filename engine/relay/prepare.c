@@ -172,26 +172,15 @@ done:
     return st;
 }
 
-static rf_status fill_kv(rf_plan *p, rf_plan_expert *x, const rf_conditioning *cond, rf_error *err)
-{
-    rf_expert            *e = x->expert;
-    const rf_unet_kv_args args = {.list = &e->blocks,
-                                  .arch = &e->arch.unet,
-                                  .context = cond->context,
-                                  .pool = cond->kv,
-                                  .tokens = cond->rows};
-    const rf_status st = record_unet(p, e, e->unet.kv, rf_unet_kv, &args, &p->scratch_program, err);
-    return st == RF_OK ? rf_program_run(&p->scratch_program, &p->engine->device, err) : st;
-}
-
 /* What needs the UNet's weights once. */
-static rf_status compute(rf_plan *p, rf_plan_expert *x, rf_error *err)
+static rf_status compute(rf_plan *p, int expert, rf_error *err)
 {
-    rf_status st = RF_OK;
+    rf_plan_expert *x = &p->expert[expert];
+    rf_status       st = RF_OK;
     if (x->computed) return RF_OK;
     for (int t = 0; t < RF_TABLES; t++) RF_TRY(fill_table(p, x, &x->table[t], err));
     RF_TRY(embed(p, x, err));
-    for (int i = 0; i < x->conds; i++) RF_TRY(fill_kv(p, x, &x->cond[i], err));
+    RF_TRY(rf_kv_fill(p, expert, err));
     x->computed = 1;
 done:
     return st;
@@ -264,7 +253,7 @@ rf_status rf_plan_summon(rf_plan *p, int expert, const rf_callbacks *callbacks, 
     const double start = rf_now(), loaded = p->timings.load;
     rf_residency_make_room(p, expert);
     RF_TRY(load_unet(p, x, callbacks, err));
-    RF_TRY(compute(p, x, err));
+    RF_TRY(compute(p, expert, err));
     RF_TRY(record_expert(p, expert, err));
     p->timings.encode += rf_now() - start - (p->timings.load - loaded);
     p->last_end = 0; /* that is no gap between two calls */
