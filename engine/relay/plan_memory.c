@@ -409,8 +409,8 @@ done:
 void rf_plan_release(rf_plan *p)
 {
     rf_device *device = &p->engine->device;
-    rf_ring_close(p);
     rf_kv_close(p);
+    rf_ring_close(p);
     rf_device_free(device, p->slab, p->slab_bytes);
     rf_device_free(device, p->state, p->state_bytes);
     rf_device_free(device, p->kv, p->kv_bytes);
