@@ -55,9 +55,10 @@ typedef struct emu_held {
 
 emu_held emu_runtime_held(void);
 
-/* Kernels and copies done so far, and graphs launched. */
+/* Kernels and copies done so far, graphs made and launched, and how often the host waited for a
+ * stream or an event. */
 typedef struct emu_done {
-    size_t kernels, copies, graph_launches;
+    size_t kernels, copies, graphs, graph_launches, waits;
 } emu_done;
 
 emu_done emu_runtime_done(void);
