@@ -52,11 +52,13 @@ typedef struct rf_options {
                            the CPU; tests have "emulated", a GPU's kernels on the CPU */
     const char *dtype;  /* activations: "f16" or "bf16" on a GPU, "bf16" or "f32" on the CPU; NULL
                            or "auto" for the device's fastest */
-    int      threads;   /* CPU threads, 1..1024; 0 for one per core */
-    uint64_t memory;    /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
-                           Where a plan's experts need more it finishes one expert's calls before
-                           it loads the next (rf_plan_info.loads).  One alone may be larger */
-    const char *level;  /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
+    int plan_only;     /* plans are made and never run: where no CUDA GPU can be used, `device` cuda
+                          is one that is assumed, with a warning that says why */
+    int      threads;  /* CPU threads, 1..1024; 0 for one per core */
+    uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
+                          Where a plan's experts need more it finishes one expert's calls before
+                          it loads the next (rf_plan_info.loads).  One alone may be larger */
+    const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
     void (*warn)(void *user, const char *message); /* one sentence; NULL: warnings are dropped */
@@ -265,15 +267,17 @@ typedef struct rf_stage_info {
 
 typedef struct rf_plan_info {
     int    stage_count;
-    int    batch;         /* as planned: at most all pictures */
-    size_t slab_bytes;    /* activations, shared by all experts */
-    size_t kv_bytes;      /* prompt keys and values, time embeddings */
-    size_t state_bytes;   /* latents and sampler state */
-    size_t staging_bytes; /* fixed buffers through which files are read */
-    size_t text_bytes;    /* largest text encoders, released once the prompts are encoded */
-    size_t unet_bytes;    /* UNet weights of all experts, packed */
-    size_t vae_bytes;     /* decoder weights */
-    size_t peak_bytes;    /* most that is held at once */
+    int    batch;      /* as planned: at most all pictures */
+    size_t slab_bytes; /* activations, shared by all experts: the largest of the next two and the
+                          text encoders' */
+    size_t unet_slab_bytes, vae_slab_bytes; /* of a launch of `batch` pictures, of decoding one */
+    size_t kv_bytes;                        /* prompt keys and values, time embeddings */
+    size_t state_bytes;                     /* latents and sampler state */
+    size_t staging_bytes;                   /* fixed buffers through which files are read */
+    size_t text_bytes; /* largest text encoders, released once the prompts are encoded */
+    size_t unet_bytes; /* UNet weights of all experts, packed */
+    size_t vae_bytes;  /* decoder weights */
+    size_t peak_bytes; /* most that is held at once */
     /* of the first job */
     const char   *vae;                /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */

@@ -18,6 +18,7 @@ rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char 
     const rf_options options = {
         .device = device && strcmp(device, "auto") != 0 ? device : NULL,
         .dtype = wanted && strcmp(wanted, "auto") != 0 ? wanted : dtype,
+        .plan_only = request->dry_run,
         .threads = request->threads,
         .memory = request->memory,
         .hash_cache = x->hash_cache,

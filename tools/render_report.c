@@ -62,10 +62,12 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
     for (int i = 0; i <= info->steps; i++)
         json_array_append_new(sigmas, rf_json_real(info->sigmas[i]));
     return rf_json_print(
-        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, "
-                  "s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                  "s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
                   "schema", 1, "device", rf_json_text(r->device), "slab_bytes",
-                  rf_json_bytes(info->slab_bytes), "weights_bytes", weights, "kv_bytes",
+                  rf_json_bytes(info->slab_bytes), "unet_slab_bytes",
+                  rf_json_bytes(info->unet_slab_bytes), "vae_slab_bytes",
+                  rf_json_bytes(info->vae_slab_bytes), "weights_bytes", weights, "kv_bytes",
                   rf_json_bytes(info->kv_bytes), "staging_bytes",
                   rf_json_bytes(info->staging_bytes), "calls", calls, "state_bytes",
                   rf_json_bytes(info->state_bytes), "text_bytes", rf_json_bytes(info->text_bytes),
@@ -105,6 +107,8 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
     printf("  %-28s VAE of %s\n", "decoding", info->vae);
     printf("memory\n");
     rf_report_bytes("activations (slab)", info->slab_bytes);
+    rf_report_bytes("  UNet", info->unet_slab_bytes);
+    rf_report_bytes("  VAE decoder", info->vae_slab_bytes);
     for (int i = 0; i < job->stage_count; i++)
         if (stages[i].weights_bytes) rf_report_bytes(stages[i].expert, stages[i].weights_bytes);
     rf_report_bytes("prompt keys and values", info->kv_bytes);

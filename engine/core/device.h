@@ -1,9 +1,9 @@
 /* The device an engine works on: its memory, its op table, and the stream its ops take.
  *
- * Two kinds: the host, whose work is done when a call returns, and a CUDA GPU, whose work is queued
- * in order on a stream and done when rf_device_wait or an event says so.  Code above this file is
- * written for the second and runs on both.  Nothing outside device_cuda.c and the kernels calls the
- * CUDA runtime.
+ * Two kinds that work: the host, whose work is done when a call returns, and a CUDA GPU, whose work
+ * is queued in order on a stream and done when rf_device_wait or an event says so.  Code above this
+ * file is written for the second and runs on both.  Nothing outside device_cuda.c and the kernels
+ * calls the CUDA runtime.
  *
  * All large memory comes from here, and every allocation is counted: tests prove that nothing is
  * allocated once a request is planned.
@@ -48,6 +48,11 @@ rf_status rf_device_open_host(rf_device *out, int threads, rf_level level, rf_er
  * too old a one, no such GPU, a GPU that this build has no kernels for, or whose memory is taken.
  */
 rf_status rf_device_open_cuda(rf_device *out, int ordinal, int threads, rf_error *err);
+
+/* A CUDA device that is not there: ops say how much memory they need and do nothing else, every
+ * call that would use the device is RF_E_DEVICE.  For plans, in every build. */
+rf_status rf_device_open_plan(rf_device *out, rf_error *err);
+int       rf_device_only_plans(const rf_device *device);
 
 /* The CUDA device over the emulator, in programs that are linked with it: tests.  Elsewhere
  * RF_E_DEVICE says so. */

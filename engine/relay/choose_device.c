@@ -80,11 +80,26 @@ static rf_status check_dtype(const rf_engine *e, rf_error *err)
                    e->dtype == RF_F16 ? "f32 or bf16, or a GPU" : "f32");
 }
 
+/* A GPU that is there, or for plans alone one that is not. */
+static rf_status open_cuda(rf_engine *e, int ordinal, const rf_options *o, rf_error *err)
+{
+    rf_error        why = {0};
+    const rf_status st = rf_device_open_cuda(&e->device, ordinal, o->threads, &why);
+    if (st == RF_OK || !o->plan_only) {
+        if (st != RF_OK && err) *err = why;
+        return st;
+    }
+    rf_warn(e, "planned for a CUDA GPU that cannot be used here: %s", why.message);
+    return rf_device_open_plan(&e->device, err);
+}
+
 static void describe(rf_engine *e, rf_level level)
 {
     const int   threads = rf_device_threads(&e->device);
     const char *plural = threads == 1 ? "" : "s";
-    if (level == RF_LEVEL_SM80)
+    if (rf_device_only_plans(&e->device))
+        snprintf(e->description, sizeof e->description, "%s", e->device.name);
+    else if (level == RF_LEVEL_SM80)
         snprintf(e->description, sizeof e->description, "%.130s, %d thread%s", e->device.name,
                  threads, plural);
     else
@@ -104,7 +119,7 @@ rf_status rf_engine_choose_device(rf_engine *e, const rf_options *o, rf_error *e
     RF_TRY(parse_level(&level, o->level, &name, err));
     switch (name.choice) {
     case CPU: st = rf_device_open_host(&e->device, o->threads, level, err); break;
-    case CUDA: st = rf_device_open_cuda(&e->device, name.ordinal, o->threads, err); break;
+    case CUDA: st = open_cuda(e, name.ordinal, o, err); break;
     case EMULATED: st = rf_device_open_emulated(&e->device, o->threads, err); break;
     }
     if (st != RF_OK) goto done;

@@ -136,6 +136,8 @@ void rf_plan_get_info(const rf_plan *p, rf_plan_info *out)
     *out = (rf_plan_info){.stage_count = course->stages,
                           .batch = p->batch,
                           .slab_bytes = p->slab_bytes,
+                          .unet_slab_bytes = p->network_slab[RF_NET_UNET],
+                          .vae_slab_bytes = p->network_slab[RF_NET_VAE],
                           .kv_bytes = p->kv_bytes,
                           .state_bytes = p->state_bytes,
                           .staging_bytes = p->staging_bytes,
