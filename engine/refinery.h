@@ -49,7 +49,8 @@ typedef struct rf_engine rf_engine;
 
 typedef struct rf_options {
     const char *device; /* "cpu", "cuda" or "cuda:N" (a GPU, counted from 0), or NULL or "auto" for
-                           the CPU; tests have "emulated", a GPU's kernels on the CPU */
+                           the first GPU that can be used, else the CPU (for f32 or a level the
+                           CPU at once); tests have "emulated", a GPU's kernels on the CPU */
     const char *dtype;  /* activations: "f16" or "bf16" on a GPU, "bf16" or "f32" on the CPU; NULL
                            or "auto" for the device's fastest */
     int plan_only;     /* plans are made and never run: where no CUDA GPU can be used, `device` cuda
@@ -71,6 +72,18 @@ const char *
 rf_engine_device(const rf_engine *engine); /* "cpu: AMD EPYC (AVX-512, BF16), 2 threads" */
 /* Of the activations: "f16", "bf16" or "f32".  Where it is f16 a VAE computes in bf16. */
 const char *rf_engine_dtype(const rf_engine *engine);
+
+/* A CUDA GPU of this machine. */
+typedef struct rf_gpu_info {
+    char     name[128]; /* "NVIDIA H100 80GB HBM3" */
+    int      major, minor;
+    uint64_t memory_bytes;
+    char     refused[RF_ERROR_BYTES]; /* "", or why this build cannot use it */
+} rf_gpu_info;
+
+/* GPU number `ordinal` (what "cuda:N" counts) of *count.  RF_E_DEVICE: *count is 0, and why; or
+ * there is none of that number. */
+rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err);
 
 /* ---- experts ------------------------------------------------------------------------------ */
 

@@ -46,7 +46,8 @@ rf_status rf_device_open_plan(rf_device *out, rf_error *err)
     }
     gpu->shared_bytes_max = 99 << 10; /* what every GPU from 8.0 on has; no size depends on it */
     out->stream = gpu;
-    rf_device_lose(out, "this is a plan for a CUDA GPU that is not here: nothing can be rendered");
+    rf_fail(&out->lost, RF_E_DEVICE,
+            "this is a plan for a CUDA GPU that is not here: nothing can be rendered");
     return RF_OK;
 }
 
