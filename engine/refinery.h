@@ -257,7 +257,8 @@ typedef struct rf_plan rf_plan;
 
 /* Validates the job, drops stages that would make no call (with a warning), tokenizes the prompts
  * and sizes every buffer.  Reads no weights and allocates nothing large.  RF_E_ARG names the field
- * that is wrong; RF_E_MODEL, if experts do not fit together, says why. */
+ * that is wrong; RF_E_MODEL, if experts do not fit together, says why; RF_E_NOMEM: a GPU has less
+ * memory free than the plan's peak (the CPU, and with plan_only every device, gets a warning). */
 rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf_error *err);
 
 /* One plan of many jobs, whose order is theirs in the callbacks.  Calls that would compute the same
