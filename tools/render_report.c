@@ -107,8 +107,8 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
     printf("  %-28s VAE of %s\n", "decoding", info->vae);
     printf("memory\n");
     rf_report_bytes("activations (slab)", info->slab_bytes);
-    rf_report_bytes("  UNet", info->unet_slab_bytes);
-    rf_report_bytes("  VAE decoder", info->vae_slab_bytes);
+    rf_report_bytes("  of the UNet", info->unet_slab_bytes);
+    rf_report_bytes("  of the VAE decoder", info->vae_slab_bytes);
     for (int i = 0; i < job->stage_count; i++)
         if (stages[i].weights_bytes) rf_report_bytes(stages[i].expert, stages[i].weights_bytes);
     rf_report_bytes("prompt keys and values", info->kv_bytes);
