@@ -91,11 +91,12 @@ static void settle_one(rf_arena_block **placed, size_t count, rf_arena_block *bl
 rf_status rf_arena_settle(rf_arena *arena)
 {
     const size_t     n = arena->count;
-    rf_arena_block **order = malloc((2 * n + 1) * sizeof *order); /* + 1: malloc(0) may be NULL */
+    rf_arena_block **order =
+        malloc((2 * n + 1) * sizeof(rf_arena_block *)); /* + 1: malloc(0) may be NULL */
     if (!order) return RF_E_NOMEM;
     rf_arena_block **placed = order + n;
     for (size_t i = 0; i < n; i++) order[i] = &arena->block[i];
-    qsort(order, n, sizeof *order, larger_first);
+    qsort(order, n, sizeof(rf_arena_block *), larger_first);
     arena->peak = 0;
     for (size_t i = 0; i < n; i++) {
         settle_one(placed, i, order[i]);
