@@ -59,6 +59,8 @@ typedef struct rf_options {
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
                           it loads the next (rf_plan_info.loads).  One alone may be larger */
+    uint64_t kv_pool;  /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
+                          launch reads.  Never changes a picture */
     const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
@@ -285,13 +287,17 @@ typedef struct rf_plan_info {
     size_t slab_bytes; /* activations, shared by all experts: the largest of the next two and the
                           text encoders' */
     size_t unet_slab_bytes, vae_slab_bytes; /* of a launch of `batch` pictures, of decoding one */
-    size_t kv_bytes;                        /* prompt keys and values, time embeddings */
-    size_t state_bytes;                     /* latents and sampler state */
-    size_t staging_bytes;                   /* fixed buffers through which files are read */
-    size_t text_bytes; /* largest text encoders, released once the prompts are encoded */
-    size_t unet_bytes; /* UNet weights of all experts, packed */
-    size_t vae_bytes;  /* decoder weights */
-    size_t peak_bytes; /* most that is held at once */
+    size_t kv_bytes;      /* the pool of prompt keys and values, and time embeddings */
+    size_t kv_pool_bytes; /* the pool alone ... */
+    size_t kv_all_bytes;  /* ... and what all prompts take: if it is more, some are computed again
+                             when they are read, for less than 1 % of a call of 1024x1024 */
+    size_t state_bytes;   /* latents and sampler state */
+    size_t staging_bytes; /* fixed buffers through which files are read */
+    size_t text_bytes;    /* largest text encoders, released once the prompts are encoded */
+    size_t unet_bytes;    /* UNet weights of all experts, packed */
+    size_t vae_bytes;     /* decoder weights */
+    size_t peak_bytes;    /* most that is held at once */
+    size_t host_bytes; /* beside a GPU: of the host's memory, pinned tables and encoded prompts */
     /* of the first job */
     const char   *vae;                /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */

@@ -109,6 +109,11 @@ size_t emu_runtime_calls(void)
     return runtime.calls;
 }
 
+void emu_runtime_skip(emu_skip what)
+{
+    runtime.skip = what;
+}
+
 emu_held emu_runtime_held(void)
 {
     emu_held held = {};

@@ -37,6 +37,16 @@ int  emu_runtime_started(void); /* before it there is no driver */
 void   emu_runtime_fail(size_t n, int error);
 size_t emu_runtime_calls(void); /* since emu_runtime_fail or emu_runtime_start */
 
+/* What is counted from now on and not done, for tests to which numbers do not matter: what it would
+ * write stays as it is.  It counts when the work is done, not when it is queued. */
+typedef enum emu_skip {
+    EMU_SKIP_NOTHING,
+    EMU_SKIP_GRAPHS,  /* kernels of graphs */
+    EMU_SKIP_KERNELS, /* all */
+} emu_skip;
+
+void emu_runtime_skip(emu_skip what);
+
 /* What exists: each 0 once all was given back. */
 typedef struct emu_held {
     size_t memory_bytes, pinned_bytes;
