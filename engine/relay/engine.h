@@ -19,6 +19,7 @@ struct rf_engine {
     rf_dtype        vae_dtype; /* ... and of the VAE's, which overflow f16: bf16 for it */
     char            description[160];
     uint64_t        memory;     /* rf_options.memory */
+    int             plan_only;  /* rf_options.plan_only */
     uint64_t        kv_pool;    /* rf_options.kv_pool, or its default */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */

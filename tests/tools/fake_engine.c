@@ -72,6 +72,14 @@ const char *rf_engine_dtype(const rf_engine *engine)
     return "f32";
 }
 
+rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err)
+{
+    (void)ordinal;
+    *out = (rf_gpu_info){.name = ""};
+    *count = 0;
+    return rf_fail(err, RF_E_DEVICE, "there is none in a test double");
+}
+
 rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
 {
     char        head[5] = "";
