@@ -53,7 +53,8 @@ typedef struct rf_options {
     int         threads; /* CPU threads, 1..1024; 0 for one per core */
     uint64_t    memory;  /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                             Where a plan's experts need more it finishes one expert's calls before
-                            it loads the next (rf_plan_info.loads).  One alone may be larger */
+                            it loads the next (rf_plan_info.loads), and what former plans have left
+                            loaded goes first.  One alone may be larger */
     const char *level;   /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */

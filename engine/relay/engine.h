@@ -22,6 +22,7 @@ struct rf_engine {
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
     rf_sigma_table  table; /* SDXL's noise levels */
+    rf_expert      *opened; /* all that are open, the latest first */
     void (*warn)(void *user, const char *message);
     void *user;
 };
@@ -41,6 +42,7 @@ typedef enum rf_network {
 
 struct rf_expert {
     rf_engine       *engine;
+    rf_expert       *next; /* in the engine's list */
     char            *path, *name;
     rf_safetensors  *file;
     rf_sdxl_arch     arch;

@@ -36,6 +36,8 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
     *out = e;
     if (!e) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
     e->engine = engine;
+    e->next = engine->opened;
+    engine->opened = e;
     e->path = strdup(path);
     e->name = stem_of(path);
     e->vae_prefix = RF_PREFIX_VAE;
@@ -102,9 +104,17 @@ done:
     return st;
 }
 
+static void strike_from_list(const rf_expert *expert)
+{
+    rf_expert **at = &expert->engine->opened;
+    while (*at != expert) at = &(*at)->next;
+    *at = expert->next;
+}
+
 void rf_expert_close(rf_expert *expert)
 {
     if (!expert) return;
+    strike_from_list(expert);
     rf_file_hash_stop(&expert->hash);
     for (int i = 0; i < RF_NETWORKS; i++)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
