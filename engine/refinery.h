@@ -147,6 +147,8 @@ typedef struct rf_job {
     int original_width, original_height; /* size conditioning; 0: the picture's */
     int target_width, target_height;     /* likewise */
     int crop_left, crop_top;
+    int idle_stages; /* 1: a stage without calls is meant, as at the ends of a sweep over switch
+                        points: no warning.  Never changes a picture, and is not saved with it */
 } rf_job;
 
 /* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet.  Start from

@@ -193,7 +193,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     p->job.stages = p->stages;
     for (int i = 0; i < job->stage_count; i++) {
         p->first[i + 1] = i + 1 < job->stage_count ? fake_first_step(job, i) : job->steps;
-        if (p->first[i + 1] == p->first[i] && engine->options.warn)
+        if (p->first[i + 1] == p->first[i] && !job->idle_stages && engine->options.warn)
             engine->options.warn(engine->options.user, "a stage makes no call and is dropped");
     }
     for (int i = 0; i < job->steps; i++) p->sigmas[i] = 14.6 * (1 - (double)i / job->steps);

@@ -109,6 +109,15 @@ Test(sweep_cli, dry_run_tells_everything_and_writes_nothing)
     cr_expect_not(rf_spawn_exists("sweep"));
 }
 
+/* Who sweeps over the switch point means both of its ends; who does not hears what he gets. */
+Test(sweep_cli, the_ends_of_a_switch_axis_are_meant)
+{
+#define LOUD "sweep -m pony.safetensors -r anime.safetensors --size 64x64 -p fox --progress none "
+    expect(LOUD "--x 'Refiner switch at: 0, 0.5, 1'", 0, "");
+    cr_expect_null(strstr(r.err, "warning"), "%s", r.err);
+    expect(LOUD "--x 'Seed: 1-2' --switch-at 1 -o other", 0, "makes no call and is dropped");
+}
+
 Test(sweep_cli, a_plan_is_the_same_sweep)
 {
     rf_spawn_write("plan.json", "{\"x\": {\"axis\": \"Refiner switch at\", \"values\": [\"0.2-0.8 "
