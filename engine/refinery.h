@@ -83,8 +83,11 @@ const char *rf_expert_name(const rf_expert *expert); /* file name without folder
 const char *rf_expert_path(const rf_expert *expert); /* as given */
 
 /* SHA-256 of the whole file as 64 hex digits.  Takes seconds for a large file unless the engine's
- * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes. */
-rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err);
+ * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes.  Until
+ * then `stop` (NULL is fine) is asked some twenty times a second; non-zero: RF_E_CANCELLED, and a
+ * later call begins anew. */
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
+                           rf_error *err);
 
 /* ---- jobs and plans ----------------------------------------------------------------------- */
 

@@ -134,9 +134,10 @@ const char *rf_expert_path(const rf_expert *expert)
     return expert->path;
 }
 
-rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err)
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
+                           rf_error *err)
 {
-    const rf_status st = rf_file_hash_wait(&expert->hash, err);
+    const rf_status st = rf_file_hash_wait(&expert->hash, stop, user, err);
     if (st == RF_OK) memcpy(hex, expert->hash.hex, sizeof expert->hash.hex);
     return st;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "tests/tools/spawn.h"
 
@@ -247,6 +248,21 @@ Test(sweep_cli, a_signal_stops_it_and_tells_how_to_go_on)
     cr_expect(strstr(r.err, "the same command with --resume goes on"), "%s", r.err);
     cr_expect_not(rf_spawn_exists("sweep/cells/x08-y00-z00.png"));
     cr_expect_not(rf_spawn_exists("sweep/report.html"));
+}
+
+/* Before anything is written, while a large checkpoint is read for its SHA-256. */
+Test(sweep_cli, a_signal_is_heard_while_files_are_hashed)
+{
+    char *words[] = {"sweep", "-m", "slow.safetensors", "-p", "fox", "--x", "Seed: 1-9", NULL};
+    rf_spawn_write("slow.safetensors", "SDXL one");
+    const pid_t pid = rf_spawn_start(words);
+    cr_assert(rf_spawn_await("err", "reading slow.safetensors"), "nothing is said meanwhile");
+    const time_t asked = time(NULL);
+    kill(pid, SIGINT);
+    rf_spawn_wait(&r, pid);
+    cr_expect_eq(r.code, 130, "%d: %s", r.code, r.err);
+    cr_expect_lt(time(NULL) - asked, 3);
+    cr_expect_not(rf_spawn_exists("sweep"));
 }
 
 Test(sweep_cli, two_at_once_are_refused)

@@ -158,7 +158,7 @@ static rf_status open_all(work *w)
     snprintf(m->dtype, sizeof m->dtype, "%s", rf_engine_dtype(w->engine));
     for (int i = 0; i < 2; i++) {
         RF_TRY(rf_expert_open(&w->expert[i], w->engine, paths[i], w->err));
-        RF_TRY(rf_expert_sha256(w->expert[i], m->sha256[i], w->err));
+        RF_TRY(rf_expert_sha256(w->expert[i], m->sha256[i], NULL, NULL, w->err));
         snprintf(m->name[i], sizeof m->name[i], "%s", rf_expert_name(w->expert[i]));
     }
 done:

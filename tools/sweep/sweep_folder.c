@@ -348,8 +348,8 @@ done:
 rf_status rf_sweep_open_folder(rf_sweep *s)
 {
     rf_status st = RF_OK;
-    RF_TRY(
-        rf_identify(&s->identity, &s->cells, s->expert, s->experts.engine, &s->in->trouble.error));
+    RF_TRY(rf_identify(&s->identity, &s->cells, s->expert, s->experts.engine, &s->in->console,
+                       &s->in->trouble.error));
     if (s->ranks.rank == 0) RF_TRY(open_all(s));
     if (s->ranks.size > 1) RF_TRY(share_records(s));
     for (int i = 0; i < s->cells.count; i++) s->mine += rf_sweep_owns(s, i);
