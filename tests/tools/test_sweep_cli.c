@@ -342,6 +342,126 @@ Test(sweep_cli, shards_are_gathered)
            0, "");
 }
 
+#define OTHER SIX "--steps 7 "
+
+Test(sweep_cli, a_shard_of_another_sweep_is_refused)
+{
+    expect(SIX "-o parts --shard 1/4", 0, "");
+    expect("version && ls -R parts > before", 0, "");
+    expect(OTHER "-o parts --shard 3/4", 2,
+           "sweep.identity belongs to another sweep: there 'steps");
+    expect(OTHER "-o parts --shard 3/4 --resume", 2, "belongs to another sweep");
+    expect(OTHER "-o parts --shard 1/4 --resume", 2, "belongs to another sweep");
+    expect(OTHER "-o parts --resume", 2, "belongs to another sweep");
+    expect("version && ls -R parts | cmp - before", 0, "");
+    expect("version && mkdir mine && echo dear > mine/diary", 0, "");
+    expect(SIX "-o mine --shard 1/4", 73, "is not empty");
+    expect(SIX "-o mine --shard 1/4 --resume", 66, "no journal");
+    expect("version && ls -A mine", 0, "");
+    cr_expect(strstr(r.out, "\ndiary\n") && !strstr(r.out, "journal"), "%s", r.out);
+}
+
+/* Killed between sweep.identity and the journal; and in the middle of making the first. */
+Test(sweep_cli, a_folder_that_has_its_identity_alone_is_empty)
+{
+    static const char *const AGAIN[] = {SIX, SIX "--resume", SIX "--shard 2/3",
+                                        SIX "--shard 2/3 --resume"};
+    expect(SIX "-o made", 0, "");
+    for (size_t i = 0; i < sizeof AGAIN / sizeof *AGAIN; i++) {
+        expect("version && rm -rf sweep && mkdir sweep && cp made/sweep.identity sweep && "
+               "cp made/sweep.identity sweep/.sweep.identity.01234567.tmp",
+               0, "");
+        expect(OTHER, 2, "belongs to another sweep");
+        expect(OTHER "--shard 1/3", 2, "belongs to another sweep");
+        expect(AGAIN[i], 0, "");
+        cr_expect_eq(rf_spawn_exists("sweep/.sweep.identity.01234567.tmp"), i >= 2);
+    }
+    expect("version && rm -rf sweep && mkdir sweep && echo refinery > sweep/sweep.identity", 0, "");
+    expect(SIX, 73, "is left alone");
+    expect(SIX "--overwrite", 73, "is left alone");
+    expect("version && printf 'refinery sweep 1\nab' > sweep/sweep.identity", 0, "");
+    expect(SIX "--resume", 65, "sweep.identity is damaged");
+    expect(SIX "--overwrite", 0, "");
+    expect("version && cmp made/sweep.identity sweep/sweep.identity", 0, "");
+}
+
+/* They left journals and no sweep.identity. */
+Test(sweep_cli, folders_of_earlier_versions_are_compared_by_their_journals)
+{
+    expect(SIX "-o alone", 0, "");
+    expect(SIX "-o 'p%?a#rts' --shard 1/3", 0, "");
+    expect("version && rm alone/sweep.identity p*/sweep.identity", 0, "");
+    expect(OTHER "-o alone --resume", 2, "journal.sqlite belongs to another sweep");
+    expect(OTHER "-o 'p%?a#rts' --shard 2/3", 2, "journal-1-of-3.sqlite belongs to another sweep");
+    expect(OTHER "-o 'p%?a#rts' --resume", 2, "belongs to another sweep");
+    cr_expect_not(rf_spawn_exists("alone/sweep.identity"));
+    cr_expect_not(rf_spawn_exists("p%?a#rts/sweep.identity"));
+    expect(SIX "-o alone --resume", 0, "");
+    expect(SIX "-o 'p%?a#rts' --shard 2/3", 0, "");
+    expect(SIX "-o 'p%?a#rts' --resume", 0, "");
+    expect_equal_files("alone/sweep.identity", "p*/sweep.identity");
+}
+
+/* Six shards of two sweeps begin at the same moment in one empty folder: it becomes that of one,
+ * and the others are refused before they have made anything. */
+Test(sweep_cli, shards_that_begin_together_are_of_one_sweep)
+{
+    static const char RACE[] = "version; for i in 1 2 3; do for n in 9 7; do (" RF_COMMAND " " SIX
+                               "-o race --shard $i/3 --steps $n >/dev/null 2>&1; echo $? > "
+                               "code-$n-$i) & done; done; wait; "
+                               "for n in 9 7; do cat code-$n-* | tr -d '\n'; echo; done";
+    for (int i = 0; i < 8; i++) {
+        expect(RACE, 0, "");
+        const int nine = strstr(r.out, "\n000\n222\n") != NULL;
+        cr_expect(nine || strstr(r.out, "\n222\n000\n"), "%s", r.out);
+        expect(nine ? SIX "-o race --resume --json --steps 9"
+                    : SIX "-o race --resume --json "
+                          "--steps 7",
+               0, "");
+        cr_expect(strstr(r.out, "\"done_before\": 6") || strstr(r.out, "\"done_before\":6"), "%s",
+                  r.out);
+        expect("version && rm -r race", 0, "");
+    }
+}
+
+Test(sweep_cli, beginning_again_clears_journals_of_either_kind)
+{
+    expect(OTHER "-o p --shard 1/2", 0, "");
+    expect(SIX "-o p --overwrite", 0, "");
+    cr_expect_not(rf_spawn_exists("p/journal-1-of-2.sqlite"));
+    expect(SIX "-o p --resume", 0, "");
+    expect(OTHER "-o p --shard 1/2 --overwrite", 0, "");
+    cr_expect_not(rf_spawn_exists("p/journal.sqlite"));
+    cr_expect_not(rf_spawn_exists("p/grid.png"), "it is the former sweep's");
+    expect(OTHER "-o p --shard 2/2 --overwrite", 0, "");
+    cr_expect(rf_spawn_exists("p/journal-1-of-2.sqlite"));
+    json_t *o = expect_json(OTHER "-o p --resume --json", 0);
+    cr_expect_eq(number(o, "done_before"), 6);
+    json_decref(o);
+    expect("version && echo text > p/journal-1-of-3.sqlite", 0, "");
+    expect(SIX "-o p --overwrite", 73, "is not the journal of a sweep");
+    expect(OTHER "-o p --shard 1/2 --resume", 0, ""); /* nothing has been done to it */
+}
+
+Test(sweep_cli, grids_of_an_earlier_sweep_do_not_stay)
+{
+#define GRIDS SWEEP "--x 'Seed: 1-2' "
+    expect(GRIDS "--z 'Steps: 3-5'", 0, "");
+    expect(GRIDS "--z 'Steps: 3-4' --overwrite --no-report", 0, "");
+    cr_expect(rf_spawn_exists("sweep/grid-z01.png"));
+    cr_expect_not(rf_spawn_exists("sweep/grid-z02.png"));
+    cr_expect_not(rf_spawn_exists("sweep/report.html"));
+    rf_spawn_write("sweep/grid-z02.png", "an older sweep's");
+    rf_spawn_write("sweep/grid.png", "an older sweep's");
+    rf_spawn_write("sweep/grid-zoo.png", "mine");
+    json_t *o = expect_json(GRIDS "--z 'Steps: 3-4' --resume --json", 0);
+    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(o, "warnings"), 0)),
+                     "sweep/grid-z02.png and 1 more are not of this sweep");
+    json_decref(o);
+    expect("version && mkdir other && echo mine > other/grid-z00.png", 0, "");
+    expect(GRIDS "--z 'Steps: 3-4' -o other --overwrite", 73, "other/grid-z00.png exists");
+}
+
 Test(sweep_cli, one_shard_of_one_is_all_of_it)
 {
     for (int again = 0; again < 2; again++) expect(SIX "-o all --shard 1/1 --resume", 0, "");

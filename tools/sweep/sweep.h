@@ -74,16 +74,14 @@ void      rf_sweep_release(rf_sweep *s);
 /* Whether this process is to make the cell: the sweep is not sharded, or its shard owns it. */
 int rf_sweep_owns(const rf_sweep *s, int cell);
 
-/* Tells rank 0 of a finished cell; on rank 0 the journal has it when this returns. */
-rf_status rf_sweep_tell(rf_sweep *s, int cell, const rf_cell_record *record, rf_error *err);
-
 /* ---- sweep_folder.c ---- */
 
 /* The folder, the journal, and what the journal knows; of all ranks. */
 rf_status rf_sweep_open_folder(rf_sweep *s);
 
-/* FOLDER/cells/NAME.png */
+/* FOLDER/cells/NAME.png, and the name of a grid: "grid.png", or "grid-z03.png". */
 void rf_sweep_cell_path(const rf_sweep *s, int cell, char path[PATH_MAX]);
+void rf_sweep_grid_name(const rf_sweep *s, int z, char name[NAME_MAX + 1]);
 
 /* Keeps a copy of `record`, and counts. */
 rf_status rf_sweep_keep(rf_sweep *s, int cell, const rf_cell_record *record, rf_error *err);

@@ -147,15 +147,11 @@ done:
 
 /* ---- after ---------------------------------------------------------------------------------- */
 
-/* "x0-y0-z03" -> FOLDER/grid-z03.png; one Z value: FOLDER/grid.png. */
 static void grid_path(const rf_sweep *s, int z, char path[PATH_MAX])
 {
-    const rf_cells *c = &s->cells;
-    const char     *name = c->cell[z * c->axis[RF_AXIS_X].count * c->axis[RF_AXIS_Y].count].name;
-    if (c->axis[RF_AXIS_Z].count == 1)
-        snprintf(path, PATH_MAX, "%s/grid.png", s->o->folder);
-    else
-        snprintf(path, PATH_MAX, "%s/grid%s.png", s->o->folder, strrchr(name, '-'));
+    char name[NAME_MAX + 1];
+    rf_sweep_grid_name(s, z, name);
+    snprintf(path, PATH_MAX, "%s/%s", s->o->folder, name);
 }
 
 static rf_status write_outputs(rf_sweep *s)
