@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/signals.h"
+
 void rf_sweep_warn(void *sweep, const char *message)
 {
     rf_sweep *s = sweep;
@@ -162,6 +164,16 @@ done:
     return st;
 }
 
+/* On rank 0, as soon as it hears of it. */
+static void tell_who_gave_up(void *user, int rank, const char *why)
+{
+    char text[RF_ERROR_BYTES + 120];
+    snprintf(text, sizeof text,
+             "rank %d gives up: %s; the others go on, and --resume makes what it leaves open", rank,
+             why);
+    rf_sweep_warn(user, text);
+}
+
 rf_status rf_sweep_prepare(rf_sweep *s)
 {
     rf_status   st = RF_OK;
@@ -172,8 +184,14 @@ rf_status rf_sweep_prepare(rf_sweep *s)
         s->ranks = (rf_ranks){.size = 1, .local_size = 1};
     else
         RF_TRY(rf_ranks_begin(&s->ranks, &t->error));
+    s->ranks.signal = rf_signals_caught;
+    s->ranks.gave_up = tell_who_gave_up;
+    s->ranks.user = s;
     if (s->shard.count == 1) s->shard = (rf_shard){0}; /* 1/1 is all of it */
-    if (s->ranks.rank > 0) s->in->console.quiet = 1;   /* rank 0 speaks for all */
+    if (s->ranks.rank > 0) {
+        s->in->console.quiet = 1; /* rank 0 speaks for all */
+        s->in->console.json = 0;
+    }
     RF_TRY(make_cells(s));
     RF_TRY(take_memory(s));
     RF_TRY(open_experts(s));
