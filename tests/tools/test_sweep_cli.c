@@ -85,14 +85,50 @@ Test(sweep_cli, a_grid_for_every_z)
 Test(sweep_cli, the_summary_has_the_documented_keys)
 {
     static const char *const KEYS[] = {
-        "schema",       "folder", "cells",    "done",      "failed", "done_before", "calls_naive",
-        "calls_shared", "saving", "launches", "timings_s", "paths",  "device",      "warnings"};
+        "schema",      "folder",       "cells",  "done",     "failed",  "done_before",
+        "calls_naive", "calls_shared", "saving", "launches", "planned", "ranks",
+        "shard",       "timings_s",    "paths",  "device",   "warnings"};
     json_t *o = expect_json(SIX "--json", 0);
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
         cr_expect(json_object_get(o, KEYS[i]), "%s", KEYS[i]);
     cr_expect_eq(number(o, "cells"), 6);
     cr_expect_eq(number(o, "done"), 6);
     json_decref(o);
+}
+
+/* 6 cells of 30 calls, of which the fake engine shares none. */
+static void expect_calls(const char *command, int made, const char *shard)
+{
+    json_t       *o = expect_json(command, 0);
+    const json_t *planned = json_object_get(o, "planned");
+    const char   *of = json_string_value(json_object_get(o, "shard"));
+    cr_expect_eq(number(o, "calls_shared"), made, "%s: %d", command, number(o, "calls_shared"));
+    cr_expect_eq(number(o, "calls_naive"), made, "%s: %d", command, number(o, "calls_naive"));
+    cr_expect_eq(number(o, "launches"), made);
+    cr_expect_eq(number(planned, "calls_shared"), 180);
+    cr_expect_eq(number(planned, "calls_naive"), 180);
+    cr_expect_eq(number(o, "ranks"), 1);
+    cr_expect(shard ? of && strcmp(of, shard) == 0 : !of);
+    json_decref(o);
+}
+
+/* By this process, in this sitting. */
+Test(sweep_cli, calls_are_those_that_were_made)
+{
+    expect_calls(SIX "--json", 180, NULL);
+    expect_calls(SIX "--json --resume", 0, NULL);
+    expect("version && rm sweep/cells/x01-y00-z00.png", 0, "");
+    expect_calls(SIX "--json --resume", 30, NULL);
+    expect_calls(SIX "-o p --json --shard 1/3", 60, "1/3");
+    expect_calls(SIX "-o p --json --resume", 120, NULL);
+    expect("sweep -m pony.safetensors --size 64x64 -p fox --x 'Seed: 1-4' --progress none -o q "
+           "--shard 2/2",
+           0, "2 of 2 cells are done, 0 failed; 60 calls by shard 2/2 instead of 60");
+    expect("sweep -m pony.safetensors --size 64x64 -p fox --x 'Seed: 1-4' --progress none -o q "
+           "--resume",
+           0, "60 calls in this sitting instead of 60");
+    expect(SIX "--dry-run --shard 1/3 --seconds-per-call 1", 0, "");
+    cr_expect(strstr(r.out, "of this shard                       60\n"), "%s", r.out);
 }
 
 Test(sweep_cli, dry_run_tells_everything_and_writes_nothing)

@@ -379,6 +379,7 @@ rf_status rf_sweep_open_folder(rf_sweep *s)
     if (s->ranks.size > 1) RF_TRY(share_records(s));
     for (int i = 0; i < s->cells.count; i++) s->mine += rf_sweep_owns(s, i);
     s->before = s->done + s->failed;
+    RF_TRY(rf_sweep_divide_open(s));
 done:
     return st;
 }
