@@ -37,7 +37,7 @@ static rf_status report(adaptive_run *r, double sigma, rf_error *err)
 /* The embedding table holds one row per conditioning, all for this noise level. */
 static rf_status embed(rf_plan *p, rf_plan_table *table, float timestep, rf_error *err)
 {
-    for (int i = 0; i < table->rows; i++) table->timestep[i] = timestep;
+    for (int i = 0; i < table->rows; i++) ((float *)table->timestep.host)[i] = timestep;
     p->last_end = 0; /* that is no gap between two calls */
     return rf_program_run(&table->embed, &p->engine->device, err);
 }
@@ -127,7 +127,7 @@ rf_status rf_denoise_adaptive(rf_plan *p, rf_picture picture, int slot, const rf
     const rf_sampler       *sampler = j->course.stage[0].sampler;
     const double            eta = isnan(j->job.eta) ? sampler->eta : j->job.eta;
     const size_t            elems = (size_t)j->h * (size_t)j->w * 4;
-    float                  *x = p->decode_latent; /* free until the picture is decoded */
+    float                  *x = p->decode_latent.host; /* free until the picture is decoded */
     rf_status               st = start(p, &r, err);
     if (st != RF_OK) return st;
     memcpy(x, rf_slot_row(p, slot, RF_SOURCE_X), elems * sizeof *x);

@@ -32,9 +32,9 @@ rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf
     const rf_clip_arch *arch =
         encoder == RF_ENCODER_G ? &x->expert->arch.clip_g : &x->expert->arch.clip_l;
     return (rf_clip_args){.arch = arch,
-                          .id = p->token_ids,
-                          .hidden = p->hidden,
-                          .pooled = p->pooled_rows,
+                          .id = p->token_ids.device,
+                          .hidden = p->hidden.device,
+                          .pooled = p->pooled_rows.device,
                           .depth = clip_depth(shape, arch, encoder),
                           .chunks = shape->chunks * prompts,
                           .prompts = prompts};
@@ -73,10 +73,11 @@ static size_t chunk_at(const encoding *e, int k, int i)
 
 static void fill_ids(const encoding *e)
 {
+    int32_t *id = e->plan->token_ids.host;
     for (int i = 0; i < e->count; i++)
         for (int k = 0; k < e->shape->chunks; k++)
             for (int t = 0; t < RF_TOKENS_PER_CHUNK; t++)
-                e->plan->token_ids[chunk_at(e, k, i) * RF_TOKENS_PER_CHUNK + (size_t)t] =
+                id[chunk_at(e, k, i) * RF_TOKENS_PER_CHUNK + (size_t)t] =
                     e->cond[i]->id[e->encoder][k * RF_TOKENS_PER_CHUNK + t];
 }
 
@@ -91,12 +92,12 @@ static void take_states(const encoding *e, int i)
         for (size_t t = 0; t < seq; t++)
             memcpy((char *)cond->context +
                        (((size_t)k * seq + t) * s.stride + s.first_column) * bytes,
-                   (const char *)p->hidden + (chunk_at(e, k, i) * seq + t) * s.width * bytes,
+                   (const char *)p->hidden.host + (chunk_at(e, k, i) * seq + t) * s.width * bytes,
                    s.width * bytes);
     if (e->encoder != RF_ENCODER_G) return;
     const size_t pooled = (size_t)e->x->expert->arch.clip_g.projection * bytes;
     const size_t row = (size_t)i * seq + (size_t)first_end(cond->id[e->encoder]);
-    memcpy(cond->pooled, (const char *)p->pooled_rows + row * pooled, pooled);
+    memcpy(cond->pooled, (const char *)p->pooled_rows.host + row * pooled, pooled);
 }
 
 static rf_status encode_prompts(encoding *e, rf_error *err)

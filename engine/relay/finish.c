@@ -83,6 +83,12 @@ static size_t pixel_bytes(const rf_job *job)
     return (size_t)job->width * (size_t)job->height * 3;
 }
 
+/* Of the picture at that place of the decoding. */
+static const uint8_t *pixels_at(const rf_plan *p, const rf_job *job, int at)
+{
+    return (const uint8_t *)p->pixels.host + (size_t)at * pixel_bytes(job);
+}
+
 /* One colour everywhere; a true picture differs within the first few pixels. */
 static int is_constant(const uint8_t *pixels, const rf_job *job)
 {
@@ -93,8 +99,8 @@ static int is_constant(const uint8_t *pixels, const rf_job *job)
 static rf_status check_picture(const rf_plan *p, rf_picture picture, int at, rf_error *why)
 {
     const rf_plan_job *j = &p->job[picture.job];
-    const uint8_t     *pixels = p->pixels + (size_t)at * pixel_bytes(&j->job);
-    if (p->stats[at].non_finite)
+    const uint8_t     *pixels = pixels_at(p, &j->job, at);
+    if (((const rf_pixels_stats *)p->stats.host)[at].non_finite)
         return rf_fail(why, RF_E_NAN,
                        "the VAE of %s gave NaN or infinity in picture %d; nothing was saved%s",
                        p->vae[j->vae].expert->name, picture.index, advice(p));
@@ -140,9 +146,9 @@ static rf_status hand_out(const rf_walk *w, rf_picture picture, int at, const rf
                             .seed = rf_picture_noise(p, picture).seed,
                             .width = j->job.width,
                             .height = j->job.height,
-                            .rgb = p->pixels + (size_t)at * pixel_bytes(&j->job),
-                            .latent =
-                                p->decode_latent + (size_t)at * (size_t)j->h * (size_t)j->w * 4,
+                            .rgb = pixels_at(p, &j->job, at),
+                            .latent = (const float *)p->decode_latent.host +
+                                      (size_t)at * (size_t)j->h * (size_t)j->w * 4,
                             .parameters = parameters,
                             .job = job};
     st = w->callbacks->image(w->callbacks->user, &image, err);
@@ -158,8 +164,8 @@ static rf_status decode(rf_plan *p, const decoding *d, rf_error *err)
     const rf_plan_decoder *decoder = &p->decoder[d->decoder];
     const size_t           elems = (size_t)decoder->h * (size_t)decoder->w * 4;
     for (int i = 0; i < d->count; i++)
-        memcpy(p->decode_latent + (size_t)i * elems, rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X),
-               elems * sizeof(float));
+        memcpy((float *)p->decode_latent.device + (size_t)i * elems,
+               rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X), elems * sizeof(float));
     const rf_status st = rf_program_run(&decoder->program[d->count], &p->engine->device, err);
     p->timings.decode += rf_now() - start;
     return st;

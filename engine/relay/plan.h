@@ -7,6 +7,7 @@
 #define RF_RELAY_PLAN_H
 
 #include "engine/core/tokens.h"
+#include "engine/core/twin.h"
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/course.h"
@@ -31,9 +32,9 @@ typedef struct rf_conditioning {
     uint16_t *id[RF_ENCODERS];     /* [chunks, 77]; thousands of prompts have half the bytes so */
     float    *weight[RF_ENCODERS]; /* likewise; NULL: all 1, in the whole group */
     int       rows;                /* of context: 77 per chunk, and padding */
-    void     *context;             /* [rows, context] */
-    void     *pooled;              /* [projection] */
-    void     *kv;                  /* the K/V pool block */
+    void     *context;             /* [rows, context], the host's */
+    void     *pooled;              /* [projection], the host's */
+    void     *kv;                  /* the K/V pool block, the device's */
 } rf_conditioning;
 
 /* Neighbours in the list whose emphasis is normalised together: in the default mode each variant
@@ -62,9 +63,9 @@ typedef struct rf_plan_table {
     int        rows;
     int       *cond, *sizing; /* [rows] */
     float     *planned;       /* [rows]: their timesteps */
-    float     *timestep;      /* likewise, where the device reads them */
-    void      *vector;        /* [rows, arch.unet.vector] */
-    void      *temb;
+    rf_twin    timestep;      /* likewise, where ops read them */
+    rf_twin    vector;        /* [rows, arch.unet.vector] */
+    void      *temb;          /* the device's */
     rf_program embed;
     rf_lookup  known; /* while planning: its rows */
 } rf_plan_table;
@@ -241,31 +242,38 @@ struct rf_plan {
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
         peak_bytes;
 
-    /* memory, from the first run on */
-    void *slab, *kv, *state;
+    /* memory, from the first run on: the desk is the host's, all other is the device's.  On a host
+     * device there is no desk: what would lie there lies in `state`. */
+    void  *slab, *kv, *state, *desk;
+    size_t desk_bytes;
 
     /* inside `state` */
     float           *pool;      /* rows of `elems`: those of the slots, then those of the samples */
     int              slot_rows; /* of each slot */
     int              anchor_row, history_row; /* in it; 0: no sampler has any */
     int              sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
-    rf_run_state    *slot;                    /* [slots] */
-    rf_sample       *sample;                  /* [batch] */
-    float           *scratch;                 /* three tensors, of the seed's size if larger */
-    float           *adaptive_scratch;        /* rf_adaptive_scratch, or NULL */
-    float           *decode_latent;           /* [at_a_time, h, w, 4] of a decoder */
     void            *x, *eps;                 /* [rows * batch, h, w, 4] */
     float           *coef;                    /* [batch, RF_LINCOMB_TERMS] */
     int32_t         *xrow, *yrow;             /* likewise, [batch] */
-    float           *unscale;                 /* [decodings] */
     int32_t         *temb_row;                /* [rows * batch] */
     rf_attention_kv *kv_table;                /* [rows * batch] */
-    int32_t         *token_ids;               /* [chunks, 77] of the largest encoding */
-    float           *sizes;                   /* [6] */
-    void            *hidden, *pooled_rows;    /* text encoder outputs */
-    uint8_t         *pixels;                  /* [at_a_time, H, W, 3] of a decoder */
-    rf_pixels_stats *stats;                   /* [decodings] */
-    rf_program       scratch_program;         /* programs that run once */
+
+    /* on the desk */
+    rf_run_state *slot;             /* [slots] */
+    rf_sample    *sample;           /* [batch] */
+    float        *scratch;          /* three tensors, of the seed's size if larger */
+    float        *adaptive_scratch; /* rf_adaptive_scratch, or NULL */
+
+    /* on both */
+    rf_twin decode_latent;       /* float [at_a_time, h, w, 4] of a decoder */
+    rf_twin unscale;             /* float [decodings] */
+    rf_twin token_ids;           /* int32_t [chunks, 77] of the largest encoding */
+    rf_twin sizes;               /* float [6] */
+    rf_twin hidden, pooled_rows; /* text encoder outputs */
+    rf_twin pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
+    rf_twin stats;               /* rf_pixels_stats [decodings] */
+
+    rf_program scratch_program; /* programs that run once */
 
     int64_t    load_done, load_total; /* bytes of files, in the run at work */
     int64_t    calls_done, pictures_done;

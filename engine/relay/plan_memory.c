@@ -75,8 +75,8 @@ rf_unet_embed_args rf_embed_args(const rf_plan_expert *x, const rf_plan_table *t
 {
     return (rf_unet_embed_args){.list = &x->expert->blocks,
                                 .arch = &x->expert->arch.unet,
-                                .timestep = table->timestep,
-                                .vector = table->vector,
+                                .timestep = table->timestep.device,
+                                .vector = table->vector.device,
                                 .table = table->temb,
                                 .rows = table->rows};
 }
@@ -84,13 +84,13 @@ rf_unet_embed_args rf_embed_args(const rf_plan_expert *x, const rf_plan_table *t
 rf_vae_decode_args rf_decode_args(const rf_plan *p, const rf_plan_decoder *d, int latents)
 {
     return (rf_vae_decode_args){.arch = &p->vae[d->vae].expert->arch.vae,
-                                .latent = p->decode_latent,
-                                .pixels = p->pixels,
-                                .stats = p->stats,
+                                .latent = p->decode_latent.device,
+                                .pixels = p->pixels.device,
+                                .stats = p->stats.device,
                                 .n = latents,
                                 .h = d->h,
                                 .w = d->w,
-                                .unscale = p->unscale};
+                                .unscale = p->unscale.device};
 }
 
 static rf_status size_unet(rf_plan *p, rf_plan_expert *x, rf_error *err)
@@ -142,6 +142,23 @@ static void *place(placer *at, size_t count, size_t size)
     return at->base ? at->base + offset : NULL;
 }
 
+/* Where things lie whose side matters. */
+typedef struct sides {
+    placer device, desk;
+    int    one; /* a host device: there is no desk */
+} sides;
+
+static void *place_on_desk(sides *at, size_t count, size_t size)
+{
+    return place(at->one ? &at->device : &at->desk, count, size);
+}
+
+static rf_twin place_twin(sides *at, size_t count, size_t size)
+{
+    void *device = place(&at->device, count, size);
+    return (rf_twin){.host = at->one ? device : place(&at->desk, count, size), .device = device};
+}
+
 static void place_kv(rf_plan *p, placer *at)
 {
     const size_t bytes = rf_dtype_bytes(p->engine->dtype);
@@ -184,25 +201,26 @@ static text_sizes measure_text(const rf_plan *p)
     return s;
 }
 
-static void place_expert_state(rf_plan *p, rf_plan_expert *x, placer *at)
+static void place_expert_state(rf_plan *p, rf_plan_expert *x, sides *at)
 {
     const size_t bytes = rf_dtype_bytes(p->engine->dtype);
     for (int t = 0; t < RF_TABLES; t++) {
         rf_plan_table *table = &x->table[t];
         const size_t   rows = (size_t)table->rows;
-        table->timestep = place(at, rows, sizeof *table->timestep);
-        table->vector = place(at, rows * (size_t)x->expert->arch.unet.vector, bytes);
+        table->timestep = place_twin(at, rows, sizeof(float));
+        table->vector = place_twin(at, rows * (size_t)x->expert->arch.unet.vector, bytes);
     }
     for (int j = 0; j < x->conds; j++) {
         rf_conditioning *cond = &x->cond[j];
-        cond->context = place(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
-        cond->pooled = place(at, (size_t)x->expert->arch.clip_g.projection, bytes);
+        cond->context =
+            place_on_desk(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
+        cond->pooled = place_on_desk(at, (size_t)x->expert->arch.clip_g.projection, bytes);
     }
 }
 
 /* The sampler's rows: those that no call reads or writes do not exist.  A slot has an anchor more
  * than the sampler knows, and one entry of the history: new values are sums of the old ones. */
-static void place_slots(rf_plan *p, placer *at)
+static void place_slots(rf_plan *p, sides *at)
 {
     int anchor = 0, remembers = 0, u = 0, rows = 1;
     for (int k = 0; k < p->updates; k++) {
@@ -222,9 +240,9 @@ static void place_slots(rf_plan *p, placer *at)
     p->sample_row[RF_SOURCE_NOISE] = rows + p->batch;
     p->sample_row[RF_SOURCE_U] = u ? rows + 2 * p->batch : 0;
     rows += (u ? 3 : 2) * p->batch;
-    p->pool = place(at, (size_t)rows * p->elems, sizeof(float));
-    p->slot = place(at, (size_t)p->slots, sizeof *p->slot);
-    p->sample = place(at, (size_t)p->batch, sizeof *p->sample);
+    p->pool = place(&at->device, (size_t)rows * p->elems, sizeof(float));
+    p->slot = place_on_desk(at, (size_t)p->slots, sizeof *p->slot);
+    p->sample = place_on_desk(at, (size_t)p->batch, sizeof *p->sample);
 }
 
 /* Scratch of the noise: three tensors, of the size the seed is from if that is larger. */
@@ -239,31 +257,31 @@ static size_t scratch_elems(const rf_plan *p)
     return 3 * most;
 }
 
-static void place_state(rf_plan *p, placer *at)
+static void place_state(rf_plan *p, sides *at)
 {
     const size_t     bytes = rf_dtype_bytes(p->engine->dtype);
     const size_t     batch = (size_t)p->batch, samples = batch * (size_t)p->rows;
     const text_sizes text = measure_text(p);
 
     place_slots(p, at);
-    p->scratch = place(at, scratch_elems(p), sizeof(float));
+    p->scratch = place_on_desk(at, scratch_elems(p), sizeof(float));
     p->adaptive_scratch =
-        p->adaptive ? place(at, rf_adaptive_scratch(p->elems), sizeof(float)) : NULL;
-    p->decode_latent = place(at, p->decode_elems, sizeof(float));
-    p->x = place(at, samples * p->elems, bytes);
-    p->eps = place(at, samples * p->elems, bytes);
-    p->coef = place(at, batch * RF_LINCOMB_TERMS, sizeof(float));
-    p->xrow = place(at, batch * RF_LINCOMB_TERMS, sizeof(int32_t));
-    p->yrow = place(at, batch, sizeof(int32_t));
-    p->unscale = place(at, (size_t)p->decodings, sizeof(float));
-    p->temb_row = place(at, samples, sizeof(int32_t));
-    p->kv_table = place(at, samples, sizeof(rf_attention_kv));
-    p->token_ids = place(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
-    p->sizes = place(at, 6, sizeof(float));
-    p->hidden = place(at, text.hidden, bytes);
-    p->pooled_rows = place(at, text.pooled, bytes);
-    p->pixels = place(at, p->decode_elems / 4 * 64, 3);
-    p->stats = place(at, (size_t)p->decodings, sizeof(rf_pixels_stats));
+        p->adaptive ? place_on_desk(at, rf_adaptive_scratch(p->elems), sizeof(float)) : NULL;
+    p->decode_latent = place_twin(at, p->decode_elems, sizeof(float));
+    p->x = place(&at->device, samples * p->elems, bytes);
+    p->eps = place(&at->device, samples * p->elems, bytes);
+    p->coef = place(&at->device, batch * RF_LINCOMB_TERMS, sizeof(float));
+    p->xrow = place(&at->device, batch * RF_LINCOMB_TERMS, sizeof(int32_t));
+    p->yrow = place(&at->device, batch, sizeof(int32_t));
+    p->unscale = place_twin(at, (size_t)p->decodings, sizeof(float));
+    p->temb_row = place(&at->device, samples, sizeof(int32_t));
+    p->kv_table = place(&at->device, samples, sizeof(rf_attention_kv));
+    p->token_ids = place_twin(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
+    p->sizes = place_twin(at, 6, sizeof(float));
+    p->hidden = place_twin(at, text.hidden, bytes);
+    p->pooled_rows = place_twin(at, text.pooled, bytes);
+    p->pixels = place_twin(at, p->decode_elems / 4 * 64, 3);
+    p->stats = place_twin(at, (size_t)p->decodings, sizeof(rf_pixels_stats));
     for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
 
@@ -344,11 +362,13 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     RF_TRY(size_networks(p, err));
     RF_TRY(fill_slab(p, err));
 
-    placer kv = {0}, state = {0};
+    placer kv = {0};
+    sides  state = {.one = rf_device_on_host(&p->engine->device)};
     place_kv(p, &kv);
     place_state(p, &state);
     p->kv_bytes = kv.used;
-    p->state_bytes = state.used;
+    p->state_bytes = state.device.used;
+    p->desk_bytes = state.desk.used;
 
     tell_stages(p);
     const rf_residency unets = rf_residency_foresee(p, p->held);
@@ -366,7 +386,8 @@ void rf_plan_release(rf_plan *p)
     rf_device_free(device, p->slab, p->slab_bytes);
     rf_device_free(device, p->state, p->state_bytes);
     rf_device_free(device, p->kv, p->kv_bytes);
-    p->slab = p->state = p->kv = NULL;
+    rf_device_free_staging(device, p->desk, p->desk_bytes);
+    p->slab = p->state = p->kv = p->desk = NULL;
 }
 
 rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
@@ -376,10 +397,14 @@ rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
     if (p->slab) return RF_OK;
     RF_TRY(rf_device_alloc(device, &p->kv, p->kv_bytes, "prompt keys and values", err));
     RF_TRY(rf_device_alloc(device, &p->state, p->state_bytes, "latents", err));
+    RF_TRY(rf_device_alloc_staging(device, &p->desk, p->desk_bytes, "prompts and tables", err));
     RF_TRY(rf_device_alloc(device, &p->slab, p->slab_bytes, "activations", err));
     place_kv(p, &(placer){.base = p->kv});
-    place_state(p, &(placer){.base = p->state});
-    for (int i = 0; i < p->decodings; i++) p->unscale[i] = 1 / RF_VAE_SCALE;
+    place_state(
+        p,
+        &(sides){.device.base = p->state, .desk.base = p->desk, .one = rf_device_on_host(device)});
+    for (int i = 0; i < p->decodings; i++) ((float *)p->unscale.host)[i] = 1 / RF_VAE_SCALE;
+    RF_TRY(rf_twin_up(device, &p->unscale, 0, (size_t)p->decodings * sizeof(float), err));
 done:
     if (st != RF_OK) rf_plan_release(p); /* all or nothing: the next run tries again */
     return st;

@@ -108,18 +108,19 @@ static rf_status fill_vectors(rf_plan *p, const rf_plan_expert *x, const rf_plan
     const size_t  pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
     const size_t  row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
     for (int row = 0; row < table->rows; row++) {
-        char                  *vector = (char *)table->vector + (size_t)row * row_bytes;
+        char                  *vector = (char *)table->vector.device + (size_t)row * row_bytes;
         const rf_timestep_args args = {.y = vector + pooled,
-                                       .value = p->sizes,
+                                       .value = p->sizes.device,
                                        .m = 6,
                                        .dim = 256,
                                        .y_stride = 256,
                                        .dtype = p->engine->dtype};
-        for (int i = 0; i < 6; i++) p->sizes[i] = held(p->sizing[table->sizing[row]].value[i]);
+        for (int i = 0; i < 6; i++)
+            ((float *)p->sizes.host)[i] = held(p->sizing[table->sizing[row]].value[i]);
         memcpy(vector, x->cond[table->cond[row]].pooled, pooled);
         const rf_status st = ops->timestep(p->engine->device.stream, &args);
         if (st != RF_OK) return st;
-        table->timestep[row] = table->planned[row];
+        ((float *)table->timestep.host)[row] = table->planned[row];
     }
     return RF_OK;
 }
