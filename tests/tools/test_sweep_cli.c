@@ -460,6 +460,25 @@ Test(sweep_cli, shards_that_begin_together_are_of_one_sweep)
     }
 }
 
+/* The same over an older sweep of another number of shards: what is in nobody's way goes once. */
+Test(sweep_cli, shards_begin_again_together)
+{
+    static const char RACE[] =
+        "version; for i in $SHARDS; do (" RF_COMMAND " " SIX
+        "-o race --shard $i/${SHARDS##* } --steps 1${SHARDS##* } --overwrite >/dev/null 2>code-$i; "
+        "echo $? >> code-$i) & done; wait; cat code-*; rm code-*";
+    for (int i = 0; i < 9; i++) {
+        setenv("SHARDS", i % 2 ? "1 2" : "1 2 3", 1);
+        expect(RACE, 0, "");
+        cr_expect(strstr(r.out, i % 2 ? "\n0\n0\n" : "\n0\n0\n0\n"), "%s", r.out);
+        cr_expect_eq(rf_spawn_exists("race/journal-2-of-2.sqlite"), i % 2);
+        cr_expect_eq(rf_spawn_exists("race/journal-2-of-3.sqlite"), i % 2 == 0);
+    }
+    json_t *o = expect_json(SIX "-o race --resume --json --steps 13", 0);
+    cr_expect_eq(number(o, "done_before"), 6);
+    json_decref(o);
+}
+
 Test(sweep_cli, beginning_again_clears_journals_of_either_kind)
 {
     expect(OTHER "-o p --shard 1/2", 0, "");

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/files/hash.h"
@@ -56,14 +57,17 @@ static rf_status status_of(int code, int os)
     }
 }
 
+static rf_status in_use(const char *path, rf_error *err)
+{
+    return rf_fail(err, RF_E_IO, "%s is in use: another process is at work on this sweep", path);
+}
+
 /* The sentence for whatever SQLite said last. */
 static rf_status failed(const rf_journal *j, rf_error *err)
 {
     const int       code = sqlite3_errcode(j->db), os = sqlite3_system_errno(j->db);
     const rf_status st = status_of(code, os);
-    if ((code & 0xFF) == SQLITE_BUSY)
-        return rf_fail(err, RF_E_IO, "%s is in use: another process is at work on this sweep",
-                       j->path);
+    if ((code & 0xFF) == SQLITE_BUSY) return in_use(j->path, err);
     if (st == RF_E_FORMAT)
         return rf_fail(err, st, "%s is damaged: %s", j->path, sqlite3_errmsg(j->db));
     return rf_fail(err, st, "%s: %s%s%s", j->path, sqlite3_errmsg(j->db), os ? ": " : "",
@@ -328,16 +332,35 @@ static int is_ours(const char *path)
     return id == APPLICATION;
 }
 
-/* Whether nobody is at work on it; damage does not matter. */
-static rf_status check_idle(rf_journal *j, rf_error *err)
+/* Whether a process holds one of SQLite's locks on the file.  That is asked, and none is taken, or
+ * of several that ask at the same moment each would find the others at work. */
+static int is_locked(const char *path)
 {
-    if (!is_ours(j->path))
+    struct flock range = {.l_type = F_WRLCK,
+                          .l_whence = SEEK_SET,
+                          .l_start =
+                              0x40000000, /* PENDING_BYTE; sqlite.org/fileformat2.html, 1.4 */
+                          .l_len = 512};
+    const int    fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int    known = fd >= 0 && fcntl(fd, F_GETLK, &range) == 0;
+    if (fd >= 0) close(fd);
+    return known && range.l_type != F_UNLCK;
+}
+
+/* Whether nobody is at work on it; damage does not matter, nor that another has removed it. */
+static rf_status check_idle(const char *path, rf_error *err)
+{
+    enum { PAUSE_MS = 20 };
+    if (!is_ours(path)) {
+        if (access(path, F_OK) != 0) return RF_OK;
         return rf_fail(err, RF_E_EXISTS,
-                       "%s is not the journal of a sweep, and is not replaced by one", j->path);
-    rf_status st = connect(j, j->path, 0, err);
-    if (st == RF_OK) st = run(j, "BEGIN EXCLUSIVE; COMMIT", err);
-    disconnect(j);
-    return st == RF_E_FORMAT ? RF_OK : st;
+                       "%s is not the journal of a sweep, and is not replaced by one", path);
+    }
+    for (int waited = 0; is_locked(path); waited += PAUSE_MS) {
+        if (waited >= PATIENCE_MS) return in_use(path, err);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+    }
+    return RF_OK;
 }
 
 /* What SQLite keeps beside a journal that goes: it would be taken for the next one's. */
@@ -356,7 +379,7 @@ static rf_status remove_beside(const char *path, rf_error *err)
 /* Makes way for a new journal in place of an old one. */
 static rf_status make_way(rf_journal *j, rf_error *err)
 {
-    const rf_status st = check_idle(j, err);
+    const rf_status st = check_idle(j->path, err);
     return st == RF_OK ? remove_beside(j->path, err) : st;
 }
 
@@ -448,9 +471,7 @@ done:
 
 rf_status rf_journal_check_idle(const char *path, rf_error *err)
 {
-    rf_journal j = {.cells = 0};
-    snprintf(j.path, sizeof j.path, "%s", path);
-    return access(path, F_OK) == 0 ? check_idle(&j, err) : RF_OK;
+    return check_idle(path, err);
 }
 
 rf_status rf_journal_remove(const char *path, rf_error *err)

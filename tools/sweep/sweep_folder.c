@@ -150,44 +150,48 @@ done:
 
 /* ---- beginning again ------------------------------------------------------------------------ */
 
-/* Which journals go: all, or for a shard its own and those of other sweeps, since other shards may
- * have begun again before it. */
+static int is_own(const rf_sweep *s, rf_shard shard)
+{
+    return shard.index == s->shard.index && shard.count == s->shard.count;
+}
+
+/* Which journals go.  Alone: all.  Of shards, which may begin again at the same moment, each
+ * replaces its own; and what is of another sweep and will be replaced by none of them, goes. */
 static int goes(rf_sweep *s, rf_shard shard)
 {
     char       path[PATH_MAX];
     rf_trouble unheard = {.hint = ""};
-    if (s->shard.count < 2) return 1;
-    if (shard.index == s->shard.index && shard.count == s->shard.count) return 1;
+    if (s->shard.count < 2 || is_own(s, shard)) return 1;
+    if (shard.count == s->shard.count) return 0;
     path_of_shard(s, shard, path);
     return rf_journal_compare(path, s->identity.fingerprint, s->identity.summary, &unheard) ==
            RF_E_ARG;
 }
 
-/* All are asked before the first one goes.  The own one is replaced by the new one. */
-static rf_status clear_journals(rf_sweep *s, found *f)
+/* All are asked before the first one goes. */
+static rf_status clear_journals(rf_sweep *s, const found *f)
 {
     rf_status st = RF_OK;
     rf_error *err = &s->in->trouble.error;
     char      path[PATH_MAX];
-    int       left = 0;
     for (int i = 0; i < f->journals; i++) {
         if (!goes(s, f->journal[i])) continue;
         path_of_shard(s, f->journal[i], path);
         RF_TRY(rf_journal_check_idle(path, err));
-        f->journal[left++] = f->journal[i];
     }
-    f->journals = left;
-    RF_TRY(rf_claim_make(s->o->folder, &s->identity, 1, &s->in->trouble));
+    if (!f->claimed || f->verdict != RF_OK)
+        RF_TRY(rf_claim_make(s->o->folder, &s->identity, 1, &s->in->trouble));
     for (int i = 0; i < f->journals; i++) {
+        if (is_own(s, f->journal[i]) || !goes(s, f->journal[i])) continue;
         path_of_shard(s, f->journal[i], path);
-        if (strcmp(path, s->journal_path) != 0) RF_TRY(rf_journal_remove(path, err));
+        RF_TRY(rf_journal_remove(path, err));
     }
 done:
     return st;
 }
 
 /* A shard leaves the grids of its own sweep alone: somebody may have gathered it. */
-static rf_status begin_again(rf_sweep *s, found *f)
+static rf_status begin_again(rf_sweep *s, const found *f)
 {
     rf_status st = RF_OK;
     rf_error *err = &s->in->trouble.error;

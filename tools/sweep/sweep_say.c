@@ -259,6 +259,10 @@ static void describe_calls(const rf_sweep *s, char *out, size_t bytes)
 {
     const rf_ranks_work w = rf_sweep_work(s);
     char                who[40] = "";
+    if (w.calls == 0) {
+        snprintf(out, bytes, "no calls in this sitting");
+        return;
+    }
     if (s->ranks.size > 1) snprintf(who, sizeof who, " by %d ranks", s->ranks.size);
     if (is_shard(s)) snprintf(who, sizeof who, " by shard %d/%d", s->shard.index, s->shard.count);
     snprintf(out, bytes, "%lld calls%s%s instead of %lld (%.2fx fewer)", (long long)w.calls, who,
