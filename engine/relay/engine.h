@@ -21,7 +21,7 @@ struct rf_engine {
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
-    rf_sigma_table  table; /* SDXL's noise levels */
+    rf_sigma_table  table;  /* SDXL's noise levels */
     rf_expert      *opened; /* all that are open, the latest first */
     void (*warn)(void *user, const char *message);
     void *user;
