@@ -24,6 +24,7 @@ void relays_start(relays *r, const rf_options *options)
 {
     rf_error   err = {0};
     rf_options o = options ? *options : (rf_options){.dtype = "f32", .threads = 1};
+    if (!o.device) o.device = "cpu"; /* also where there is a GPU */
     o.warn = keep_warning;
     o.user = r;
     must(rf_engine_create(&r->engine, &o, &err), &err);

@@ -46,6 +46,9 @@ const char *rf_version(void)
 
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err)
 {
+    *out = NULL;
+    if (options->device && strcmp(options->device, "cpu") != 0)
+        return rf_fail(err, RF_E_DEVICE, "there is no %s: use --device cpu", options->device);
     *out = calloc(1, sizeof **out);
     if (!*out) return rf_fail(err, RF_E_NOMEM, "no memory");
     (*out)->options = *options;
@@ -67,6 +70,14 @@ const char *rf_engine_dtype(const rf_engine *engine)
 {
     (void)engine;
     return "f32";
+}
+
+rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err)
+{
+    (void)ordinal;
+    *out = (rf_gpu_info){.name = ""};
+    *count = 0;
+    return rf_fail(err, RF_E_DEVICE, "there is none in a test double");
 }
 
 rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)

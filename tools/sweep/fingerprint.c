@@ -144,17 +144,23 @@ done:
     return st;
 }
 
-/* The device without what does not show in pictures: "cpu: Name, 2 threads" -> "cpu: Name". */
+/* The device without what does not show in pictures: "cpu: Name, 2 threads" -> "cpu: Name", and of
+ * "cuda:1 Name, 2 threads" neither which of several GPUs it was. */
 static void write_device(FILE *out, const char *device)
 {
     const char *threads = strstr(device, " thread"), *comma = threads;
     while (comma && comma > device && *comma != ',') comma--;
-    if (!comma || comma == device) {
-        fprintf(out, "device: %s\n", device);
+    fputs("device: ", out);
+    if (strncmp(device, "cuda:", 5) == 0) {
+        fputs("cuda", out);
+        device += 5 + strspn(device + 5, "0123456789");
+    }
+    if (!comma || comma <= device) {
+        fprintf(out, "%s\n", device);
         return;
     }
     threads += strlen(" thread");
-    fprintf(out, "device: %.*s%s\n", (int)(comma - device), device, threads + (*threads == 's'));
+    fprintf(out, "%.*s%s\n", (int)(comma - device), device, threads + (*threads == 's'));
 }
 
 /* ---- both texts -------------------------------------------------------------------------------
