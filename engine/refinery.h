@@ -395,7 +395,8 @@ typedef struct rf_callbacks {
 } rf_callbacks;
 
 /* Runs the plan; may be called again.  RF_E_CANCELLED if a callback asked to stop; RF_E_NAN names
- * the step, or the picture, that went wrong. */
+ * the step, or the picture, that went wrong; RF_E_LOST: the GPU broke, and all that this engine is
+ * good for is to be destroyed. */
 rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err);
 void      rf_plan_get_timings(const rf_plan *plan, rf_timings *out);
 
