@@ -43,9 +43,11 @@ typedef struct emu_held {
 
 emu_held emu_runtime_held(void);
 
-/* Kernels and copies done so far, and graphs launched. */
+/* Kernels and copies done so far, and graphs launched; of a profiler: how often it was started and
+ * stopped, and the kernels and launches of graphs in between. */
 typedef struct emu_done {
     size_t kernels, copies, graph_launches;
+    size_t profile_starts, profile_stops, profiled_kernels, profiled_launches;
 } emu_done;
 
 emu_done emu_runtime_done(void);

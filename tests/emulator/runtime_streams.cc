@@ -82,6 +82,7 @@ rf_status put_off_launch(const Launch &l)
         Launch copy = l;
         copy.bound = parameters->data();
         runtime.done.kernels++;
+        runtime.done.profiled_kernels += runtime.profiling;
         if (run_grid(copy) != RF_OK)
             break_device(emu_reported("bounds") ? cudaErrorIllegalAddress : cudaErrorLaunchFailure);
     });
@@ -302,6 +303,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream)
     }
     emu::queue(stream, [nodes = graph->nodes] {
         runtime.done.graph_launches++;
+        runtime.done.profiled_launches += runtime.profiling;
         for (const Work &work : *nodes)
             if (runtime.sticky == cudaSuccess) work();
     });
