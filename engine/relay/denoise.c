@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/relay/plan.h"
+#include "engine/relay/ranges.h"
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
@@ -227,12 +228,14 @@ static rf_status denoised(rf_plan *p, const rf_pass *pass, rf_source to, rf_erro
 
 static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
-    const int    flip = p->last_expert != pass->program->expert;
+    const int flip = p->last_expert != pass->program->expert;
+    rf_trace_begin(p->engine->device.trace, RF_TRACE_PART, "unet");
     const double start = rf_now();
     if (p->last_end > 0) p->gaps[flip * p->gap_room + p->gap_count[flip]++] = start - p->last_end;
     const rf_status st =
         rf_program_run(&pass->program->forward[pass->count], &p->engine->device, err);
     p->last_end = rf_now();
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
     p->last_expert = pass->program->expert;
     return st;
 }

@@ -10,6 +10,7 @@
 #include "engine/model/clip.h"
 #include "engine/relay/emphasis.h"
 #include "engine/relay/plan.h"
+#include "engine/relay/ranges.h"
 
 /* Where the pooled vector stands: the first end token. */
 static int first_end(const uint16_t *id)
@@ -111,9 +112,11 @@ static rf_status encode_prompts(encoding *e, rf_error *err)
         RF_TRY(rf_record_place(device, &e->x->expert->weights[network], 0, rf_clip_forward, &args,
                                p->slab, p->slab_bytes, &p->scratch_program, err));
     e->recorded = e->count;
+    rf_range_network(p, "encode", e->x->expert, network);
     fill_ids(e);
     RF_TRY(rf_program_run(&p->scratch_program, device, err));
     for (int i = 0; i < e->count; i++) take_states(e, i);
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
 done:
     return st;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/relay/ranges.h"
 #include "kernels/host.h"
 
 const char *rf_version(void)
@@ -103,6 +104,7 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
              rf_host_cpu_name(e->device.stream), rf_device_threads(&e->device),
              rf_device_threads(&e->device) == 1 ? "" : "s",
              level == RF_LEVEL_REF ? ", reference kernels" : "");
+    RF_TRY(rf_ranges_open(e, &o, err));
     *out = e;
     e = NULL;
 done:
@@ -114,6 +116,7 @@ void rf_engine_destroy(rf_engine *engine)
 {
     if (!engine) return;
     rf_tokenizer_destroy(engine->tokenizer);
+    rf_ranges_close(engine);
     rf_device_close(&engine->device);
     pthread_mutex_destroy(&engine->hash_turn);
     free(engine->hash_cache);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/relay/ranges.h"
 #include "engine/relay/run.h"
 
 /* ---- launches ----------------------------------------------------------------------------- */
@@ -80,12 +81,14 @@ static rf_status run_calls(rf_walk *w, const rf_launch *l, rf_error *err)
     const rf_pass     pass = gather(w, l, &beginners);
     const rf_pass     fresh = {.program = pass.program, .sample = pass.sample, .count = beginners};
     if (!all_failed(p, &pass)) RF_TRY(rf_plan_summon(p, pass.program->expert, w->callbacks, err));
+    RF_TRY(rf_range_step(p, &progress, err));
     if (beginners) RF_TRY(rf_denoise_start(p, &fresh, err));
     RF_TRY(rf_report(w->callbacks, &progress, err));
     if (all_failed(p, &pass)) goto done;
     RF_TRY(rf_denoise_call(p, &pass, err));
     RF_TRY(rf_walk_check(w, &pass, err));
 done:
+    rf_trace_end(p->engine->device.trace, RF_TRACE_STEP);
     return st;
 }
 
@@ -176,11 +179,12 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     rf_walk   w = {.plan = p, .callbacks = callbacks};
     p->timings = (rf_timings){0};
     p->calls_done = p->pictures_done = 0;
+    rf_range_request(p);
     for (int i = 0; i < p->expert_count; i++) rf_file_hash_start(&p->expert[i].expert->hash);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_file_hash_start(&p->vae[i].expert->hash);
     RF_TRY(rf_plan_prepare(p, callbacks, err));
     for (int round = 0; round < p->rounds; round++) RF_TRY(run_round(&w, round, err));
 done:
-    return st;
+    return rf_range_request_end(p, st, err);
 }
