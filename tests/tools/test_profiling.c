@@ -139,7 +139,7 @@ static void expect_tree(const ranges *all, int i, const char *expected)
     size_t    n = 0;
     const int depth = all->at[i].depth;
     for (int k = i; k < all->count && (k == i || all->at[k].depth > depth); k++)
-        if (strcmp(all->at[k].category, "op") != 0)
+        if (strcmp(all->at[k].category, "op") != 0 && n < sizeof text)
             n += (size_t)snprintf(text + n, sizeof text - n, "%*s%s %s\n",
                                   2 * (all->at[k].depth - depth), "", all->at[k].category,
                                   all->at[k].name);
