@@ -147,7 +147,7 @@ Test(trace, long_names_are_cut_between_characters)
     rf_trace *trace = open_trace(&t);
     memset(name, '"', sizeof name - 1); /* each takes two bytes in JSON */
     rf_trace_begin(trace, RF_TRACE_STAGE, "%s", name);
-    for (size_t i = 0; i + 2 < sizeof name; i += 2) memcpy(name + i, "\xc3\xa9", 2);
+    for (size_t i = 0; i + 2 < sizeof name; i += 2) name[i] = '\xc3', name[i + 1] = '\xa9';
     rf_trace_begin(trace, RF_TRACE_STAGE, "%s", name); /* 255 bytes: half a character at the end */
     json_t *events = close_trace(trace, &t);
     cr_expect_eq(strlen(member(events, 0, "name")), 255u);

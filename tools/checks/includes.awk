@@ -46,7 +46,7 @@ BEGIN {
 }
 
 /^[ \t]*#[ \t]*include[ \t]*<(cuda|cublas|cudnn|nvtx|nv)/ {
-    if (FILENAME !~ /^kernels\/(.*\.cu$|device\/|[^\/]*\/vendor\.c$)|^engine\/core\/(device_cuda|trace_nvtx)\.c$/)
+    if (FILENAME !~ /^kernels\/(.*\.cu$|device\/|[^\/]*\/vendor\.c$)|^engine\/core\/(device_cuda|trace_nvtx)\.c$|nvtx_probe\.c$/)
         complain("CUDA headers stay in .cu files, kernels/device/, vendor.c, device_cuda.c and " \
             "trace_nvtx.c")
 }
