@@ -25,9 +25,11 @@ typedef struct emu_gpu {
 } emu_gpu;
 
 extern const emu_gpu emu_gpu_a100, emu_gpu_rtx4090, emu_gpu_h100;
+extern const emu_gpu emu_gpu_emulated; /* one that says what it is */
 
 /* A machine with these GPUs; everything made before must have been given back. */
 void emu_runtime_start(const emu_gpu *gpu);
+int  emu_runtime_started(void); /* before it there is no driver */
 
 /* From now on, call number `n` (from 1) fails with `error`, a cudaError_t; 0: none does.  Codes of
  * 214 and from 700 on, but for 701 and those of capture, are sticky as on a GPU: all calls after it
