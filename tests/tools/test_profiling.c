@@ -43,7 +43,7 @@ typedef struct ranges {
     int   count;
 } ranges;
 
-static ranges heard, traced;
+static ranges traced;
 
 static range *add(ranges *to, const char *category, const char *name, int depth)
 {
@@ -305,6 +305,8 @@ Test(profiling, a_trace_that_does_not_fit_is_an_error)
 /* ---- NVTX --------------------------------------------------------------------------------- */
 
 #ifdef RF_NVTX_PROBE
+static ranges heard;
+
 /* What the probe wrote: every pop has its push, all are closed before the domain is. */
 static void read_probe(const char *path)
 {
