@@ -18,6 +18,11 @@ const shooting shooting_nothing = {
 
 /* ---- engines ------------------------------------------------------------------------------ */
 
+void fast_alone(void)
+{
+    if (emu_checked()) cr_skip_test("the fast build does");
+}
+
 void gpu_start(relays *r, rf_options options)
 {
     emu_runtime_start(&emu_gpu_emulated);

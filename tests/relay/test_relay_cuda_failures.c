@@ -47,6 +47,7 @@ Test(relay_cuda_failures, nan_is_one_run_s_alone, .timeout = 120)
     rf_error err = {0};
     shooting clean = samplers_alone, s = samplers_alone, deaf = samplers_alone;
     sweep   *cpu = malloc(sizeof *cpu);
+    fast_alone();
     gpu_open(&r, f16);
     relay_of(&r, stage);
     rf_job job = small_job(stage, 2, 4);
@@ -86,6 +87,7 @@ Test(relay_cuda_failures, a_stopped_plan_runs_again, .timeout = 120)
     rf_stage stage[2];
     rf_error err = {0};
     shooting want = samplers_alone, s = samplers_alone;
+    fast_alone();
     gpu_open(&r, f16);
     relay_of(&r, stage);
     rf_job job = small_job(stage, 2, 4);
@@ -176,10 +178,12 @@ static void fail_calls(int code, int sticky)
 
 Test(relay_cuda_failures, calls_without_memory, .timeout = 120)
 {
+    fast_alone();
     fail_calls(2, 0);
 }
 
 Test(relay_cuda_failures, calls_that_lose_the_gpu, .timeout = 120)
 {
+    fast_alone();
     fail_calls(719, 1);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/tools/spawn.h"
+#include "tools/pictures/read_png.h"
 
 #define RENDER "render -m tiny.safetensors -p 'a fox' --steps 2 --size 64x64 -q "
 
@@ -160,4 +161,44 @@ Test(emulated_cli, a_gpu_that_breaks_at_work_is_told_and_has_a_code)
             expect(machine, RENDER "--device cuda", rows[i].code, rows[i].said);
             cr_expect(!rf_spawn_exists("out.png"));
         }
+}
+
+/* ---- a picture ------------------------------------------------------------------------------- */
+
+/* Mean difference of two pictures' bytes. */
+static double distance(const char *a, const char *b)
+{
+    rf_pixels p[2];
+    rf_error  err = {0};
+    double    sum = 0;
+    cr_assert_eq(rf_png_read(&p[0], a, &err), RF_OK, "%s", err.message);
+    cr_assert_eq(rf_png_read(&p[1], b, &err), RF_OK, "%s", err.message);
+    cr_assert(p[0].width == p[1].width && p[0].height == p[1].height);
+    const int n = p[0].width * p[0].height * 3;
+    for (int i = 0; i < n; i++) sum += abs(p[0].rgb[i] - p[1].rgb[i]);
+    free(p[0].rgb), free(p[1].rgb);
+    return sum / n;
+}
+
+/* The same command, base and refiner, on the CPU and on the emulated GPU: nothing but roundoff
+ * between the two, which is little beside what another seed changes.  (What roundoff may be, to the
+ * bit of a latent, tests/relay/test_relay_cuda.c says.) */
+Test(emulated_cli, the_same_command_renders_on_cpu_and_gpu, .timeout = 300)
+{
+    static const struct {
+        const char *file, *options;
+    } runs[] = {{"cpu.png", "--device cpu --dtype f32"},
+                {"gpu.png", "--device emulated"},
+                {"other.png", "--device cpu --dtype f32 --seed 2"}};
+    char command[256];
+    rf_spawn_expect(&r, "synth --seed 8 other.safetensors -q", 0, "");
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        snprintf(command, sizeof command, RENDER "-r other.safetensors --cfg 1 %s -o %s",
+                 runs[i].options, runs[i].file);
+        expect("", command, 0, "");
+    }
+    const double gpu = distance("cpu.png", "gpu.png"), other = distance("cpu.png", "other.png");
+    cr_expect_lt(8 * gpu, other, "mean differences are %g, and %g of another seed", gpu, other);
+    rf_spawn_expect(&r, "meta gpu.png", 0, "");
+    cr_expect(strstr(r.out, "Precision                        f16"), "%s", r.out);
 }
