@@ -24,7 +24,8 @@
  * Strings are UTF-8.  Strings and structs passed in are copied unless said otherwise; pointers
  * handed out live as long as the object that handed them out.
  * Threads: an engine and everything opened on it belong to one thread at a time; two engines may
- * work at once.  The library keeps no global state, reads no environment and prints nothing.
+ * work at once.  The library keeps no global state, reads no environment and prints nothing; one
+ * exception is NVTX, which looks there once for a profiler to tell of ranges.
  * Reproducibility: the same job on the same device gives the same bytes, whatever the batch and
  * the number of threads. */
 #ifndef REFINERY_H
@@ -62,7 +63,15 @@ typedef struct rf_options {
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
     void (*warn)(void *user, const char *message); /* one sentence; NULL: warnings are dropped */
-    void *user;
+    /* Gets a trace of all runs as JSON, piece by piece: Chrome's trace event format, which Perfetto
+     * opens (docs/profiling.md).  The last piece comes from rf_engine_destroy.  NULL: none is made
+     */
+    void (*trace)(void *user, const char *text, size_t bytes);
+    void *user; /* of both */
+    /* Steps to look at, counted from 1, both included; 0: all.  On a GPU its profiler runs during
+     * them (cudaProfilerStart and Stop); ops are in the trace for them alone.  Runs of DPM adaptive
+     * have no steps to count */
+    int profile_first, profile_last;
 } rf_options;
 
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err);

@@ -23,7 +23,9 @@ struct rf_engine {
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
-    rf_sigma_table  table; /* SDXL's noise levels */
+    rf_sigma_table  table;                       /* SDXL's noise levels */
+    int             profile_first, profile_last; /* of rf_options; the trace is the device's */
+    int             profiling;                   /* the device's profiler was started */
     void (*warn)(void *user, const char *message);
     void *user;
 };

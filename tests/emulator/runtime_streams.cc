@@ -82,6 +82,7 @@ rf_status put_off_launch(const Launch &l)
         Launch copy = l;
         copy.bound = parameters->data();
         runtime.done.kernels++;
+        runtime.done.profiled_kernels += runtime.profiling;
         if (runtime.skip == EMU_SKIP_KERNELS) return;
         if (run_grid(copy) != RF_OK)
             break_device(emu_reported("bounds") ? cudaErrorIllegalAddress : cudaErrorLaunchFailure);
@@ -306,6 +307,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream)
     }
     emu::queue(stream, [nodes = graph->nodes] {
         runtime.done.graph_launches++;
+        runtime.done.profiled_launches += runtime.profiling;
         if (runtime.skip != EMU_SKIP_NOTHING) return;
         for (const Work &work : *nodes)
             if (runtime.sticky == cudaSuccess) work();

@@ -125,7 +125,7 @@ static rf_status open_experts(rf_sweep *s)
     rf_request *q = &s->o->request;
     rf_trouble *t = &s->in->trouble;
     if (q->threads == 0) q->threads = rf_ranks_threads(&s->ranks);
-    RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, s, t));
+    RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, NULL, s, t));
     for (int i = 0; i < s->cells.files; i++)
         RF_TRY(rf_experts_open(&s->experts, s->cells.file[i], &s->expert[i], &t->error));
 done:
