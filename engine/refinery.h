@@ -50,16 +50,20 @@ typedef struct rf_engine rf_engine;
 
 typedef struct rf_options {
     const char *device; /* "cpu", "cuda" or "cuda:N" (a GPU, counted from 0), or NULL or "auto" for
-                           the CPU; tests have "emulated", a GPU's kernels on the CPU */
+                           the first GPU that can be used, else the CPU (for f32 or a level the
+                           CPU at once); tests have "emulated", a GPU's kernels on the CPU */
     const char *dtype;  /* activations: "f16" or "bf16" on a GPU, "bf16" or "f32" on the CPU; NULL
                            or "auto" for the device's fastest */
-    int      threads;   /* CPU threads, 1..1024; 0 for one per core */
-    uint64_t memory;    /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
-                           Where a plan's experts need more it finishes one expert's calls before
-                           it loads the next (rf_plan_info.loads).  One alone may be larger */
-    uint64_t kv_pool;   /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
-                           launch reads.  Never changes a picture */
-    const char *level;  /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
+    int plan_only;     /* plans are made and never run: where no CUDA GPU can be used, `device` cuda
+                          is one that is assumed, with a warning that says why */
+    int      threads;  /* CPU threads, 1..1024; 0 for one per core */
+    uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
+                          Where a plan's experts need more it finishes one expert's calls before
+                          it loads the next (rf_plan_info.loads), and what former plans have left
+                           loaded goes first.  One alone may be larger */
+    uint64_t kv_pool;  /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
+                          launch reads.  Never changes a picture */
+    const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
     void (*warn)(void *user, const char *message); /* one sentence; NULL: warnings are dropped */
@@ -81,6 +85,18 @@ rf_engine_device(const rf_engine *engine); /* "cpu: AMD EPYC (AVX-512, BF16), 2 
 /* Of the activations: "f16", "bf16" or "f32".  Where it is f16 a VAE computes in bf16. */
 const char *rf_engine_dtype(const rf_engine *engine);
 
+/* A CUDA GPU of this machine. */
+typedef struct rf_gpu_info {
+    char     name[128]; /* "NVIDIA H100 80GB HBM3" */
+    int      major, minor;
+    uint64_t memory_bytes;
+    char     refused[RF_ERROR_BYTES]; /* "", or why this build cannot use it */
+} rf_gpu_info;
+
+/* GPU number `ordinal` (what "cuda:N" counts) of *count.  RF_E_DEVICE: *count is 0, and why; or
+ * there is none of that number. */
+rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err);
+
 /* ---- experts ------------------------------------------------------------------------------ */
 
 typedef struct rf_expert rf_expert;
@@ -96,8 +112,11 @@ const char *rf_expert_name(const rf_expert *expert); /* file name without folder
 const char *rf_expert_path(const rf_expert *expert); /* as given */
 
 /* SHA-256 of the whole file as 64 hex digits.  Takes seconds for a large file unless the engine's
- * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes. */
-rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err);
+ * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes.  Until
+ * then `stop` (NULL is fine) is asked some twenty times a second; non-zero: RF_E_CANCELLED, and a
+ * later call begins anew. */
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
+                           rf_error *err);
 
 /* ---- jobs and plans ----------------------------------------------------------------------- */
 
@@ -160,6 +179,8 @@ typedef struct rf_job {
     int original_width, original_height; /* size conditioning; 0: the picture's */
     int target_width, target_height;     /* likewise */
     int crop_left, crop_top;
+    int idle_stages; /* 1: a stage without calls is meant, as at the ends of a sweep over switch
+                        points: no warning.  Never changes a picture, and is not saved with it */
 } rf_job;
 
 /* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet.  Start from
@@ -253,7 +274,8 @@ typedef struct rf_plan rf_plan;
 
 /* Validates the job, drops stages that would make no call (with a warning), tokenizes the prompts
  * and sizes every buffer.  Reads no weights and allocates nothing large.  RF_E_ARG names the field
- * that is wrong; RF_E_MODEL, if experts do not fit together, says why. */
+ * that is wrong; RF_E_MODEL, if experts do not fit together, says why; RF_E_NOMEM: a GPU has less
+ * memory free than the plan's peak (the CPU, and with plan_only every device, gets a warning). */
 rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf_error *err);
 
 /* One plan of many jobs, whose order is theirs in the callbacks.  Calls that would compute the same
@@ -276,8 +298,10 @@ typedef struct rf_stage_info {
 
 typedef struct rf_plan_info {
     int    stage_count;
-    int    batch;         /* as planned: at most all pictures */
-    size_t slab_bytes;    /* activations, shared by all experts */
+    int    batch;      /* as planned: at most all pictures */
+    size_t slab_bytes; /* activations, shared by all experts: the largest of the next two and the
+                          text encoders' */
+    size_t unet_slab_bytes, vae_slab_bytes; /* of a launch of `batch` pictures, of decoding one */
     size_t kv_bytes;      /* the pool of prompt keys and values, and time embeddings */
     size_t kv_pool_bytes; /* the pool alone ... */
     size_t kv_all_bytes;  /* ... and what all prompts take: if it is more, some are computed again
@@ -380,7 +404,8 @@ typedef struct rf_callbacks {
 } rf_callbacks;
 
 /* Runs the plan; may be called again.  RF_E_CANCELLED if a callback asked to stop; RF_E_NAN names
- * the step, or the picture, that went wrong. */
+ * the step, or the picture, that went wrong; RF_E_LOST: the GPU broke, and all that this engine is
+ * good for is to be destroyed. */
 rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err);
 void      rf_plan_get_timings(const rf_plan *plan, rf_timings *out);
 

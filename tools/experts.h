@@ -20,6 +20,9 @@ rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char 
                            void (*trace)(void *user, const char *text, size_t bytes), void *user,
                            rf_trouble *trouble);
 
+/* Says which device --device auto is; who named one, or makes a plan alone, knows or reads it. */
+void rf_experts_say_device(const rf_experts *x, const rf_request *request, rf_console *console);
+
 /* *out = the expert of the file at `path`, which stays the experts'. */
 rf_status rf_experts_open(rf_experts *x, const char *path, rf_expert **out, rf_error *err);
 

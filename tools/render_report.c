@@ -63,10 +63,11 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
         json_array_append_new(sigmas, rf_json_real(info->sigmas[i]));
     return rf_json_print(
         json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                  "s:o, s:o, s:i, "
-                  "s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+                  "s:o, s:o, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
                   "schema", 1, "device", rf_json_text(r->device), "slab_bytes",
-                  rf_json_bytes(info->slab_bytes), "weights_bytes", weights, "kv_bytes",
+                  rf_json_bytes(info->slab_bytes), "unet_slab_bytes",
+                  rf_json_bytes(info->unet_slab_bytes), "vae_slab_bytes",
+                  rf_json_bytes(info->vae_slab_bytes), "weights_bytes", weights, "kv_bytes",
                   rf_json_bytes(info->kv_bytes), "kv_pool_bytes",
                   rf_json_bytes(info->kv_pool_bytes), "kv_all_bytes",
                   rf_json_bytes(info->kv_all_bytes), "host_bytes", rf_json_bytes(info->host_bytes),
@@ -118,6 +119,8 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
     printf("  %-28s VAE of %s\n", "decoding", info->vae);
     printf("memory\n");
     rf_report_bytes("activations (slab)", info->slab_bytes);
+    rf_report_bytes("  of the UNet", info->unet_slab_bytes);
+    rf_report_bytes("  of the VAE decoder", info->vae_slab_bytes);
     for (int i = 0; i < job->stage_count; i++)
         if (stages[i].weights_bytes) rf_report_bytes(stages[i].expert, stages[i].weights_bytes);
     rf_report_bytes("prompt keys and values", info->kv_bytes);
@@ -159,7 +162,7 @@ static json_t *expert_json(const rf_report *r, int stage)
     char       hex[65];
     rf_expert *expert = r->job->stages[stage].expert;
     /* The picture is there: a hash that failed (the engine has warned) is no reason to fail. */
-    const char *known = rf_expert_sha256(expert, hex, NULL) == RF_OK ? hex : NULL;
+    const char *known = rf_expert_sha256(expert, hex, NULL, NULL, NULL) == RF_OK ? hex : NULL;
     return json_pack("{s:o, s:s?, s:o}", "name", rf_json_text(rf_expert_name(expert)), "sha256",
                      known, "cfg", rf_json_single(stage_cfg(r, stage)));
 }

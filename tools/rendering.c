@@ -90,6 +90,7 @@ static rf_status run_plan(rf_rendering *r)
     rf_console        *console = &r->in->console;
     rf_error          *err = &r->in->trouble.error;
     const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = r};
+    rf_experts_say_device(&r->experts, r->request, console);
     RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
                           r->plan, &r->job, rf_meter_clock(), err));
     r->ran = 1;

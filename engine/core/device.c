@@ -204,6 +204,6 @@ void rf_device_lose(rf_device *device, const char *message)
     for (; i < device->notes; i++)
         used += (size_t)snprintf(last + used, sizeof last - used, "%s%s", used ? ", " : "",
                                  device->note[i % RF_DEVICE_NOTES]);
-    rf_fail(&device->lost, RF_E_DEVICE, "%s%s%s%s", message, used ? " (launched last: " : "", last,
+    rf_fail(&device->lost, RF_E_LOST, "%s%s%s%s", message, used ? " (launched last: " : "", last,
             used ? ")" : "");
 }

@@ -8,7 +8,7 @@
 #include "engine/relay/engine.h"
 #include "kernels/host.h"
 
-typedef enum choice { CPU, CUDA, EMULATED } choice;
+typedef enum choice { AUTO, CPU, CUDA, EMULATED } choice;
 
 typedef struct device_name {
     choice choice;
@@ -30,22 +30,25 @@ static rf_status parse_cuda(device_name *out, const char *name, rf_error *err)
 
 static rf_status parse_device(device_name *out, const char *name, rf_error *err)
 {
-    *out = (device_name){.choice = CPU};
-    if (!name || strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0) return RF_OK;
-    if (strcmp(name, "emulated") != 0) return parse_cuda(out, name, err);
-    out->choice = EMULATED;
+    *out = (device_name){.choice = AUTO};
+    if (!name || strcmp(name, "auto") == 0) return RF_OK;
+    if (strcmp(name, "cpu") != 0 && strcmp(name, "emulated") != 0)
+        return parse_cuda(out, name, err);
+    out->choice = *name == 'c' ? CPU : EMULATED;
     return RF_OK;
 }
 
-static rf_status parse_level(rf_level *out, const char *name, const device_name *device,
-                             rf_error *err)
+/* Of the host: a GPU has one.  Who names a level means the host. */
+static rf_status parse_level(rf_level *out, const char *name, device_name *device, rf_error *err)
 {
-    *out = device->choice == CPU ? RF_LEVEL_CPU : RF_LEVEL_SM80;
-    if (!name || (strcmp(name, "cpu") == 0 && device->choice == CPU)) return RF_OK;
-    if (strcmp(name, "ref") != 0 || device->choice != CPU)
+    *out = RF_LEVEL_CPU;
+    if (!name) return RF_OK;
+    const int host = device->choice == AUTO || device->choice == CPU;
+    if (!host || (strcmp(name, "cpu") != 0 && strcmp(name, "ref") != 0))
         return rf_fail(err, RF_E_ARG, "level is \"%s\"; it can be cpu or ref%s", name,
-                       device->choice == CPU ? "" : ", and only on the device cpu");
-    *out = RF_LEVEL_REF;
+                       host ? "" : ", and only on the device cpu");
+    if (strcmp(name, "ref") == 0) *out = RF_LEVEL_REF;
+    device->choice = CPU;
     return RF_OK;
 }
 
@@ -80,11 +83,45 @@ static rf_status check_dtype(const rf_engine *e, rf_error *err)
                    e->dtype == RF_F16 ? "f32 or bf16, or a GPU" : "f32");
 }
 
+/* A GPU that is there, or for plans alone one that is not. */
+static rf_status open_cuda(rf_engine *e, int ordinal, const rf_options *o, rf_error *err)
+{
+    rf_error        why = {0};
+    const rf_status st = rf_device_open_cuda(&e->device, ordinal, o->threads, &why);
+    if (st == RF_OK || !o->plan_only) {
+        if (st != RF_OK && err) *err = why;
+        return st;
+    }
+    rf_warn(e, "planned for a CUDA GPU that cannot be used here: %s", why.message);
+    return rf_device_open_plan(&e->device, err);
+}
+
+/* The first GPU that can be used, else the host.  Where there is none nobody need be told; where
+ * one is of no use its owner wants to know why. */
+static rf_status open_best(rf_engine *e, const rf_options *o, rf_error *err)
+{
+    rf_error why = {0};
+    int      count = 1, noteworthy = 0;
+    for (int i = 0; i < count; i++) {
+        rf_device_gpu gpu;
+        if (rf_device_find_cuda(&gpu, i, &count, &why) != RF_OK) {
+            noteworthy = gpu.driver_fails || count > 0;
+            break;
+        }
+        if (rf_device_open_cuda(&e->device, i, o->threads, &why) == RF_OK) return RF_OK;
+        noteworthy = 1;
+    }
+    if (noteworthy) rf_warn(e, "the CPU renders, no GPU can be used: %s", why.message);
+    return rf_device_open_host(&e->device, o->threads, RF_LEVEL_CPU, err);
+}
+
 static void describe(rf_engine *e, rf_level level)
 {
     const int   threads = rf_device_threads(&e->device);
     const char *plural = threads == 1 ? "" : "s";
-    if (level == RF_LEVEL_SM80)
+    if (rf_device_only_plans(&e->device))
+        snprintf(e->description, sizeof e->description, "%s", e->device.name);
+    else if (!rf_device_on_host(&e->device))
         snprintf(e->description, sizeof e->description, "%.130s, %d thread%s", e->device.name,
                  threads, plural);
     else
@@ -102,17 +139,32 @@ rf_status rf_engine_choose_device(rf_engine *e, const rf_options *o, rf_error *e
     RF_TRY(parse_device(&name, o->device, err));
     RF_TRY(parse_dtype(&dtype, o->dtype, err));
     RF_TRY(parse_level(&level, o->level, &name, err));
+    if (name.choice == AUTO && dtype == RF_F32) name.choice = CPU; /* GPUs have no such kernels */
     switch (name.choice) {
+    case AUTO: st = open_best(e, o, err); break;
     case CPU: st = rf_device_open_host(&e->device, o->threads, level, err); break;
-    case CUDA: st = rf_device_open_cuda(&e->device, name.ordinal, o->threads, err); break;
+    case CUDA: st = open_cuda(e, name.ordinal, o, err); break;
     case EMULATED: st = rf_device_open_emulated(&e->device, o->threads, err); break;
     }
     if (st != RF_OK) goto done;
-    const int gpu = level == RF_LEVEL_SM80;
+    const int gpu = !rf_device_on_host(&e->device);
     e->dtype = dtype >= 0 ? (rf_dtype)dtype : gpu ? RF_F16 : rf_host_native_dtype();
     e->vae_dtype = e->dtype == RF_F16 ? RF_BF16 : e->dtype;
     RF_TRY(check_dtype(e, err));
     describe(e, level);
 done:
+    return st;
+}
+
+rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err)
+{
+    rf_device_gpu   gpu;
+    const rf_status st = rf_device_find_cuda(&gpu, ordinal, count, err);
+    *out = (rf_gpu_info){
+        .major = gpu.major, .minor = gpu.minor, .memory_bytes = (uint64_t)gpu.memory_bytes};
+    snprintf(out->name, sizeof out->name, "%s", gpu.name);
+    rf_make_printable(out->name);
+    if (gpu.refused.status != RF_OK)
+        snprintf(out->refused, sizeof out->refused, "%s", gpu.refused.message);
     return st;
 }

@@ -251,8 +251,8 @@ static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)
         RF_TRY(rf_program_run(&program->forward[pass->count], device, err));
     }
     RF_TRY(rf_gap_open(p, program->expert, err));
-done:
     rf_trace_end(device->trace, RF_TRACE_PART);
+done:
     return st;
 }
 

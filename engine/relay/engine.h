@@ -19,11 +19,13 @@ struct rf_engine {
     rf_dtype        vae_dtype; /* ... and of the VAE's, which overflow f16: bf16 for it */
     char            description[160];
     uint64_t        memory;     /* rf_options.memory */
+    int             plan_only;  /* rf_options.plan_only */
     uint64_t        kv_pool;    /* rf_options.kv_pool, or its default */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
     rf_sigma_table  table;                       /* SDXL's noise levels */
+    rf_expert      *opened;                      /* all that are open, the latest first */
     int             profile_first, profile_last; /* of rf_options; the trace is the device's */
     int             profiling;                   /* the device's profiler was started */
     void (*warn)(void *user, const char *message);
@@ -50,6 +52,7 @@ typedef enum rf_network {
 
 struct rf_expert {
     rf_engine       *engine;
+    rf_expert       *next; /* in the engine's list */
     char            *path, *name;
     rf_safetensors  *file;
     rf_sdxl_arch     arch;

@@ -190,9 +190,9 @@ static rf_status decode(rf_plan *p, const decoding *d, rf_error *err)
     rf_range_network(p, "decode", p->vae[decoder->vae].expert, RF_NET_VAE);
     RF_TRY(rf_program_run(&decoder->program[d->count], device, err));
     RF_TRY(bring_pictures(p, decoder, d->count, err));
+    rf_trace_end(device->trace, RF_TRACE_PHASE);
     p->timings.decode += rf_now() - start;
 done:
-    rf_trace_end(device->trace, RF_TRACE_PHASE);
     return st;
 }
 

@@ -242,6 +242,7 @@ struct rf_plan {
     int64_t      calls_naive, calls_shared, launches, pictures;
 
     /* sizes, from counting */
+    size_t network_slab[RF_NETWORKS]; /* what each would need alone; slab_bytes: the largest */
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
         peak_bytes;
 

@@ -18,6 +18,7 @@ static rf_status widen_slab(rf_plan *p, rf_expert *e, rf_network network, size_t
     size_t          bytes = 0;
     const rf_status st = rf_record_count(&p->engine->device, &e->weights[network], first_slot,
                                          forward, arg, &bytes, err);
+    if (bytes > p->network_slab[network]) p->network_slab[network] = bytes;
     if (bytes > p->slab_bytes) p->slab_bytes = bytes;
     return st;
 }

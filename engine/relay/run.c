@@ -94,9 +94,11 @@ static rf_status run_calls(rf_walk *w, const rf_launch *l, rf_error *err)
     const rf_progress progress = progress_at(w, l);
     RF_TRY(gather(w, l, &pass, &beginners, err));
     const int lost = all_failed(p, &pass);
-    if (!lost) RF_TRY(rf_plan_summon(p, pass.program->expert, w->callbacks, err));
-    RF_TRY(rf_range_step(p, &progress, err));
-    if (!lost) RF_TRY(rf_denoise_open(p, &pass, beginners, err));
+    if (!lost) {
+        RF_TRY(rf_plan_summon(p, pass.program->expert, w->callbacks, err));
+        RF_TRY(rf_range_step(p, &progress, err));
+        RF_TRY(rf_denoise_open(p, &pass, beginners, err));
+    }
     RF_TRY(rf_report(w->callbacks, &progress, err));
     if (!lost) RF_TRY(rf_denoise_call(p, &pass, err));
     if (finishes(w, l)) RF_TRY(rf_denoise_settle(p, err));

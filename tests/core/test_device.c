@@ -96,10 +96,10 @@ Test(device, lost_says_the_first_cause_ever_after)
         rf_device_note(&device, (const char *[]){"a1", "b2", "c3", "d4", "e5"}[i]);
     rf_device_lose(&device, "it broke");
     rf_device_lose(&device, "another cause");
-    cr_expect_eq(rf_device_alloc(&device, &p, 1, "x", &err), RF_E_DEVICE);
+    cr_expect_eq(rf_device_alloc(&device, &p, 1, "x", &err), RF_E_LOST);
     cr_expect_str_eq(err.message, "it broke (launched last: c3, d4, e5)");
-    cr_expect_eq(rf_device_wait(&device, NULL), RF_E_DEVICE);
-    cr_expect_eq(rf_device_check(&device, NULL), RF_E_DEVICE);
+    cr_expect_eq(rf_device_wait(&device, NULL), RF_E_LOST);
+    cr_expect_eq(rf_device_check(&device, NULL), RF_E_LOST);
     rf_device_close(&device);
 }
 

@@ -290,7 +290,7 @@ Test(device_cuda, streams_without_an_event_are_not_ordered)
     put(&device, &d, d.coef, 1, 2);
     must(rf_device_copy(&device, RF_STREAM_COPIES, RF_COPY_UP, d.x, d.staging, BYTES, NULL));
     must(rf_program_run(&d.program, &device, NULL));
-    cr_expect_eq(rf_device_wait(&device, NULL), RF_E_DEVICE);
+    cr_expect_eq(rf_device_wait(&device, NULL), RF_E_LOST);
     cr_expect(emu_reported("uninitialised"));
     end(&device, &d);
     close_cuda(&device);
@@ -447,14 +447,14 @@ Test(device_cuda, a_broken_kernel_is_the_first_cause_of_everything_after)
         } else {
             must(rf_program_run(&d.program, &device, NULL));
         }
-        cr_expect_eq(rf_device_wait(&device, &first), RF_E_DEVICE);
+        cr_expect_eq(rf_device_wait(&device, &first), RF_E_LOST);
         cr_expect(strstr(first.message, "cuda:0 NVIDIA H100"), "%s", first.message);
         cr_expect(strstr(first.message, "outside its memory"), "%s", first.message);
         cr_expect(strstr(first.message, "(launched last: double.it"), "%s", first.message);
         cr_expect(strstr(first.message, "restart refinery"), "%s", first.message);
-        cr_expect_eq(rf_device_alloc(&device, &p, 4, "x", &later), RF_E_DEVICE);
+        cr_expect_eq(rf_device_alloc(&device, &p, 4, "x", &later), RF_E_LOST);
         cr_expect_str_eq(later.message, first.message);
-        cr_expect_eq(rf_program_run(&d.program, &device, &later), RF_E_DEVICE);
+        cr_expect_eq(rf_program_run(&d.program, &device, &later), RF_E_LOST);
         cr_expect_str_eq(later.message, first.message);
         rf_event_destroy(&device, event);
         rf_graph_destroy(&device, graph);

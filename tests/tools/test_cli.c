@@ -141,6 +141,8 @@ Test(cli, dry_run_prints_the_documented_object_and_writes_nothing)
                              &calls[0], &calls[1]),
                  0);
     cr_expect(schema == 1 && slab > 0 && calls[0] == 9 && calls[1] == 21);
+    cr_expect(json_is_integer(json_object_get(o, "unet_slab_bytes")) &&
+              json_is_integer(json_object_get(o, "vae_slab_bytes")));
     cr_expect_eq(json_array_size(json_object_get(o, "sigmas")), 31u);
     json_decref(o);
     expect(RF_SPAWN_BOTH "--dry-run", 0, "");
