@@ -452,7 +452,7 @@ Test(launch_ring_cuda, any_call_may_fail, .timeout = 120)
     }
     emu_runtime_fail(calls / 2, LAUNCH_FAILURE);
     run(&o, 0);
-    cr_expect_eq(o.st, RF_E_DEVICE);
+    cr_expect_eq(o.st, RF_E_LOST);
     end(&o);
     forget(&o), forget(&first);
     close_relays(&r);
