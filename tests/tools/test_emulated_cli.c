@@ -62,6 +62,21 @@ Test(emulated_cli, each_machine_that_will_not_do_gets_its_sentence)
     expect("", RENDER "--device gpu", 2, "it can be auto, cpu, cuda or cuda:N");
 }
 
+Test(emulated_cli, sweeps_plan_for_a_gpu_that_is_not_here)
+{
+    static const char plan[] = "sweep -m tiny.safetensors -p 'a fox' --size 64x64 --steps 2 "
+                               "--x 'Seed: 1, 2' --device cuda --dry-run ";
+    expect("driver=0", plan, 0, "there is no NVIDIA driver");
+    cr_expect(strstr(r.out, "not known for a GPU that is not here"), "%s", r.out);
+    char command[256];
+    snprintf(command, sizeof command, "%s --json", plan);
+    expect("driver=0", command, 0, "");
+    cr_expect(strstr(r.out, "\"estimate_s\":null"), "%s", r.out);
+    snprintf(command, sizeof command, "%s --seconds-per-call 0.5", plan);
+    expect("driver=0", command, 0, "");
+    cr_expect(strstr(r.out, "at 0.5 s a call"), "%s", r.out);
+}
+
 /* Told before a byte of weights is read. */
 Test(emulated_cli, a_plan_that_does_not_fit_is_refused_with_what_would_help)
 {
