@@ -24,7 +24,8 @@
  * Strings are UTF-8.  Strings and structs passed in are copied unless said otherwise; pointers
  * handed out live as long as the object that handed them out.
  * Threads: an engine and everything opened on it belong to one thread at a time; two engines may
- * work at once.  The library keeps no global state, reads no environment and prints nothing.
+ * work at once.  The library keeps no global state, reads no environment and prints nothing; one
+ * exception is NVTX, which looks there once for a profiler to tell of ranges.
  * Reproducibility: the same job on the same device gives the same bytes, whatever the batch and
  * the number of threads. */
 #ifndef REFINERY_H
@@ -58,14 +59,23 @@ typedef struct rf_options {
     int      threads;  /* CPU threads, 1..1024; 0 for one per core */
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
-                          it loads the next (rf_plan_info.loads).  One alone may be larger */
+                          it loads the next (rf_plan_info.loads), and what former plans have left
+                           loaded goes first.  One alone may be larger */
     uint64_t kv_pool;  /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
                           launch reads.  Never changes a picture */
     const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
     void (*warn)(void *user, const char *message); /* one sentence; NULL: warnings are dropped */
-    void *user;
+    /* Gets a trace of all runs as JSON, piece by piece: Chrome's trace event format, which Perfetto
+     * opens (docs/profiling.md).  The last piece comes from rf_engine_destroy.  NULL: none is made
+     */
+    void (*trace)(void *user, const char *text, size_t bytes);
+    void *user; /* of both */
+    /* Steps to look at, counted from 1, both included; 0: all.  On a GPU its profiler runs during
+     * them (cudaProfilerStart and Stop); ops are in the trace for them alone.  Runs of DPM adaptive
+     * have no steps to count */
+    int profile_first, profile_last;
 } rf_options;
 
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err);
@@ -105,8 +115,11 @@ const char *rf_expert_name(const rf_expert *expert); /* file name without folder
 const char *rf_expert_path(const rf_expert *expert); /* as given */
 
 /* SHA-256 of the whole file as 64 hex digits.  Takes seconds for a large file unless the engine's
- * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes. */
-rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err);
+ * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes.  Until
+ * then `stop` (NULL is fine) is asked some twenty times a second; non-zero: RF_E_CANCELLED, and a
+ * later call begins anew. */
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
+                           rf_error *err);
 
 /* ---- jobs and plans ----------------------------------------------------------------------- */
 
@@ -169,6 +182,8 @@ typedef struct rf_job {
     int original_width, original_height; /* size conditioning; 0: the picture's */
     int target_width, target_height;     /* likewise */
     int crop_left, crop_top;
+    int idle_stages; /* 1: a stage without calls is meant, as at the ends of a sweep over switch
+                        points: no warning.  Never changes a picture, and is not saved with it */
 } rf_job;
 
 /* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet.  Start from

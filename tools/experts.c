@@ -10,7 +10,8 @@
 #include "tools/cache_path.h"
 
 rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char *dtype,
-                           void (*warn)(void *user, const char *message), void *user,
+                           void (*warn)(void *user, const char *message),
+                           void (*trace)(void *user, const char *text, size_t bytes), void *user,
                            rf_trouble *trouble)
 {
     const char *device = request->device, *wanted = request->dtype;
@@ -24,7 +25,10 @@ rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char 
         .memory = request->memory,
         .hash_cache = x->hash_cache,
         .warn = warn,
+        .trace = trace,
         .user = user,
+        .profile_first = request->profile_steps[0],
+        .profile_last = request->profile_steps[1],
     };
     return rf_engine_create(&x->engine, &options, &trouble->error);
 }

@@ -149,3 +149,23 @@ const rf_option rf_options_machine[] = {
      .choices = PROGRESS},
     {.name = NULL},
 };
+
+const rf_option rf_options_profile[] = {
+    {.name = "trace",
+     .kind = RF_OPTION_OUTPUT,
+     .place = RF_PLACE_MORE,
+     AT(trace),
+     .value = "FILE",
+     .help = "what was done when, as JSON for ui.perfetto.dev",
+     .group = "Profiling"},
+    {.name = "profile-steps",
+     .kind = RF_OPTION_STRETCH,
+     .place = RF_PLACE_MORE,
+     AT(profile_steps),
+     .value = "A:B",
+     .help = "profile steps A to B alone, B included, from 1",
+     .group = "Profiling",
+     .min = 1,
+     .max = 10000},
+    {.name = NULL},
+};

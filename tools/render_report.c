@@ -162,7 +162,7 @@ static json_t *expert_json(const rf_report *r, int stage)
     char       hex[65];
     rf_expert *expert = r->job->stages[stage].expert;
     /* The picture is there: a hash that failed (the engine has warned) is no reason to fail. */
-    const char *known = rf_expert_sha256(expert, hex, NULL) == RF_OK ? hex : NULL;
+    const char *known = rf_expert_sha256(expert, hex, NULL, NULL, NULL) == RF_OK ? hex : NULL;
     return json_pack("{s:o, s:s?, s:o}", "name", rf_json_text(rf_expert_name(expert)), "sha256",
                      known, "cfg", rf_json_single(stage_cfg(r, stage)));
 }

@@ -174,6 +174,13 @@ void rf_graph_destroy(rf_device *device, rf_graph *graph)
     if (graph) device->kind->graph_destroy(device, graph);
 }
 
+rf_status rf_device_profile(rf_device *device, int on, rf_error *err)
+{
+    GUARD(device, err);
+    const rf_status st = device->kind->wait(device, err);
+    return st == RF_OK ? device->kind->profile(device, on, err) : st;
+}
+
 /* ---- errors ------------------------------------------------------------------------------- */
 
 void rf_device_note(rf_device *device, const char *what)

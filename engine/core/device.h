@@ -38,6 +38,7 @@ typedef struct rf_device {
     rf_error                     lost;                 /* status RF_OK: it works */
     char                         note[RF_DEVICE_NOTES][RF_DEVICE_NOTE_BYTES];
     size_t                       notes;
+    struct rf_trace             *trace; /* where ops are told (trace.h); not owned; NULL: nowhere */
 } rf_device;
 
 /* A host device of `threads` threads (0: one per core) at `level`, ref or cpu. */
@@ -144,6 +145,13 @@ void      rf_capture_abandon(rf_device *device); /* instead of end, after an err
 rf_status rf_graph_launch(rf_device *device, const rf_graph *graph, const char *note,
                           rf_error *err);
 void      rf_graph_destroy(rf_device *device, rf_graph *graph); /* NULL is fine */
+
+/* ---- profiling ---------------------------------------------------------------------------- */
+
+/* Tells a profiler that was started for it (nsys --capture-range=cudaProfilerApi) to begin, or to
+ * stop, once all queued work is done: what comes in between is what it sees.  Without a profiler,
+ * and on the host, nothing happens. */
+rf_status rf_device_profile(rf_device *device, int on, rf_error *err);
 
 /* ---- errors ------------------------------------------------------------------------------- */
 

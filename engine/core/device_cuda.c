@@ -3,6 +3,7 @@
  * Each call goes through TRY_CUDA, which names it in the error and asks device_fault.h whether the
  * GPU can still be used.  Needs the runtime of CUDA 12 or newer; tests compile this file against
  * the stand-in of tests/emulator/runtime/. */
+#include <cuda_profiler_api.h>
 #include <cuda_runtime_api.h>
 #include <sched.h>
 #include <stdio.h>
@@ -277,6 +278,14 @@ static rf_status cuda_graph_launch(rf_device *device, const rf_graph *graph, rf_
     return RF_OK;
 }
 
+static rf_status cuda_profile(rf_device *device, int on, rf_error *err)
+{
+    const cudaError_t code = on ? cudaProfilerStart() : cudaProfilerStop();
+    if (code == cudaSuccess) return RF_OK;
+    return fail(device, code, on ? "cudaProfilerStart" : "cudaProfilerStop", __LINE__,
+                "telling the profiler", err);
+}
+
 /* ---- opening ------------------------------------------------------------------------------ */
 
 static void cuda_close(rf_device *device)
@@ -309,6 +318,7 @@ static const rf_device_kind cuda_kind = {
     .capture_abandon = cuda_capture_abandon,
     .graph_launch = cuda_graph_launch,
     .graph_destroy = cuda_graph_destroy,
+    .profile = cuda_profile,
     .bind = cuda_bind,
     .check = cuda_check,
 };

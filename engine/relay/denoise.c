@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine/relay/plan.h"
+#include "engine/relay/ranges.h"
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
@@ -240,6 +241,7 @@ static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)
     const rf_plan_program *program = pass->program;
     rf_device             *device = &p->engine->device;
     rf_status              st = RF_OK;
+    rf_trace_begin(device->trace, RF_TRACE_PART, "unet");
     RF_TRY(rf_gap_close(p, program->expert, err));
     if (program->graph[pass->count]) {
         char note[RF_DEVICE_NOTE_BYTES];
@@ -249,6 +251,7 @@ static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)
         RF_TRY(rf_program_run(&program->forward[pass->count], device, err));
     }
     RF_TRY(rf_gap_open(p, program->expert, err));
+    rf_trace_end(device->trace, RF_TRACE_PART);
 done:
     return st;
 }

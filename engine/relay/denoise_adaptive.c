@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "engine/relay/plan.h"
+#include "engine/relay/ranges.h"
 #include "engine/sample/adaptive.h"
 
 typedef struct adaptive_run {
@@ -109,6 +110,7 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     const rf_relay_call    call = describe(r, sigma, k);
     const rf_plan_program *program = &p->program[call.program];
     RF_TRY(rf_plan_summon(p, program->expert, r->callbacks, err));
+    rf_range_call(p, p->expert[program->expert].expert->name, sigma);
     const rf_call   sampler = {.sigma = sigma};
     const rf_sample sample = {
         .call = &call, .sampler = &sampler, .slot = r->slot, .picture = r->picture};
@@ -124,6 +126,7 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     RF_TRY(rf_denoise_predict(p, &pass, err));
     RF_TRY(bring(r, d, p->pool + (size_t)p->sample_row[RF_SOURCE_D] * p->elems, err));
 done:
+    rf_trace_end(p->engine->device.trace, RF_TRACE_STEP);
     return st;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/model/clip.h"
 #include "engine/relay/emphasis.h"
 #include "engine/relay/plan.h"
+#include "engine/relay/ranges.h"
 
 /* Where the pooled vector stands: the first end token. */
 static int first_end(const uint16_t *id)
@@ -128,12 +129,14 @@ static rf_status encode_prompts(encoding *e, rf_error *err)
         RF_TRY(rf_record_place(device, &e->x->expert->weights[network], 0, rf_clip_forward, &args,
                                p->slab, p->slab_bytes, &p->scratch_program, err));
     e->recorded = e->count;
+    rf_range_network(p, "encode", e->x->expert, network);
     fill_ids(e);
     RF_TRY(rf_twin_up(device, &p->token_ids, 0,
                       (size_t)args.chunks * RF_TOKENS_PER_CHUNK * sizeof(int32_t), err));
     RF_TRY(rf_program_run(&p->scratch_program, device, err));
     RF_TRY(bring_states(e, err));
     for (int i = 0; i < e->count; i++) take_states(e, i);
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
 done:
     return st;
 }

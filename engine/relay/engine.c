@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/relay/kv_pool.h"
+#include "engine/relay/ranges.h"
 
 const char *rf_version(void)
 {
@@ -42,6 +43,7 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
             goto done;
         }
     }
+    RF_TRY(rf_ranges_open(e, &o, err));
     *out = e;
     e = NULL;
 done:
@@ -53,6 +55,7 @@ void rf_engine_destroy(rf_engine *engine)
 {
     if (!engine) return;
     rf_tokenizer_destroy(engine->tokenizer);
+    rf_ranges_close(engine);
     rf_device_close(&engine->device);
     pthread_mutex_destroy(&engine->hash_turn);
     free(engine->hash_cache);

@@ -24,7 +24,10 @@ struct rf_engine {
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
-    rf_sigma_table  table; /* SDXL's noise levels */
+    rf_sigma_table  table;                       /* SDXL's noise levels */
+    rf_expert      *opened;                      /* all that are open, the latest first */
+    int             profile_first, profile_last; /* of rf_options; the trace is the device's */
+    int             profiling;                   /* the device's profiler was started */
     void (*warn)(void *user, const char *message);
     void *user;
 };
@@ -49,6 +52,7 @@ typedef enum rf_network {
 
 struct rf_expert {
     rf_engine       *engine;
+    rf_expert       *next; /* in the engine's list */
     char            *path, *name;
     rf_safetensors  *file;
     rf_sdxl_arch     arch;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/relay/ranges.h"
 #include "engine/relay/run.h"
 
 rf_picture rf_walk_picture(const rf_walk *w, int picture)
@@ -136,7 +137,9 @@ static rf_status hand_out(const rf_walk *w, rf_picture picture, int at, const rf
     rf_status          st = RF_OK;
     char              *parameters = NULL, *job = NULL;
     if (!w->callbacks || !w->callbacks->image) return RF_OK;
+    rf_range_part(p, "hand out", NULL, "wait for hashes");
     RF_TRY(await_hashes(w, progress, err));
+    rf_range_part(p, "hand out", NULL, "picture");
     RF_TRY(rf_plan_infotext(p, picture, &parameters, err));
     RF_TRY(rf_plan_job_json(p, picture, &job, err));
     const rf_image image = {.job_index = picture.job,
@@ -150,6 +153,7 @@ static rf_status hand_out(const rf_walk *w, rf_picture picture, int at, const rf
                             .parameters = parameters,
                             .job = job};
     st = w->callbacks->image(w->callbacks->user, &image, err);
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PHASE);
 done:
     free(parameters);
     free(job);
@@ -183,8 +187,10 @@ static rf_status decode(rf_plan *p, const decoding *d, rf_error *err)
                               (float *)p->decode_latent.device + (size_t)i * elems,
                               rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X), elems * sizeof(float),
                               err));
+    rf_range_network(p, "decode", p->vae[decoder->vae].expert, RF_NET_VAE);
     RF_TRY(rf_program_run(&decoder->program[d->count], device, err));
     RF_TRY(bring_pictures(p, decoder, d->count, err));
+    rf_trace_end(device->trace, RF_TRACE_PHASE);
     p->timings.decode += rf_now() - start;
 done:
     return st;
@@ -262,9 +268,11 @@ rf_status rf_walk_finish(rf_walk *w, const rf_launch *l, rf_error *err)
     int leaves = 0;
     for (int i = l->first; i < l->first + l->count; i++) leaves += w->tree->launches.item[i].leaf;
     if (leaves == 0) return RF_OK;
+    const rf_status st = rf_range_no_step(w->plan, err);
+    if (st != RF_OK) return st;
     for (int d = 0; d < w->plan->decoders; d++) {
-        const rf_status st = finish_with(w, l, d, err);
-        if (st != RF_OK) return st;
+        const rf_status finished = finish_with(w, l, d, err);
+        if (finished != RF_OK) return finished;
     }
     w->plan->last_end = 0; /* what comes next is no gap between two calls */
     return RF_OK;

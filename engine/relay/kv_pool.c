@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/relay/plan.h"
+#include "engine/relay/ranges.h"
 
 enum { ALIGN = 256 };
 
@@ -242,7 +243,9 @@ static rf_status bring_missing(rf_plan *p, const rf_pass *pass, int *crowded, rf
             if (cond->kv) continue;
             *crowded = !make_room(&p->kv_pool, bytes_of(p, x, cond), &h);
             if (*crowded) goto done;
+            rf_trace_begin(p->engine->device.trace, RF_TRACE_PART, "keys and values");
             RF_TRY(compute(p, x, cond, &h, err));
+            rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
         }
 done:
     return st;

@@ -6,6 +6,7 @@
 
 #include "engine/model/vae.h"
 #include "engine/relay/plan.h"
+#include "engine/relay/ranges.h"
 #include "kernels/half.h"
 
 double rf_now(void)
@@ -72,7 +73,9 @@ rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, i
                                                   .pictures = p->pictures},
                                      .before = p->load_done};
     const rf_load_progress progress = {.report = report_load, .user = &report};
-    const rf_status        st = rf_expert_load(expert, network, staging, &progress, err);
+    if (bytes) rf_range_network(p, "load", expert, network);
+    const rf_status st = rf_expert_load(expert, network, staging, &progress, err);
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
     p->load_done += bytes;
     p->timings.load += rf_now() - start;
     return st;
@@ -166,6 +169,7 @@ static rf_status embed(rf_plan *p, rf_plan_expert *x, rf_error *err)
     const rf_unet_embed_args args = rf_embed_args(x, &x->table[RF_TABLE_PLANNED]);
     rf_status                st = RF_OK;
     if (args.rows == 0) return RF_OK;
+    rf_range_part(p, "encode", e->name, "time embeddings");
     RF_TRY(record_unet(p, e, e->unet.embed, rf_unet_embed, &args, &p->scratch_program, err));
     RF_TRY(rf_program_run(&p->scratch_program, &p->engine->device, err));
 done:
@@ -180,7 +184,9 @@ static rf_status compute(rf_plan *p, int expert, rf_error *err)
     if (x->computed) return RF_OK;
     for (int t = 0; t < RF_TABLES; t++) RF_TRY(fill_table(p, x, &x->table[t], err));
     RF_TRY(embed(p, x, err));
+    rf_range_part(p, "encode", x->expert->name, "keys and values");
     RF_TRY(rf_kv_fill(p, expert, err));
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
     x->computed = 1;
 done:
     return st;
@@ -222,11 +228,13 @@ static rf_status record_expert(rf_plan *p, int expert, rf_error *err)
     rf_status                st = RF_OK;
     if (x->recorded == e->unet_loads) return RF_OK;
     x->recorded = 0;
+    rf_range_part(p, "encode", e->name, "programs");
     if (args.rows)
         RF_TRY(record_unet(p, e, e->unet.embed, rf_unet_embed, &args, &table->embed, err));
     for (int i = 0; i < p->programs; i++)
         if (p->program[i].expert == expert) RF_TRY(record_program(p, &p->program[i], err));
     x->recorded = e->unet_loads;
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
 done:
     return st;
 }

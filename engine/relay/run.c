@@ -1,6 +1,7 @@
 /* The executor: walks the tree of the plan's runs launch by launch.  Where not all experts are in
  * memory, the first launch of an expert's turn finds it missing and has it loaded. */
 #include "engine/relay/run.h"
+#include "engine/relay/ranges.h"
 
 /* ---- launches ----------------------------------------------------------------------------- */
 
@@ -95,6 +96,7 @@ static rf_status run_calls(rf_walk *w, const rf_launch *l, rf_error *err)
     const int lost = all_failed(p, &pass);
     if (!lost) {
         RF_TRY(rf_plan_summon(p, pass.program->expert, w->callbacks, err));
+        RF_TRY(rf_range_step(p, &progress, err));
         RF_TRY(rf_denoise_open(p, &pass, beginners, err));
     }
     RF_TRY(rf_report(w->callbacks, &progress, err));
@@ -102,6 +104,7 @@ static rf_status run_calls(rf_walk *w, const rf_launch *l, rf_error *err)
     if (finishes(w, l)) RF_TRY(rf_denoise_settle(p, err));
     RF_TRY(rf_walk_check(w, err));
 done:
+    rf_trace_end(p->engine->device.trace, RF_TRACE_STEP);
     return st;
 }
 
@@ -172,6 +175,7 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     rf_walk   w = {.plan = p, .callbacks = callbacks};
     p->timings = (rf_timings){0};
     p->calls_done = p->pictures_done = 0;
+    rf_range_request(p);
     for (int i = 0; i < p->expert_count; i++) rf_file_hash_start(&p->expert[i].expert->hash);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_file_hash_start(&p->vae[i].expert->hash);
@@ -180,5 +184,5 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     for (int round = 0; round < p->rounds; round++) RF_TRY(run_round(&w, round, err));
 done:
     if (st != RF_OK) abandon(p);
-    return st;
+    return rf_range_request_end(p, st, err);
 }

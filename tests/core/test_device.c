@@ -56,6 +56,7 @@ Test(device_host, events_tell_time)
     cr_expect_eq(rf_event_wait(&device, to, NULL), RF_OK);
     cr_expect_eq(rf_event_between(&device, from, to, &ms, NULL), RF_OK);
     cr_expect(ms >= 0 && ms < 10000);
+    cr_expect_eq(rf_device_profile(&device, 1, NULL), RF_OK, "and take no orders");
     rf_event_destroy(&device, from);
     rf_event_destroy(&device, to);
     rf_event_destroy(&device, NULL);

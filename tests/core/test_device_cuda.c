@@ -326,6 +326,40 @@ Test(device_cuda, memory_that_is_not_there_is_an_error_of_the_call)
     close_cuda(&device);
 }
 
+/* ---- profiling ------------------------------------------------------------------------------- */
+
+/* All that was queued before is done first, on both sides. */
+Test(device_cuda, a_profiler_sees_what_was_queued_in_between)
+{
+    rf_device device = open_cuda();
+    doubling  d = start(&device);
+    rf_graph *graph = NULL;
+    must(rf_program_capture(&d.program, &device, &graph, NULL));
+    put(&device, &d, d.x, N, 1);
+    put(&device, &d, d.coef, 1, 2);
+    must(rf_program_run(&d.program, &device, NULL));
+    must(rf_device_profile(&device, 1, NULL));
+    must(rf_program_run(&d.program, &device, NULL));
+    must(rf_program_run(&d.program, &device, NULL));
+    must(rf_graph_launch(&device, graph, "the doubling", NULL));
+    must(rf_device_profile(&device, 0, NULL));
+    must(rf_program_run(&d.program, &device, NULL));
+    must(rf_device_wait(&device, NULL));
+    const emu_done done = emu_runtime_done();
+    cr_expect(done.profile_starts == 1 && done.profile_stops == 1);
+    cr_expect_eq(done.kernels, 5, "%zu", done.kernels);
+    cr_expect_eq(done.profiled_kernels, 3, "%zu", done.profiled_kernels);
+    cr_expect_eq(done.profiled_launches, 1, "%zu", done.profiled_launches);
+
+    rf_error err = {0};
+    emu_runtime_fail(4, 999); /* after choosing the GPU and two waits */
+    cr_expect_eq(rf_device_profile(&device, 1, &err), RF_E_DEVICE);
+    cr_expect(strstr(err.message, "cudaProfilerStart"), "%s", err.message);
+    rf_graph_destroy(&device, graph);
+    end(&device, &d);
+    close_cuda(&device);
+}
+
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
 Test(device_cuda, graphs_run_again_with_what_lies_in_memory)

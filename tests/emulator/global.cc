@@ -199,7 +199,8 @@ extern "C" void emu_free(void *device)
     /* Whole pages go back to the system; the addresses are never used again. */
     const size_t at = emu::offset_of(device);
     emu::drop_pages(emu::space + at, found->second.bytes);
-    emu::drop_pages(emu::writers + at, found->second.bytes * sizeof *emu::writers);
+    if (emu::checked_build)
+        emu::drop_pages(emu::writers + at, found->second.bytes * sizeof *emu::writers);
 }
 
 extern "C" void emu_upload(void *device, const void *host, size_t bytes)

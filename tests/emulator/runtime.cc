@@ -205,6 +205,24 @@ const char *cudaGetErrorString(cudaError_t error)
     return "as CUDA describes it";
 }
 
+/* ---- profiler -------------------------------------------------------------------------------- */
+
+cudaError_t cudaProfilerStart(void)
+{
+    if (const cudaError_t e = enter_call()) return e;
+    runtime.done.profile_starts++;
+    runtime.profiling = true;
+    return cudaSuccess;
+}
+
+cudaError_t cudaProfilerStop(void)
+{
+    if (const cudaError_t e = enter_call()) return e;
+    runtime.done.profile_stops++;
+    runtime.profiling = false;
+    return cudaSuccess;
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 cudaError_t cudaMalloc(void **out, size_t bytes)

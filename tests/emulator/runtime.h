@@ -55,9 +55,12 @@ typedef struct emu_held {
 
 emu_held emu_runtime_held(void);
 
-/* Kernels and copies done so far, and graphs launched. */
+/* Kernels and copies done so far, graphs made and launched, and how often the host waited for a
+ * stream or an event; of a profiler: how often it was started and stopped, and the kernels and
+ * launches of graphs in between. */
 typedef struct emu_done {
-    size_t kernels, copies, graph_launches;
+    size_t kernels, copies, graphs, graph_launches, waits;
+    size_t profile_starts, profile_stops, profiled_kernels, profiled_launches;
 } emu_done;
 
 emu_done emu_runtime_done(void);

@@ -178,3 +178,8 @@ void must_shoot(relays *r, const rf_job *jobs, int count, shooting *s)
     must(shoot(r, jobs, count, s, &err), &err);
     cr_expect_eq(s->failures, 0, "%s", s->message);
 }
+
+int same_latent(const shooting *a, int i, const shooting *b, int j)
+{
+    return memcmp((const void *)a->latent[i], (const void *)b->latent[j], sizeof a->latent[i]) == 0;
+}

@@ -52,6 +52,9 @@ rf_status shoot(relays *r, const rf_job *jobs, int count, shooting *s, rf_error 
 /* The same, which must work. */
 void must_shoot(relays *r, const rf_job *jobs, int count, shooting *s);
 
+/* Whether latent i of a and latent j of b are the same, bit for bit. */
+int same_latent(const shooting *a, int i, const shooting *b, int j);
+
 /* The smallest job: Euler, 64x64, no guidance. */
 rf_job small_job(const rf_stage *stages, int count, int steps);
 

@@ -51,7 +51,7 @@ void relays_hash(relays *r)
 {
     rf_error err = {0};
     char     hex[65];
-    for (int i = 0; i < 2; i++) must(rf_expert_sha256(r->expert[i], hex, &err), &err);
+    for (int i = 0; i < 2; i++) must(rf_expert_sha256(r->expert[i], hex, NULL, NULL, &err), &err);
 }
 
 void relays_close(relays *r)

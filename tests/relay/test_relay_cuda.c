@@ -66,11 +66,6 @@ Test(relay_cuda, four_steps_with_a_switch, .timeout = 300)
 
 /* ---- the same bytes ----------------------------------------------------------------------- */
 
-static void expect_same(const shooting *a, int i, const shooting *b, int j, const char *what)
-{
-    cr_expect_eq(memcmp(a->latent[i], b->latent[j], sizeof a->latent[i]), 0, "%s", what);
-}
-
 /* Four pictures one by one and as one launch; and of a base alone, a base with a refiner, which
  * share the base's first call. */
 Test(relay_cuda, batches_and_shared_prefixes_change_nothing, .timeout = 300)
@@ -89,18 +84,15 @@ Test(relay_cuda, batches_and_shared_prefixes_change_nothing, .timeout = 300)
     job.seed += 3;
     job.count = job.batch = 1;
     must_shoot(&r, &job, 1, &one);
-    expect_same(&batch, 3, &one, 0, "batch 4 and batch 1");
-    cr_expect_neq(memcmp(batch.latent[2], one.latent[0], sizeof one.latent[0]), 0);
+    cr_expect(same_latent(&batch, 3, &one, 0), "batch 4 and batch 1");
+    cr_expect_not(same_latent(&batch, 2, &one, 0), "another seed");
 
     rf_job jobs[] = {job, job};
     jobs[0].stages = alone;
     jobs[0].stage_count = 1;
     must_shoot(&r, jobs, 2, &tree);
     cr_expect_eq(tree.launches, 3, "the first call is shared");
-    expect_same(&tree, 1, &one, 0, "with and without a shared prefix");
-    one = shooting_latents;
-    must_shoot(&r, &jobs[0], 1, &one);
-    expect_same(&tree, 0, &one, 0, "the other branch");
+    cr_expect(same_latent(&tree, 1, &one, 0), "with and without a shared prefix");
     gpu_close(&r);
 }
 
@@ -116,20 +108,87 @@ Test(relay_cuda, turns_change_nothing, .timeout = 300)
         const rf_stage stage[] = {
             {.expert = r.expert[0], .until = 1.0 / 3, .prompt = "a", .cfg_scale = 1},
             {.expert = r.expert[1], .until = 2.0 / 3, .prompt = "b", .cfg_scale = 1},
-            {.expert = r.expert[0], .until = 1, .prompt = "c", .cfg_scale = 1}};
+            {.expert = r.expert[0], .until = 1, .prompt = "a", .cfg_scale = 1}};
         const rf_job job = small_job(stage, 3, 3);
         must(rf_plan_create(&s[i].plan, r.engine, &job, &err), &err);
         cr_expect_eq(s[i].plan->resident, !i);
         const rf_callbacks callbacks = shooting_callbacks(&s[i]);
         must(rf_plan_run(s[i].plan, &callbacks, &err), &err);
         cr_expect_eq(r.expert[0]->unet_loads + r.expert[1]->unet_loads, i ? 3 : 2);
-        cr_expect_eq(s[i].plan->kv_pool.computed, 3);
+        cr_expect_eq(s[i].plan->kv_pool.computed, i ? 3 : 2, "a's are evicted, and computed again");
         cr_expect_eq(r.engine->device.bytes_peak, s[i].plan->peak_bytes);
         rf_plan_destroy(s[i].plan);
         gpu_stop(&r);
     }
-    expect_same(&s[0], 0, &s[1], 0, "in turns");
+    cr_expect(same_latent(&s[0], 0, &s[1], 0), "in turns");
     for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
+}
+
+/* ---- keys and values ---------------------------------------------------------------------- */
+
+enum { PROMPTS = RF_KV_UPLOADS + 4, PERIOD = 5 };
+
+/* Once the text encoders are gone: prompt i has the context of prompt i - PERIOD. */
+static int replace_contexts(void *user, const rf_progress *progress)
+{
+    shooting *s = user;
+    if (progress->phase == RF_PHASE_LOAD && s->plan->encoded) {
+        const rf_plan_expert *x = &s->plan->expert[0];
+        const int             columns = x->expert->arch.unet.context;
+        for (int i = 0; i < x->conds; i++)
+            for (int e = 0; e < x->cond[i].rows * columns; e++)
+                ((uint16_t *)x->cond[i].context)[e] =
+                    rf_f16_from_f32((float)((e * (i % PERIOD + 1)) % 7) / 8);
+    }
+    emu_runtime_skip(s->skip[progress->phase]);
+    return progress->phase == RF_PHASE_DENOISE;
+}
+
+static void expect_periodic(const rf_plan *p)
+{
+    const rf_plan_expert *x = &p->expert[0];
+    rf_device            *device = &p->engine->device;
+    const size_t          bytes = x->expert->blocks.kv_elems * (size_t)x->cond[0].rows * 2;
+    char                 *pinned = NULL;
+    rf_error              err = {0};
+    must(rf_device_alloc_staging(device, (void **)&pinned, PROMPTS * bytes, "test", &err), &err);
+    for (size_t i = 0; i < PROMPTS; i++)
+        must(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_DOWN, pinned + i * bytes, x->cond[i].kv,
+                            bytes, &err),
+             &err);
+    must(rf_device_wait(device, &err), &err);
+    for (size_t i = 0; i < PROMPTS; i++)
+        for (size_t j = 0; j < i; j++)
+            cr_expect_eq(memcmp(pinned + i * bytes, pinned + j * bytes, bytes) == 0,
+                         i % PERIOD == j % PERIOD, "prompts %zu and %zu", i, j);
+    rf_device_free_staging(device, pinned, PROMPTS * bytes);
+}
+
+/* More prompts than buffers to bring them up: none is written over before it was read. */
+Test(relay_cuda, contexts_come_up_one_after_the_other, .timeout = 120)
+{
+    relays   r;
+    rf_error err = {0};
+    rf_stage stage[PROMPTS];
+    rf_job   job[PROMPTS];
+    char     text[PROMPTS][2];
+    shooting s = shooting_nothing;
+    gpu_open(&r, f16);
+    for (int i = 0; i < PROMPTS; i++) {
+        text[i][0] = (char)('a' + i), text[i][1] = '\0';
+        stage[i] = (rf_stage){.expert = r.expert[0], .until = 1, .prompt = text[i], .cfg_scale = 1};
+        job[i] = small_job(&stage[i], 1, 1);
+    }
+    must(rf_plan_create_many(&s.plan, r.engine, job, PROMPTS, &err), &err);
+    s.skip[RF_PHASE_LOAD] = EMU_SKIP_NOTHING;
+    rf_callbacks callbacks = shooting_callbacks(&s);
+    callbacks.progress = replace_contexts;
+    s.skip[RF_PHASE_DENOISE] = EMU_SKIP_NOTHING;
+    cr_expect_eq(rf_plan_run(s.plan, &callbacks, &err), RF_E_CANCELLED, "%s", err.message);
+    cr_expect_eq(s.plan->kv_pool.computed, PROMPTS);
+    expect_periodic(s.plan);
+    rf_plan_destroy(s.plan);
+    gpu_close(&r);
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */

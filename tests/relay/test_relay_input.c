@@ -180,6 +180,10 @@ Test(relay_input, plans_say_what_they_will_do, .timeout = 60)
         cr_expect_eq(rf_plan_get_stage(plan, 3, &s), RF_E_ARG);
         cr_expect_eq(rf_plan_get_stage(plan, -1, &s), RF_E_ARG);
         rf_plan_destroy(plan);
+        job.idle_stages = 1; /* they are meant */
+        r.warnings = 0;
+        rf_plan_destroy(relays_plan(&r, &job));
+        cr_expect_eq(r.warnings, 0, "%s", r.warning[0]);
     }
     relays_close(&r);
 }
