@@ -195,9 +195,9 @@ static double distance(const char *a, const char *b)
     return sum / n;
 }
 
-/* The same command, base and refiner, on the CPU and on the emulated GPU: nothing but roundoff
- * between the two, which is little beside what another seed changes.  (What roundoff may be, to the
- * bit of a latent, tests/relay/test_relay_cuda.c says.) */
+/* The same command on the CPU and on the emulated GPU: nothing but roundoff between the two, which
+ * is little beside what another seed changes.  (What roundoff may be, and switches of experts:
+ * tests/relay/test_relay_cuda.c.) */
 Test(emulated_cli, the_same_command_renders_on_cpu_and_gpu, .timeout = 300)
 {
     static const struct {
@@ -206,10 +206,9 @@ Test(emulated_cli, the_same_command_renders_on_cpu_and_gpu, .timeout = 300)
                 {"gpu.png", "--device emulated"},
                 {"other.png", "--device cpu --dtype f32 --seed 2"}};
     char command[256];
-    rf_spawn_expect(&r, "synth --seed 8 other.safetensors -q", 0, "");
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
-        snprintf(command, sizeof command, RENDER "-r other.safetensors --cfg 1 %s -o %s",
-                 runs[i].options, runs[i].file);
+        snprintf(command, sizeof command, RENDER "--steps 1 --cfg 1 %s -o %s", runs[i].options,
+                 runs[i].file);
         expect("", command, 0, "");
     }
     const double gpu = distance("cpu.png", "gpu.png"), other = distance("cpu.png", "other.png");
