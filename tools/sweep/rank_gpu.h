@@ -4,7 +4,7 @@
 
 #include "tools/sweep/ranks.h"
 
-enum { RF_RANK_DEVICE = 16 };
+enum { RF_RANK_DEVICE = 24 };
 
 /* `device` as the user gave it (NULL: auto), or `name` with the GPU of this rank in it: the ranks
  * of a machine take its GPUs in turn.  A GPU that was named, the CPU, and a machine without a GPU
