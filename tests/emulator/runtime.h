@@ -8,6 +8,7 @@
 #ifndef RF_EMULATOR_RUNTIME_H
 #define RF_EMULATOR_RUNTIME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -25,6 +26,9 @@ typedef struct emu_gpu {
 } emu_gpu;
 
 extern const emu_gpu emu_gpu_a100, emu_gpu_rtx4090, emu_gpu_h100;
+
+/* False where a test runs on a real GPU (no_emulator.c): what it may expect of the stand-in alone. */
+bool emu_runtime_stands_in(void);
 
 /* A machine with these GPUs; everything made before must have been given back. */
 void emu_runtime_start(const emu_gpu *gpu);

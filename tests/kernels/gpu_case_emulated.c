@@ -24,9 +24,24 @@ const rf_gpu *gpu_use(gpu_settings settings)
     return &gpu;
 }
 
+const char *gpu_missing(void)
+{
+    return "";
+}
+
 bool gpu_checked(void)
 {
     return emu_checked();
+}
+
+bool gpu_emulated(void)
+{
+    return true;
+}
+
+const emu_counters *gpu_counts(void)
+{
+    return emu_counts();
 }
 
 void *gpu_unwritten(size_t bytes)
