@@ -27,7 +27,7 @@ typedef struct emu_gpu {
 
 extern const emu_gpu emu_gpu_a100, emu_gpu_rtx4090, emu_gpu_h100;
 
-/* False where a test runs on a real GPU (no_emulator.c): what it may expect of the stand-in alone. */
+/* False where a test runs on a real GPU (no_emulator.c) and may not expect what only this does. */
 bool emu_runtime_stands_in(void);
 
 /* A machine with these GPUs; everything made before must have been given back. */

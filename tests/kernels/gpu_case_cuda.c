@@ -80,7 +80,9 @@ void *gpu_unwritten(size_t bytes)
     cr_assert_eq(rf_device_alloc(&device, at, bytes, "a test's buffer", &err), RF_OK, "%s",
                  err.message);
     buffers[buffers_used++].bytes = bytes;
-    if (*at) ok(rf_device_fill(&device, RF_STREAM_OPS, *at, 0xFF, bytes, &err), &err); /* NaN */
+    /* initcheck of compute-sanitizer would take the filling for the writing. */
+    if (*at && !getenv("RF_GPU_UNFILLED"))
+        ok(rf_device_fill(&device, RF_STREAM_OPS, *at, 0xFF, bytes, &err), &err); /* NaN */
     return *at;
 }
 

@@ -15,7 +15,7 @@ only() { # only PART
     case $1 in
     tree) tools/checks/tree.sh ;;
     format) sources | xargs clang-format --dry-run -Werror ;;
-    shell) shellcheck -x dev .ci/run tools/checks/*.sh ;;
+    shell) shellcheck -x dev .ci/run tools/checks/*.sh tools/bundle/*.sh ;;
     headers) tools/checks/headers.sh ;;
     clang)
         build_clang
