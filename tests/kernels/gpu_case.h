@@ -52,7 +52,7 @@ void *gpu_upload(const void *host, size_t bytes); /* a copy; NULL of NULL */
 void *gpu_upload_at(const void *host, size_t bytes,
                     size_t offset); /* not aligned beyond `offset` */
 void *gpu_unwritten(size_t bytes);  /* for workspaces: reading it is a fault */
-void  gpu_download(void *host, const void *device, size_t bytes);
+void  gpu_download(void *host, const void *from, size_t bytes);
 void  gpu_free_all(void);
 
 /* What went wrong since gpu_use, one fault a line; empty if nothing did. */

@@ -65,9 +65,9 @@ void *gpu_upload(const void *host, size_t bytes)
     return gpu_upload_at(host, bytes, 0);
 }
 
-void gpu_download(void *host, const void *device, size_t bytes)
+void gpu_download(void *host, const void *from, size_t bytes)
 {
-    emu_download(host, device, bytes);
+    emu_download(host, from, bytes);
 }
 
 void gpu_free_all(void)

@@ -7,19 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-static char folder[64];
+#include "tests/tools/spawn.h"
 
-static void write_file(const char *name, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "w");
-    cr_assert(f && fputs(text, f) >= 0 && fclose(f) == 0, "%s", path);
-    chmod(path, 0755);
-}
+static rf_spawned said;
 
 static char *read_file(const char *path)
 {
@@ -31,36 +22,33 @@ static char *read_file(const char *path)
     return text;
 }
 
-/* A bundle with these steps; a GPU answers if `gpu`. */
-static void make_bundle(const char *steps, bool gpu)
+static void write_program(const char *name, const char *text)
 {
-    strcpy(folder, "/tmp/refinery-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
-    char *run = read_file("tools/bundle/run.sh");
-    write_file("run.sh", run);
-    free(run);
-    write_file("steps.txt", steps);
-    write_file("COMMIT", "abc123\n");
-    write_file("refinery-conformance",
-               gpu ? "#!/bin/sh\necho 'cuda:0 NVIDIA Fake 9000 (big), 2026-01-01'\n"
-                   : "#!/bin/sh\necho 'skipped: there is no GPU'\nexit 77\n");
-    write_file("refinery", "#!/bin/sh\nfor last; do :; done\necho picture >\"$last\"\n");
+    rf_spawn_write(name, text);
+    chmod(name, 0755);
 }
 
-static void remove_bundle(void)
+/* Goes into a bundle with these steps; a GPU answers if `gpu`. */
+static void make_bundle(const char *steps, int gpu)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    cr_expect_eq(system(command), 0);
+    char *run = read_file("tools/bundle/run.sh");
+    rf_spawn_enter_folder();
+    write_program("run.sh", run);
+    free(run);
+    rf_spawn_write("steps.txt", steps);
+    rf_spawn_write("COMMIT", "abc123\n");
+    write_program("refinery-conformance",
+                  gpu ? "#!/bin/sh\necho 'cuda:0 NVIDIA Fake 9000 (big), 2026-01-01'\n"
+                      : "#!/bin/sh\necho 'skipped: there is no GPU'\nexit 77\n");
+    write_program("refinery", "#!/bin/sh\nfor last; do :; done\necho picture >\"$last\"\n");
 }
 
 static int run(const char *arguments)
 {
-    char command[256];
-    snprintf(command, sizeof command, "%s/run.sh %s >%s/said 2>&1", folder, arguments, folder);
-    const int status = system(command);
-    cr_assert(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    char command[128];
+    snprintf(command, sizeof command, "run.sh %s", arguments);
+    rf_spawn(&said, command);
+    return said.code;
 }
 
 /* A file of the one folder of results. */
@@ -68,7 +56,7 @@ static char *result(const char *name)
 {
     char   pattern[128];
     glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/results-NVIDIA-Fake-9000-big--2*/%s", folder, name);
+    snprintf(pattern, sizeof pattern, "results-NVIDIA-Fake-9000-big--2*/%s", name);
     cr_assert_eq(glob(pattern, 0, NULL, &found), 0, "%s", pattern);
     cr_assert_eq(found.gl_pathc, 1);
     char *text = read_file(found.gl_pathv[0]);
@@ -91,7 +79,7 @@ Test(gpu_run, every_outcome_is_a_row, .timeout = 60)
                 "e.values 5 echo kept >\"$results/e.txt\"\n"
                 "render 9 $render \"$results\" \"$experts\"\n"
                 "f.sanitizer 5 $sanitize true\n",
-                true);
+                1);
     cr_expect_eq(run(""), 1);
     char *summary = result("summary.md"), *log = result("logs/a.values.log");
     expect_line(summary, "# NVIDIA Fake 9000 (big), driver ");
@@ -107,12 +95,12 @@ Test(gpu_run, every_outcome_is_a_row, .timeout = 60)
     expect_line(log, "*/first\n");
     free(result("e.txt")), free(result("render.png"));
     free(summary), free(log);
-    remove_bundle();
+    rf_spawn_leave_folder();
 }
 
 Test(gpu_run, time_is_kept_and_steps_are_chosen, .timeout = 60)
 {
-    make_bundle("a.values 1 sleep 3\na.time 5 echo quick\nab 5 echo other\n", true);
+    make_bundle("a.values 1 sleep 3\na.time 5 echo quick\nab 5 echo other\n", 1);
     cr_expect_eq(run("--seconds 1 a"), 1);
     char *summary = result("summary.md");
     expect_line(summary, "| timed out | a.values |");
@@ -123,29 +111,25 @@ Test(gpu_run, time_is_kept_and_steps_are_chosen, .timeout = 60)
     cr_expect_eq(run("nothing"), 2);
     cr_expect_eq(run("--what"), 2);
     cr_expect_eq(run("--seconds"), 2);
-    remove_bundle();
+    rf_spawn_leave_folder();
 }
 
 Test(gpu_run, without_a_gpu_it_says_so, .timeout = 60)
 {
-    make_bundle("a 1 echo never\n", false);
+    make_bundle("a 1 echo never\n", 0);
     cr_expect_eq(run(""), 77);
-    char path[128];
-    snprintf(path, sizeof path, "%s/said", folder);
-    char *said = read_file(path);
-    cr_expect_str_eq(said, "skipped: there is no GPU\n");
-    free(said);
-    remove_bundle();
+    cr_expect_str_eq(said.out, "skipped: there is no GPU\n");
+    rf_spawn_leave_folder();
 }
 
 /* ---- the steps and docs/gpu-checks.md ---------------------------------------------------------
  */
 
-static bool is_step(const char *steps, const char *name, size_t length)
+static int is_step(const char *steps, const char *name, size_t length)
 {
     for (const char *at = steps; at; at = strchr(at, '\n'), at += at != NULL)
-        if (!strncmp(at, name, length) && (at[length] == ' ' || at[length] == '.')) return true;
-    return false;
+        if (!strncmp(at, name, length) && (at[length] == ' ' || at[length] == '.')) return 1;
+    return 0;
 }
 
 Test(gpu_run, every_step_has_a_row_and_every_row_a_step)

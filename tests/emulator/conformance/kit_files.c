@@ -157,19 +157,28 @@ static bool compare_word(kit_verdict *v, kit_id id, int which, const uint32_t *i
     return false;
 }
 
+/* What follows `key` in a line's note, without its end; NULL: it is another note. */
+static const char *note(char *line, const char *key)
+{
+    if (strncmp(line, key, strlen(key)) != 0) return NULL;
+    line[strcspn(line, "\n")] = '\0';
+    return line + strlen(key);
+}
+
 /* The next line that is no note; notes are checked. */
 static bool next_line(FILE *f, kit_id id, char *line, kit_verdict *v)
 {
-    char entry[LINE];
     while (fgets(line, LINE, f)) {
-        uint32_t hash;
         if (line[0] != '#') return true;
-        if (sscanf(line, "# entry: %255s", entry) == 1 && strcmp(entry, kit_entries[id].name) != 0)
-            return snprintf(v->text, sizeof v->text, "it is a recording of %.100s", entry), false;
-        if (sscanf(line, "# inputs: %" SCNx32, &hash) == 1 && hash != hash_of_inputs(id))
-            return snprintf(v->text, sizeof v->text,
-                            "it was recorded with other inputs: record it again"),
-                   false;
+        const char *entry = note(line, "# entry: "), *hash = note(line, "# inputs: ");
+        if (entry && strcmp(entry, kit_entries[id].name) != 0) {
+            snprintf(v->text, sizeof v->text, "it is a recording of %.100s", entry);
+            return false;
+        }
+        if (hash && (uint32_t)strtoul(hash, NULL, 16) != hash_of_inputs(id)) {
+            snprintf(v->text, sizeof v->text, "it was recorded with other inputs: record it again");
+            return false;
+        }
     }
     snprintf(v->text, sizeof v->text, "it ends too early");
     return false;
