@@ -118,7 +118,7 @@ rm -rf "$results"
 mkdir -p "$results/logs" || exit 1
 results=$(cd "$results" && pwd)
 sanitize="./run.sh --do sanitize"
-bench="./refinery-bench --device cuda --seconds 0.1"
+bench="./refinery-bench-gpu --seconds 0.1"
 render="./run.sh --do render"
 export results experts sanitize bench render
 
