@@ -136,6 +136,13 @@ RF_DEVICE void run_global_store_16(const kit_args &a, uint32_t *)
     global_store_16(a.out + 4 * other_lane(), c);
 }
 
+/* Four lanes a word; every other word is nobody's. */
+RF_DEVICE void run_global_store_same(const kit_args &a, uint32_t *)
+{
+    const int word = other_lane() / 4;
+    global_store_same((int32_t *)a.out + 2 * word, (int32_t)a.in[word]);
+}
+
 RF_DEVICE void run_shuffle_xor(const kit_args &a, uint32_t *)
 {
     const float x = float_at(a.in, lane());

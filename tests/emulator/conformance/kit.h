@@ -35,6 +35,7 @@ extern "C" {
     X(cp_async_wait, cp_async_wait, 1, 384, 384, BITS)                                             \
     X(global_load_16, global_load_16, 1, 128, 128, BITS)                                           \
     X(global_store_16, global_store_16, 1, 128, 128, BITS)                                         \
+    X(global_store_same, global_store_same, 1, 8, 16, BITS)                                        \
     X(shuffle_xor, shuffle_xor, 1, 32, 256, BITS)                                                  \
     X(warp_any, warp_any, 1, 8, 256, BITS)                                                         \
     X(exp2_approx, exp2_approx, 1, 512, 512, FLOAT)                                                \
