@@ -96,6 +96,11 @@ rf_dtype rf_host_native_dtype(void)
     return rf_dnn_has_bf16() ? RF_BF16 : RF_F32;
 }
 
+int rf_host_has_products(void)
+{
+    return rf_dnn_present();
+}
+
 const char *rf_host_cpu_name(const rf_host *host)
 {
     return host->cpu_name;

@@ -30,6 +30,9 @@ size_t rf_host_primitives(const rf_host *host);
 /* What this machine computes fastest in: RF_BF16 with AVX512_BF16 or AMX, else RF_F32. */
 rf_dtype rf_host_native_dtype(void);
 
+/* 0: this build has no oneDNN, and the cpu level no gemm and no conv. */
+int rf_host_has_products(void);
+
 /* "AMD EPYC ... (AVX-512, BF16)" for logs; never NULL, lives as long as the host. */
 const char *rf_host_cpu_name(const rf_host *host);
 

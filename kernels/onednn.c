@@ -131,6 +131,11 @@ void rf_dnn_destroy(rf_dnn *dnn)
     free(dnn);
 }
 
+int rf_dnn_present(void)
+{
+    return 1;
+}
+
 size_t rf_dnn_count(const rf_dnn *dnn)
 {
     return dnn->count;

@@ -54,6 +54,9 @@ typedef struct rf_dnn_io {
     int          lane;    /* 0, or of a product that is rf_dnn_alone, 0 .. threads-1 */
 } rf_dnn_io;
 
+/* 0 in builds without oneDNN (no_onednn.c): everything but creating is RF_E_UNSUPPORTED. */
+int rf_dnn_present(void);
+
 rf_status rf_dnn_create(rf_dnn **out, int threads, rf_error *err);
 void      rf_dnn_destroy(rf_dnn *dnn); /* NULL is fine */
 size_t    rf_dnn_count(const rf_dnn *dnn);

@@ -179,7 +179,11 @@ static const rf_device_kind host_kind = {
 rf_status rf_device_open_host(rf_device *out, int threads, rf_level level, rf_error *err)
 {
     *out = (rf_device){.ops = rf_ops_of(level)};
-    rf_host        *host = NULL;
+    rf_host *host = NULL;
+    if (level == RF_LEVEL_CPU && !rf_host_has_products())
+        return rf_fail(err, RF_E_DEVICE,
+                       "this build renders on NVIDIA GPUs only, because it was made without "
+                       "oneDNN: use --device cuda, or a build with oneDNN");
     const rf_status st = rf_host_create(&host, threads, err);
     if (st != RF_OK) return st;
     out->stream = host;

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +17,11 @@
 
 #include "engine/files/os_error.h"
 #include "engine/files/outfile.h"
+#include "engine/files/sha256.h"
 
 enum {
     CHUNK_BYTES = 1 << 20,
     CACHE_BYTES_MAX = 1 << 22, /* some 30,000 files; a larger cache is started anew */
-    DIGEST_BYTES = 32,
     LINE_BYTES = PATH_MAX + 160,
 };
 
@@ -123,10 +122,10 @@ static rf_status digest_file(unsigned char *digest, int fd, const char *path,
                              const atomic_int *cancel, rf_error *err)
 {
     rf_status      st = RF_OK;
-    EVP_MD_CTX    *md = EVP_MD_CTX_new();
+    rf_sha256     *hash = rf_sha256_begin();
     unsigned char *chunk = malloc(CHUNK_BYTES);
     off_t          at = 0;
-    if (!md || !chunk || !EVP_DigestInit_ex(md, EVP_sha256(), NULL)) {
+    if (!hash || !chunk) {
         st = rf_fail(err, RF_E_NOMEM, "%s: no memory to hash it", path);
         goto done;
     }
@@ -143,27 +142,30 @@ static rf_status digest_file(unsigned char *digest, int fd, const char *path,
             goto done;
         }
         if (got == 0) break;
-        EVP_DigestUpdate(md, chunk, (size_t)got);
+        rf_sha256_add(hash, chunk, (size_t)got);
         at += got;
     }
-    EVP_DigestFinal_ex(md, digest, NULL);
+    rf_sha256_end(hash, digest);
 done:
     free(chunk);
-    EVP_MD_CTX_free(md);
+    rf_sha256_free(hash);
     return st;
 }
 
-static void write_hex(char hex[RF_SHA256_HEX], const unsigned char digest[DIGEST_BYTES])
+static void write_hex(char hex[RF_SHA256_HEX], const unsigned char digest[RF_SHA256_BYTES])
 {
-    for (int i = 0; i < DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    for (int i = 0; i < RF_SHA256_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
 rf_status rf_bytes_sha256(char hex[RF_SHA256_HEX], const void *data, size_t bytes, rf_error *err)
 {
-    unsigned char digest[DIGEST_BYTES];
+    unsigned char digest[RF_SHA256_BYTES];
+    rf_sha256    *hash = rf_sha256_begin();
     hex[0] = '\0';
-    if (!EVP_Digest(data, bytes, digest, NULL, EVP_sha256(), NULL))
-        return rf_fail(err, RF_E_NOMEM, "no memory to hash %zu bytes", bytes);
+    if (!hash) return rf_fail(err, RF_E_NOMEM, "no memory to hash %zu bytes", bytes);
+    rf_sha256_add(hash, data, bytes);
+    rf_sha256_end(hash, digest);
+    rf_sha256_free(hash);
     write_hex(hex, digest);
     return RF_OK;
 }
@@ -178,7 +180,7 @@ rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *
                          const atomic_int *cancel, rf_error *err)
 {
     rf_status     st = RF_OK;
-    unsigned char digest[DIGEST_BYTES];
+    unsigned char digest[RF_SHA256_BYTES];
     char          key[LINE_BYTES];
     struct stat   before, after;
     const int     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -40,6 +40,13 @@ static void close_cuda(rf_device *device)
     expect_nothing_held();
 }
 
+/* On a real GPU nobody counts. */
+static void expect_kernels(size_t before, size_t count, const char *why)
+{
+    if (emu_runtime_stands_in())
+        cr_expect_eq(emu_runtime_done().kernels, before + count, "%s", why);
+}
+
 static void must(rf_status st)
 {
     cr_assert_eq(st, RF_OK, "%s", rf_status_name(st));
@@ -218,6 +225,7 @@ Test(device_cuda, engines_tell_their_gpu_and_types)
 /* Without a machine of the test's own. */
 Test(device_cuda, the_emulated_gpu_says_that_it_is)
 {
+    if (!emu_runtime_stands_in()) return;
     rf_engine *engine = NULL;
     rf_error   err = {0};
     cr_assert_eq(rf_engine_create(&engine, &(rf_options){.device = "emulated"}, &err), RF_OK, "%s",
@@ -237,16 +245,17 @@ Test(device_cuda, work_is_done_when_somebody_waits)
     put(&device, &d, d.coef, 1, 2);
     const size_t before = emu_runtime_done().kernels;
     must(rf_program_run(&d.program, &device, NULL));
-    cr_expect_eq(emu_runtime_done().kernels, before, "the stand-in puts off what it can");
+    expect_kernels(before, 0, "the stand-in puts off what it can");
     expect_result(&device, &d, 42);
-    cr_expect_eq(emu_runtime_done().kernels, before + 1);
+    expect_kernels(before, 1, "done");
 
-    /* What a copy has yet to read must stay: the stand-in would show it. */
+    /* What a copy has yet to read must stay: the stand-in shows it, a GPU may have read it. */
+    const float late = emu_runtime_stands_in() ? 6 : 5;
     d.staging[0] = 5;
     must(rf_device_copy(&device, RF_STREAM_OPS, RF_COPY_UP, d.coef, d.staging, 4, NULL));
-    d.staging[0] = 6;
+    d.staging[0] = late;
     must(rf_program_run(&d.program, &device, NULL));
-    expect_result(&device, &d, 126);
+    expect_result(&device, &d, 21 * late);
     must(rf_device_fill(&device, RF_STREAM_OPS, d.x, 0, BYTES, NULL));
     must(rf_device_copy(&device, RF_STREAM_OPS, RF_COPY_WITHIN, d.y, d.x, BYTES, NULL));
     expect_result(&device, &d, 0);
@@ -298,6 +307,7 @@ Test(device_cuda, streams_without_an_event_are_not_ordered)
 
 Test(device_cuda, copies_want_pinned_memory)
 {
+    if (!emu_runtime_stands_in()) return; /* a GPU takes them, and waits */
     rf_device device = open_cuda();
     doubling  d = start(&device);
     float     on_the_stack[N] = {0};
@@ -316,9 +326,9 @@ Test(device_cuda, memory_that_is_not_there_is_an_error_of_the_call)
     doubling  d = start(&device);
     void     *p = &device;
     rf_error  err = {0};
-    cr_expect_eq(rf_device_alloc(&device, &p, (size_t)100 << 30, "weights", &err), RF_E_NOMEM);
+    cr_expect_eq(rf_device_alloc(&device, &p, (size_t)1 << 45, "weights", &err), RF_E_NOMEM);
     cr_expect_null(p);
-    cr_expect(strstr(err.message, "weights: cannot get 102400.0 MiB, the GPU has 819"), "%s",
+    cr_expect(strstr(err.message, "weights: cannot get 33554432.0 MiB, the GPU has "), "%s",
               err.message);
     cr_expect_eq(device.allocations, 3);
     put(&device, &d, d.x, N, 1);
@@ -331,6 +341,7 @@ Test(device_cuda, memory_that_is_not_there_is_an_error_of_the_call)
 /* All that was queued before is done first, on both sides. */
 Test(device_cuda, a_profiler_sees_what_was_queued_in_between)
 {
+    if (!emu_runtime_stands_in()) return;
     rf_device device = open_cuda();
     doubling  d = start(&device);
     rf_graph *graph = NULL;
@@ -371,15 +382,16 @@ Test(device_cuda, graphs_run_again_with_what_lies_in_memory)
     const size_t before = emu_runtime_done().kernels;
     must(rf_program_capture(&d.program, &device, &graph, NULL));
     must(rf_device_wait(&device, NULL));
-    cr_expect_eq(emu_runtime_done().kernels, before, "captured, not run");
-    cr_expect(emu_runtime_held().graphs == 0 && emu_runtime_held().executables == 1);
+    expect_kernels(before, 0, "captured, not run");
+    if (emu_runtime_stands_in())
+        cr_expect(emu_runtime_held().graphs == 0 && emu_runtime_held().executables == 1);
     const size_t allocations = device.allocations;
     for (int i = 1; i < 4; i++) {
         put(&device, &d, d.coef, 1, (float)i);
         must(rf_graph_launch(&device, graph, "the doubling", NULL));
         expect_result(&device, &d, (float)(10 * i));
     }
-    cr_expect_eq(emu_runtime_done().graph_launches, 3);
+    if (emu_runtime_stands_in()) cr_expect_eq(emu_runtime_done().graph_launches, 3);
     cr_expect_eq(device.allocations, allocations);
     rf_graph_destroy(&device, graph);
     rf_graph_destroy(&device, NULL);
@@ -427,10 +439,13 @@ Test(device_cuda, the_level_has_every_op)
 
 /* ---- kernels that fail ----------------------------------------------------------------------- */
 
-/* The error surfaces where somebody waits, names the op, and is what every later call says. */
+/* The error surfaces where somebody waits, names the op, and is what every later call says.  A
+ * process that lost a real GPU cannot open it again. */
 Test(device_cuda, a_broken_kernel_is_the_first_cause_of_everything_after)
 {
-    for (int by_graph = 0; by_graph < 2; by_graph++) {
+    const int ways = emu_runtime_stands_in() ? 2 : 1;
+    const int beyond = emu_runtime_stands_in() ? N + 64 : 1 << 30; /* of x and y */
+    for (int by_graph = 0; by_graph < ways; by_graph++) {
         rf_device device = open_cuda();
         doubling  d = start(&device);
         rf_graph *graph = NULL;
@@ -440,7 +455,7 @@ Test(device_cuda, a_broken_kernel_is_the_first_cause_of_everything_after)
         must(rf_event_create(&device, &event, NULL));
         put(&device, &d, d.coef, 1, 2);
         rf_op_call *call = &d.program.call[0];
-        call->args.lincomb.e = N + 64; /* beyond x and y */
+        call->args.lincomb.e = beyond;
         if (by_graph) {
             must(rf_program_capture(&d.program, &device, &graph, NULL));
             must(rf_graph_launch(&device, graph, "double.it, batch 2", NULL));
@@ -448,7 +463,7 @@ Test(device_cuda, a_broken_kernel_is_the_first_cause_of_everything_after)
             must(rf_program_run(&d.program, &device, NULL));
         }
         cr_expect_eq(rf_device_wait(&device, &first), RF_E_LOST);
-        cr_expect(strstr(first.message, "cuda:0 NVIDIA H100"), "%s", first.message);
+        cr_expect(strstr(first.message, "cuda:0 "), "%s", first.message);
         cr_expect(strstr(first.message, "outside its memory"), "%s", first.message);
         cr_expect(strstr(first.message, "(launched last: double.it"), "%s", first.message);
         cr_expect(strstr(first.message, "restart refinery"), "%s", first.message);

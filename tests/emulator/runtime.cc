@@ -86,6 +86,11 @@ const emu_gpu emu_gpu_h100 = {1, 13000,    "NVIDIA H100 80GB HBM3", 9, 0, size_t
 /* The class with the least shared memory, and as much memory as the emulator has (global.cc). */
 const emu_gpu emu_gpu_emulated = {1, 13000, "emulated GPU", 8, 9, size_t{8} << 30, 0, 99 << 10};
 
+bool emu_runtime_stands_in(void)
+{
+    return true;
+}
+
 void emu_runtime_start(const emu_gpu *gpu)
 {
     runtime = emu::Runtime{};

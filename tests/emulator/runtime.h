@@ -8,6 +8,7 @@
 #ifndef RF_EMULATOR_RUNTIME_H
 #define RF_EMULATOR_RUNTIME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -26,6 +27,9 @@ typedef struct emu_gpu {
 
 extern const emu_gpu emu_gpu_a100, emu_gpu_rtx4090, emu_gpu_h100;
 extern const emu_gpu emu_gpu_emulated; /* one that says what it is */
+
+/* False where a test runs on a real GPU (no_emulator.c) and may not expect what only this does. */
+bool emu_runtime_stands_in(void);
 
 /* A machine with these GPUs; everything made before must have been given back. */
 void emu_runtime_start(const emu_gpu *gpu);

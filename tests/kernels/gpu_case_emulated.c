@@ -24,9 +24,24 @@ const rf_gpu *gpu_use(gpu_settings settings)
     return &gpu;
 }
 
+const char *gpu_missing(void)
+{
+    return "";
+}
+
 bool gpu_checked(void)
 {
     return emu_checked();
+}
+
+bool gpu_emulated(void)
+{
+    return true;
+}
+
+const emu_counters *gpu_counts(void)
+{
+    return emu_counts();
 }
 
 void *gpu_unwritten(size_t bytes)
@@ -50,9 +65,9 @@ void *gpu_upload(const void *host, size_t bytes)
     return gpu_upload_at(host, bytes, 0);
 }
 
-void gpu_download(void *host, const void *device, size_t bytes)
+void gpu_download(void *host, const void *from, size_t bytes)
 {
-    emu_download(host, device, bytes);
+    emu_download(host, from, bytes);
 }
 
 void gpu_free_all(void)

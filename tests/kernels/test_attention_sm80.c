@@ -243,6 +243,7 @@ static void plant(int defect, const attention_row *r, gpu_settings s)
 
 Test(attention_sm80, planted_defects_are_caught, .timeout = 240)
 {
+    GPU_EMULATED_ONLY();
     static const attention_row tall = {"defect", 1, 270, 200, 1, 64, 0};
     static const attention_row causal = {"defect_causal", 1, 150, 150, 1, 64, 1};
     static const attention_row wide = {"defect_wide", 1, 40, 150, 1, 512, 0};

@@ -212,6 +212,7 @@ static const char *kind_of(int defect)
 
 Test(conv_sm80, planted_defects_are_caught, .timeout = 120)
 {
+    GPU_EMULATED_ONLY();
     for (int defect = NO_DEFECT; defect < DEFECTS; defect++)
         for (uint64_t seed = 0; seed < 2; seed++) {
             /* These two need every access to be looked at. */

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "tests/emulator/emulator.h"
 #include "tests/kernels/conv_sm80_case.h"
 
 /* ---- bits ------------------------------------------------------------------------------------ */
@@ -199,7 +198,7 @@ static void check_figures(conv_row r, int limit, int bm, int bn, int groups)
 {
     inputs in = inputs_of(r, RF_BF16);
     free(images_of(&in, 0, r.n, (gpu_settings){limit, 0, 0}, 0));
-    const emu_counters *c = emu_counts();
+    const emu_counters *c = gpu_counts();
     const double        moved = (double)(c->global_read_bytes + c->global_written_bytes);
     const double        least = least_traffic(&r, bm, bn), m = (double)r.n * conv_out_pixels(&r);
     cr_log_info("%s: %.3f of the least traffic", r.name, moved / least);
@@ -222,6 +221,7 @@ static void check_figures(conv_row r, int limit, int bm, int bn, int groups)
 
 Test(conv_sm80_bits, moves_little_and_early, .timeout = 120)
 {
+    GPU_EMULATED_ONLY();
     check_figures((conv_row){"square", 1, 16, 16, 128, 64, 128, RF_CONV_SAME}, GPU_SHARED_SMALL,
                   128, 128, 2);
     check_figures((conv_row){"wide", 2, 16, 16, 64, 0, 320, RF_CONV_DOWN}, GPU_SHARED_A100, 128,

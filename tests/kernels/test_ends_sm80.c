@@ -6,11 +6,10 @@
 
 #include "kernels/embedding/embedding.h"
 #include "kernels/pixels/pixels.h"
-#include "tests/emulator/emulator.h"
 #include "tests/kernels/check.h"
 #include "tests/kernels/gpu_case.h"
 
-#define SCHEDULE(s, d) ((gpu_settings){GPU_SHARED_SMALL, (uint64_t)(s), (d)})
+#define SCHEDULE(s, d) ((gpu_settings){gpu_limit(s), (uint64_t)(s), (d)})
 
 static void expect_no_faults(const char *row)
 {
@@ -102,6 +101,7 @@ Test(embedding_sm80, ids_out_of_range_give_nan)
 
 Test(embedding_sm80, planted_defects_are_caught)
 {
+    GPU_EMULATED_ONLY();
     enum { TAIL_WRITTEN = 3, DEFECTS };
     static const int32_t past[] = {0, 11, 0, 0, 0};
     for (int defect = 0; defect < DEFECTS; defect++) {
@@ -117,11 +117,12 @@ Test(embedding_sm80, planted_defects_are_caught)
 
 Test(embedding_sm80, moves_16_bytes_at_a_time)
 {
+    GPU_EMULATED_ONLY();
     static const struct embedding_row row = {"traffic", 4, 64, 10, 2};
     check                            *k = check_begin("embedding_sm80", row.name, CHECK_NORMAL, 0);
     const rf_embedding_args           a = embedding_args(k, &row, RF_F16, RF_F16);
     embedding_run(a, SCHEDULE(0, 0));
-    cr_expect_eq(emu_counts()->global_accesses_16 * 16, 4 * 64 * (2 + 4 + 2));
+    cr_expect_eq(gpu_counts()->global_accesses_16 * 16, 4 * 64 * (2 + 4 + 2));
     CHECK_END(k);
 }
 
@@ -217,6 +218,7 @@ Test(pixels_sm80, all_16_bit_inputs)
 
 Test(pixels_sm80, planted_defects_are_caught)
 {
+    GPU_EMULATED_ONLY();
     enum { NO_BARRIER = 3, DEFECTS };
     static const struct pixels_row row = {"defect", 1, 1367};
     for (int defect = 0; defect < DEFECTS; defect++) {
@@ -231,11 +233,12 @@ Test(pixels_sm80, planted_defects_are_caught)
 
 Test(pixels_sm80, reads_16_bytes_at_a_time)
 {
+    GPU_EMULATED_ONLY();
     static const struct pixels_row row = {"traffic", 1, 64};
     check                         *k = check_begin("pixels_sm80", row.name, CHECK_NORMAL, 0);
     const rf_pixels_args           a = pixels_args(k, &row, RF_F16);
     pixels_run(a, SCHEDULE(0, 0));
-    cr_expect_eq(emu_counts()->global_accesses_16 * 16, 64 * 3 * 2);
+    cr_expect_eq(gpu_counts()->global_accesses_16 * 16, 64 * 3 * 2);
     CHECK_END(k);
 }
 

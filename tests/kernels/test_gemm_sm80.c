@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "kernels/gemm/sm80_tiles.h"
-#include "tests/emulator/emulator.h"
 #include "tests/kernels/gemm_case.h"
 #include "tests/kernels/gpu_case.h"
 
@@ -156,6 +155,7 @@ Test(gemm_sm80, residuals, .timeout = 60)
 
 Test(gemm_sm80, planted_defects_are_caught, .timeout = 60)
 {
+    GPU_EMULATED_ONLY();
     /* Every tail, two sources; and gated. */
     static const gemm_row plain = {"defect", 130, 136, 328, 200, RF_ACT_NONE};
     static const gemm_row small = {"defect_small", 70, 68, 40, 0, RF_ACT_NONE};
@@ -335,7 +335,7 @@ static void check_figures(gemm_row r, int limit, int bm, int bn)
     free(in.residual);
     in.residual = NULL;
     free(rows_of(&in, 0, r.m, (gpu_settings){limit, 0, 0}, 0));
-    const emu_counters *c = emu_counts();
+    const emu_counters *c = gpu_counts();
     /* Packing wrote what it read; nothing else of it counts here. */
     const double pack_bytes = gpu_checked() ? 4.0 * r.n * r.k : 0;
     const double moved = (double)(c->global_read_bytes + c->global_written_bytes) - pack_bytes;
@@ -357,6 +357,7 @@ static void check_figures(gemm_row r, int limit, int bm, int bn)
 
 Test(gemm_sm80, moves_little_and_early, .timeout = 60)
 {
+    GPU_EMULATED_ONLY();
     check_figures((gemm_row){"square", 256, 256, 640, 0, RF_ACT_NONE}, GPU_SHARED_SMALL, 128, 128);
     check_figures((gemm_row){"wide", 128, 480, 640, 320, RF_ACT_GELU}, GPU_SHARED_A100, 128, 160);
     check_figures((gemm_row){"tall", 256, 320, 640, 0, RF_ACT_GEGLU}, GPU_SHARED_H100, 256, 160);

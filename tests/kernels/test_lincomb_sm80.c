@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "kernels/lincomb/lincomb.h"
-#include "tests/emulator/emulator.h"
 #include "tests/kernels/check.h"
 #include "tests/kernels/gpu_case.h"
 
@@ -65,7 +64,7 @@ Test(lincomb_sm80, gives_the_bits_of_the_reference, .timeout = 60)
                 check *k = check_begin("lincomb_sm80", r->name, f, 20.0 * r->n * r->e * r->terms);
                 if (!k) continue;
                 const rf_lincomb_args a = args_of(k, r, first);
-                run_sm80(a, (gpu_settings){GPU_SHARED_SMALL, (uint64_t)f, 0});
+                run_sm80(a, (gpu_settings){gpu_limit(f), (uint64_t)f, 0});
                 cr_expect(!gpu_faults()[0], "%s: %s", r->name, gpu_faults());
                 compare(k, &a);
                 CHECK_END(k);
@@ -137,15 +136,16 @@ Test(lincomb_sm80, rows_come_from_tables)
         int e, stride;
     } pools[] = {{1048, 1056}, {77, 80}, {80, 83}, {16, 16}};
     for (int i = 0; i < 4; i++) {
-        cr_expect(pool_equal(pools[i].e, pools[i].stride,
-                             (gpu_settings){GPU_SHARED_SMALL, (uint64_t)i, 0}),
-                  "pool %d", i);
+        cr_expect(
+            pool_equal(pools[i].e, pools[i].stride, (gpu_settings){gpu_limit(i), (uint64_t)i, 0}),
+            "pool %d", i);
         cr_expect(!gpu_faults()[0], "pool %d: %s", i, gpu_faults());
     }
 }
 
 Test(lincomb_sm80, planted_defects_of_tables_are_caught)
 {
+    GPU_EMULATED_ONLY();
     enum { LEFT_OUT_READ = 3, STRIDE_LOST };
     for (int defect = LEFT_OUT_READ; defect <= STRIDE_LOST; defect++)
         cr_expect_not(pool_equal(77, 80, (gpu_settings){GPU_SHARED_SMALL, 0, defect}), "defect %d",
@@ -205,6 +205,7 @@ Test(lincomb_sm80, planted_defects_of_flags_are_caught)
 
 Test(lincomb_sm80, planted_defects_are_caught)
 {
+    GPU_EMULATED_ONLY();
     enum { NEIGHBOUR_COEF = 1, OFFSET_LOST, TABLES = 3, TAIL_WRITTEN = 5, DEFECTS };
     static const struct row row = {"defect", 3, 77, 3};
     for (int defect = 0; defect < DEFECTS; defect++) {
@@ -222,12 +223,13 @@ Test(lincomb_sm80, planted_defects_are_caught)
 /* Every term once, the result once, 16 bytes at a time; the coefficients come besides. */
 Test(lincomb_sm80, moves_what_it_must)
 {
+    GPU_EMULATED_ONLY();
     static const struct row row = {"traffic", 2, 2048, 3};
     check                  *k = check_begin("lincomb_sm80", row.name, CHECK_NORMAL, 0);
     const rf_lincomb_args   a = args_of(k, &row, 0);
     run_sm80(a, (gpu_settings){GPU_SHARED_SMALL, 0, 0});
     const uint64_t elems = (uint64_t)row.n * (uint64_t)row.e;
-    cr_expect_eq(emu_counts()->global_accesses_16 * 16, elems * (4 + 2 + 2 + 4));
+    cr_expect_eq(gpu_counts()->global_accesses_16 * 16, elems * (4 + 2 + 2 + 4));
     CHECK_END(k);
 }
 

@@ -1,7 +1,6 @@
 /* layernorm and groupnorm: the sm80 level against the reference. */
 #include <stdlib.h>
 
-#include "tests/emulator/emulator.h"
 #include "tests/kernels/gpu_case.h"
 #include "tests/kernels/norm_case.h"
 
@@ -61,7 +60,7 @@ Test(layernorm_sm80, matches_reference, .timeout = 60)
                 check *k = check_begin("layernorm_sm80", r->name, f, NORM_FLOP(r->m) * r->c);
                 if (!k) continue;
                 const rf_layernorm_args a = layer_args(k, r, (rf_dtype)dtype);
-                layer_run(a, (gpu_settings){GPU_SHARED_SMALL, (uint64_t)f, 0});
+                layer_run(a, (gpu_settings){gpu_limit(f), (uint64_t)f, 0});
                 expect_no_faults(r->name);
                 layernorm_compare(k, &a);
                 CHECK_END(k);
@@ -91,6 +90,7 @@ Test(layernorm_sm80, bits_depend_on_the_row_alone, .timeout = 60)
 
 Test(layernorm_sm80, planted_defects_are_caught)
 {
+    GPU_EMULATED_ONLY();
     enum { SHORT_BUTTERFLY = 1, UNGUARDED_ROW, PADDING_COUNTED, DEFECTS };
     static const struct layer_row row = {"defect", 3, 520};
     for (int defect = 0; defect < DEFECTS; defect++) {
@@ -109,11 +109,12 @@ Test(layernorm_sm80, planted_defects_are_caught)
 /* x once, y once; gamma and beta for every row. */
 Test(layernorm_sm80, reads_a_row_once)
 {
+    GPU_EMULATED_ONLY();
     static const struct layer_row row = {"traffic", 40, 1280};
     check                        *k = check_begin("layernorm_sm80", row.name, CHECK_NORMAL, 0);
     const rf_layernorm_args       a = layer_args(k, &row, RF_BF16);
     layer_run(a, (gpu_settings){GPU_SHARED_SMALL, 0, 0});
-    const emu_counters *c = emu_counts();
+    const emu_counters *c = gpu_counts();
     const uint64_t      elems = (uint64_t)row.m * (uint64_t)row.c;
     cr_expect_eq(c->global_written_bytes, 2 * elems);
     cr_expect_eq(c->global_read_bytes, (2 + 8) * elems);
@@ -189,7 +190,7 @@ Test(groupnorm_sm80, matches_reference, .timeout = 120)
                     check_begin("groupnorm_sm80", r->name, f, NORM_FLOP(r->n) * r->hw * r->c);
                 if (!k) continue;
                 const rf_groupnorm_args a = group_args(k, r, (rf_dtype)dtype, (f + dtype) & 1);
-                group_run(a, (gpu_settings){GPU_SHARED_SMALL, (uint64_t)f, 0});
+                group_run(a, (gpu_settings){gpu_limit(f), (uint64_t)f, 0});
                 expect_no_faults(r->name);
                 groupnorm_compare(k, &a);
                 CHECK_END(k);
@@ -226,6 +227,7 @@ Test(groupnorm_sm80, bits_depend_on_the_image_alone, .timeout = 60)
 
 Test(groupnorm_sm80, planted_defects_are_caught, .timeout = 60)
 {
+    GPU_EMULATED_ONLY();
     enum {
         NO_BARRIER = 1,
         LAST_PIXEL_LOST,
@@ -252,11 +254,12 @@ Test(groupnorm_sm80, planted_defects_are_caught, .timeout = 60)
 /* x twice, y once, and statistics of 8 bytes for each slab and group. */
 Test(groupnorm_sm80, reads_an_image_twice, .timeout = 60)
 {
+    GPU_EMULATED_ONLY();
     static const struct group_row row = {"traffic", 1, 1024, 320, 0, 32};
     check                        *k = check_begin("groupnorm_sm80", row.name, CHECK_NORMAL, 0);
     const rf_groupnorm_args       a = group_args(k, &row, RF_BF16, 1);
     group_run(a, (gpu_settings){GPU_SHARED_SMALL, 0, 0});
-    const emu_counters *c = emu_counts();
+    const emu_counters *c = gpu_counts();
     const double        elems = (double)row.hw * row.c;
     cr_expect_eq(c->global_accesses_16 * 16, (uint64_t)(6 * elems));
     if (gpu_checked())

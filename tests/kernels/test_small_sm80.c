@@ -4,11 +4,10 @@
 
 #include "kernels/resize/resize.h"
 #include "kernels/timestep/timestep.h"
-#include "tests/emulator/emulator.h"
 #include "tests/kernels/check.h"
 #include "tests/kernels/gpu_case.h"
 
-#define SCHEDULE(s, d) ((gpu_settings){GPU_SHARED_SMALL, (uint64_t)(s), (d)})
+#define SCHEDULE(s, d) ((gpu_settings){gpu_limit(s), (uint64_t)(s), (d)})
 
 static void expect_no_faults(const char *row)
 {
@@ -78,6 +77,7 @@ Test(resize_sm80, gives_the_bits_of_the_reference, .timeout = 60)
 
 Test(resize_sm80, planted_defects_are_caught)
 {
+    GPU_EMULATED_ONLY();
     for (int defect = 0; defect < 3; defect++) {
         if (defect == 2 && !gpu_checked()) continue;
         check               *k = check_begin("resize_sm80", "edge_up", CHECK_NORMAL, 0);
@@ -91,12 +91,13 @@ Test(resize_sm80, planted_defects_are_caught)
 
 Test(resize_sm80, moves_each_byte_once)
 {
+    GPU_EMULATED_ONLY();
     static const struct resize_row row = {"traffic", 1, 8, 8, 64, 16, 16};
     check                         *k = check_begin("resize_sm80", row.name, CHECK_NORMAL, 0);
     const rf_resize_args           a = resize_args(k, &row, RF_BF16);
     resize_run(a, SCHEDULE(0, 0));
-    cr_expect_eq(emu_counts()->global_written_bytes, 16 * 16 * 64 * 2);
-    cr_expect_eq(emu_counts()->global_accesses_16, emu_counts()->global_accesses);
+    cr_expect_eq(gpu_counts()->global_written_bytes, 16 * 16 * 64 * 2);
+    cr_expect_eq(gpu_counts()->global_accesses_16, gpu_counts()->global_accesses);
     CHECK_END(k);
 }
 
@@ -169,6 +170,7 @@ Test(timestep_sm80, matches_reference)
 
 Test(timestep_sm80, planted_defects_are_caught)
 {
+    GPU_EMULATED_ONLY();
     for (int defect = 0; defect < 3; defect++) {
         check                 *k = check_begin("timestep_sm80", "edge_stride", CHECK_NORMAL, 0);
         const rf_timestep_args a = timestep_args(k, &timestep_rows[1], RF_BF16);

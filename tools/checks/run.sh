@@ -3,7 +3,7 @@
 # even when one fails, so that one round shows everything.
 set -eu
 . tools/checks/common.sh
-PARTS="tree format shell headers clang symbols tidy cuda sanitize fuzz"
+PARTS="tree format shell headers clang seeds symbols tidy cuda sanitize fuzz"
 
 build_clang() {
     configure build-clang -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang -DRF_TESTS=ON \
@@ -15,11 +15,17 @@ only() { # only PART
     case $1 in
     tree) tools/checks/tree.sh ;;
     format) sources | xargs clang-format --dry-run -Werror ;;
-    shell) shellcheck -x dev .ci/run tools/checks/*.sh ;;
+    shell) shellcheck -x dev .ci/run tools/checks/*.sh tools/bundle/*.sh ;;
     headers) tools/checks/headers.sh ;;
     clang)
         build_clang
         tools/checks/suite.sh build-clang
+        ;;
+    # Two more schedules of every kernel's checked test than ./dev test and the part above have.
+    seeds)
+        build_clang
+        RF_EMU_SEED=2 OMP_WAIT_POLICY=passive ctest --test-dir build-clang -R '_sm80_checked$' \
+            --no-tests=error --output-on-failure --timeout 600
         ;;
     symbols)
         build_clang
