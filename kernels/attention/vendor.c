@@ -8,6 +8,7 @@
  * Tensors are [n, heads, rows, d] to cuDNN; their strides are those of the fused projection. */
 #include "kernels/attention/attention.h"
 
+#include "kernels/choice/choice_keys.h"
 #include "kernels/device/cudnn.h"
 
 enum { Q = 1, K, V, O, SCALE };
@@ -65,13 +66,7 @@ static void build(rf_cudnn_graph *g, const void *args)
 static rf_cudnn_problem problem_of(const rf_attention_args *a)
 {
     return (rf_cudnn_problem){
-        .wanted = {.op = RF_CHOICE_ATTENTION,
-                   .dtype = a->dtype,
-                   .variant = a->causal,
-                   .n = a->heads,
-                   .k = a->d,
-                   .h = a->sq,
-                   .w = a->table ? 0 : a->skv},
+        .wanted = rf_attention_choice_key(a),
         .key = {RF_CHOICE_ATTENTION, (int)a->dtype, a->n, a->sq, a->skv, a->heads, a->d,
                 a->q_stride, a->kv_stride, a->o_stride},
         .build = build,

@@ -8,6 +8,7 @@
  * Tensors are [n, c, h, w] to cuDNN, their strides say that channels come last. */
 #include "kernels/conv/conv.h"
 
+#include "kernels/choice/choice_keys.h"
 #include "kernels/device/cudnn.h"
 
 enum { X = 1, WEIGHTS, BIAS, RESIDUAL, Y, SUMS, BIASED };
@@ -101,13 +102,7 @@ static void build(rf_cudnn_graph *g, const void *args)
 static rf_cudnn_problem problem_of(const rf_conv_args *a)
 {
     return (rf_cudnn_problem){
-        .wanted = {.op = RF_CHOICE_CONV,
-                   .dtype = a->dtype,
-                   .variant = (int)a->kind,
-                   .n = a->cout,
-                   .k = a->cin,
-                   .h = a->h,
-                   .w = a->w},
+        .wanted = rf_conv_choice_key(a),
         .key = {RF_CHOICE_CONV, (int)a->dtype, (int)a->kind, a->n, a->h, a->w, a->cin, a->cout,
                 a->bias != NULL, a->residual != NULL},
         .build = build,

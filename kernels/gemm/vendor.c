@@ -16,6 +16,7 @@
 #include <cublasLt.h>
 #include <stdlib.h>
 
+#include "kernels/choice/choice_keys.h"
 #include "kernels/device/vendor_state.h"
 #include "kernels/gemm/vendor_bias.h"
 
@@ -175,12 +176,6 @@ enum {
     ALIGNMENT = 16, /* of every pointer; the slab aligns its buffers better, but not all in them */
 };
 
-static rf_choice_key key_of(const rf_gemm_args *a)
-{
-    return (rf_choice_key){
-        .op = RF_CHOICE_GEMM, .dtype = a->dtype, .variant = (int)a->act, .n = a->n, .k = a->k};
-}
-
 /* k in one part, and so nothing to reduce. */
 static int in_order(const rf_choice *row)
 {
@@ -213,7 +208,7 @@ static rf_status row_of(rf_vendor *vendor, const rf_gemm_args *a, const cublasLt
 {
     const lt *l = vendor->cublaslt;
     size_t    written;
-    *row = (rf_choice){.key = key_of(a), .level = RF_LEVEL_VENDOR, .count = NUMBERS};
+    *row = (rf_choice){.key = rf_gemm_choice_key(a), .level = RF_LEVEL_VENDOR, .count = NUMBERS};
     TRY_LT(cublasLtMatmulAlgoConfigGetAttribute, algo, CUBLASLT_ALGO_CONFIG_ID, &row->number[0],
            sizeof row->number[0], &written);
     for (int i = 0; i < CONFIGS; i++) {
@@ -271,7 +266,7 @@ rf_status rf_gemm_list_vendor(void *stream, const rf_gemm_args *a, rf_choice *ou
 static rf_status plan(const rf_gpu *gpu, const rf_gemm_args *a, problem *p,
                       cublasLtMatmulAlgo_t *algo)
 {
-    const rf_choice_key key = key_of(a);
+    const rf_choice_key key = rf_gemm_choice_key(a);
     const rf_choice    *row;
     rf_status           st = check(gpu->vendor, a);
     if (st == RF_OK) st = describe(gpu->vendor, a, p);
