@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/device_bench.h"
+#include "engine/core/program.h"
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/runtime.h"
 #include "tests/model/golden.h"
@@ -120,38 +121,85 @@ Test(bench_device, a_table_is_chosen_and_read_back, .timeout = 120)
     free(text);
 }
 
-Test(bench_device, bytes_that_depend_on_the_batch_are_found, .timeout = 60)
+/* A device with the stand-in cuBLASLt, whose table has one row. */
+static device_bench small_device(rf_choice *row, rf_choices *pinned)
 {
-    device_bench b = {.batch = 2, .runs = 1, .dtype = RF_F16, .staging_bytes = 4096};
-    rf_choice    row = {.key = {RF_CHOICE_GEMM, RF_F16, RF_ACT_NONE, 8, 40, 0, 0},
-                        .level = RF_LEVEL_VENDOR,
-                        .count = 9,
-                        .number = {66, 20, 10, 1}};
-    rf_choices   pinned = {.row = &row, .count = 1};
+    device_bench b = {.batch = 2, .runs = 1, .dtype = RF_F16, .staging_bytes = 4096, .random = 7};
+    *row = (rf_choice){.key = {RF_CHOICE_GEMM, RF_F16, RF_ACT_NONE, 8, 40, 0, 0},
+                       .level = RF_LEVEL_VENDOR,
+                       .count = 9,
+                       .number = {66, 20, 10, 1}};
+    *pinned = (rf_choices){.row = row, .count = 1};
     emu_runtime_start(&emu_gpu_h100);
     cr_assert_eq(rf_device_open_cuda(&b.device, 0, 1, &b.err), RF_OK);
     b.gpu = b.device.stream;
     cr_assert_eq(rf_vendor_create(&b.vendor, &b.err), RF_OK);
     cr_assert_eq(rf_vendor_open_cublaslt(b.vendor, RF_FAKE_CUBLASLT, &b.err), RF_OK);
     b.gpu->vendor = b.vendor;
-    b.gpu->choices = &pinned;
+    b.gpu->choices = b.device.choices = pinned;
     cr_assert_eq(rf_device_alloc_staging(&b.device, &b.staging, b.staging_bytes, "s", &b.err),
                  RF_OK);
-    b.random = 7;
-    device_call c = {.op = RF_CHOICE_GEMM, .row = "here", .images = 8, .out_bytes = 20 * 8 * 2};
+    return b;
+}
+
+static void end(device_bench *b)
+{
+    device_give_all(b);
+    rf_device_free_staging(&b->device, b->staging, b->staging_bytes);
+    b->gpu->vendor = NULL;
+    rf_device_close(&b->device);
+    rf_vendor_destroy(b->vendor);
+}
+
+Test(bench_device, bytes_that_depend_on_the_batch_are_found, .timeout = 60)
+{
+    rf_choice    row;
+    rf_choices   pinned;
+    device_bench b = small_device(&row, &pinned);
+    device_call  c = {.op = RF_CHOICE_GEMM, .row = "here", .images = 8, .out_bytes = 20 * 8 * 2};
     c.args.gemm = (rf_gemm_args){.m = 160, .n = 8, .k = 40, .dtype = RF_F16, .wdtype = RF_F16};
     c.args.gemm.x = device_random(&b, RF_F16, 160 * 40);
     c.args.gemm.w = device_random(&b, RF_F16, 8 * 40);
     c.args.gemm.y = device_take(&b, 160 * 8 * 2);
-    rf_device_wait(&b.device, &b.err);
     cr_expect(device_same_bytes(&b, RF_LEVEL_VENDOR, &c), "%s", rf_vendor_why(b.vendor));
     row.number[0] = 71;
     cr_expect_not(device_same_bytes(&b, RF_LEVEL_VENDOR, &c));
-    device_give_all(&b);
-    rf_device_free_staging(&b.device, b.staging, b.staging_bytes);
-    b.gpu->vendor = NULL;
-    rf_device_close(&b.device);
-    rf_vendor_destroy(b.vendor);
+    end(&b);
+}
+
+/* A call of a program works with the level of its row, whatever its batch. */
+Test(bench_device, call_sites_follow_their_rows, .timeout = 60)
+{
+    rf_choice    row;
+    rf_choices   pinned;
+    device_bench b = small_device(&row, &pinned);
+    rf_op_call   call = {.kind = RF_OP_GEMM, .label = "here"};
+    rf_program   program = {.call = NULL};
+    size_t       bytes;
+    uint16_t     y[8] = {0};
+    call.args.gemm = (rf_gemm_args){.m = 1, .n = 8, .k = 40, .dtype = RF_F16, .wdtype = RF_F16};
+    call.args.gemm.x = device_random(&b, RF_F16, 40);
+    call.args.gemm.w = device_random(&b, RF_F16, 8 * 40);
+    call.args.gemm.y = device_take(&b, sizeof y);
+    call.by_vendor = rf_call_by_vendor(&b.device, &call);
+    cr_expect(call.by_vendor);
+    cr_assert_eq(rf_call_prepare(&b.device, &call, &bytes, &b.err), RF_OK, "%s", b.err.message);
+    cr_assert_eq(rf_program_add(&program, &call, &b.err), RF_OK);
+    cr_expect_eq(rf_program_run(&program, &b.device, &b.err), RF_OK, "%s", b.err.message);
+    device_get(&b, y, call.args.gemm.y, sizeof y);
+    cr_expect(y[0] || y[1] || y[2]);
+    rf_program_free(&program);
+    call.args.gemm.m = 300;
+    cr_expect(rf_call_by_vendor(&b.device, &call));
+    call.args.gemm.n = 16;
+    cr_expect_not(rf_call_by_vendor(&b.device, &call), "no row: the device's own level");
+    call.args.gemm.n = 8;
+    row.number[3] = 2; /* a row that splits k is refused when it is planned */
+    cr_expect_eq(rf_call_prepare(&b.device, &call, &bytes, &b.err), RF_E_UNSUPPORTED);
+    cr_expect_not_null(strstr(b.err.message, "here: the gemm op refuses"));
+    row.level = RF_LEVEL_SM80;
+    cr_expect_not(rf_call_by_vendor(&b.device, &call));
+    end(&b);
 }
 
 Test(bench_device, a_call_of_the_unet_and_the_flip, .timeout = 120)
