@@ -24,7 +24,8 @@
  * Strings are UTF-8.  Strings and structs passed in are copied unless said otherwise; pointers
  * handed out live as long as the object that handed them out.
  * Threads: an engine and everything opened on it belong to one thread at a time; two engines may
- * work at once.  The library keeps no global state, reads no environment and prints nothing.
+ * work at once.  The library keeps no global state, reads no environment and prints nothing; one
+ * exception is NVTX, which looks there once for a profiler to tell of ranges.
  * Reproducibility: the same job on the same device gives the same bytes, whatever the batch and
  * the number of threads. */
 #ifndef REFINERY_H
@@ -48,24 +49,53 @@ const char *rf_version(void); /* of the library linked, e.g. "0.1.0" */
 typedef struct rf_engine rf_engine;
 
 typedef struct rf_options {
-    const char *device;  /* "cpu", or NULL for the best this build and machine have */
-    const char *dtype;   /* activations: "bf16" or "f32"; NULL or "auto" for the device's fastest */
-    int         threads; /* CPU threads, 1..1024; 0 for one per core */
-    uint64_t    memory;  /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
-                            Where a plan's experts need more it finishes one expert's calls before
-                            it loads the next (rf_plan_info.loads).  One alone may be larger */
-    const char *level;   /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
+    const char *device; /* "cpu", "cuda" or "cuda:N" (a GPU, counted from 0), or NULL or "auto" for
+                           the first GPU that can be used, else the CPU (for f32 or a level the
+                           CPU at once); tests have "emulated", a GPU's kernels on the CPU */
+    const char *dtype;  /* activations: "f16" or "bf16" on a GPU, "bf16" or "f32" on the CPU; NULL
+                           or "auto" for the device's fastest */
+    int plan_only;     /* plans are made and never run: where no CUDA GPU can be used, `device` cuda
+                          is one that is assumed, with a warning that says why */
+    int      threads;  /* CPU threads, 1..1024; 0 for one per core */
+    uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
+                          Where a plan's experts need more it finishes one expert's calls before
+                          it loads the next (rf_plan_info.loads), and what former plans have left
+                           loaded goes first.  One alone may be larger */
+    uint64_t kv_pool;  /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
+                          launch reads.  Never changes a picture */
+    const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
     void (*warn)(void *user, const char *message); /* one sentence; NULL: warnings are dropped */
-    void *user;
+    /* Gets a trace of all runs as JSON, piece by piece: Chrome's trace event format, which Perfetto
+     * opens (docs/profiling.md).  The last piece comes from rf_engine_destroy.  NULL: none is made
+     */
+    void (*trace)(void *user, const char *text, size_t bytes);
+    void *user; /* of both */
+    /* Steps to look at, counted from 1, both included; 0: all.  On a GPU its profiler runs during
+     * them (cudaProfilerStart and Stop); ops are in the trace for them alone.  Runs of DPM adaptive
+     * have no steps to count */
+    int profile_first, profile_last;
 } rf_options;
 
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err);
 void      rf_engine_destroy(rf_engine *engine); /* after its plans and experts; NULL is fine */
 const char *
 rf_engine_device(const rf_engine *engine); /* "cpu: AMD EPYC (AVX-512, BF16), 2 threads" */
-const char *rf_engine_dtype(const rf_engine *engine); /* "bf16" or "f32" */
+/* Of the activations: "f16", "bf16" or "f32".  Where it is f16 a VAE computes in bf16. */
+const char *rf_engine_dtype(const rf_engine *engine);
+
+/* A CUDA GPU of this machine. */
+typedef struct rf_gpu_info {
+    char     name[128]; /* "NVIDIA H100 80GB HBM3" */
+    int      major, minor;
+    uint64_t memory_bytes;
+    char     refused[RF_ERROR_BYTES]; /* "", or why this build cannot use it */
+} rf_gpu_info;
+
+/* GPU number `ordinal` (what "cuda:N" counts) of *count.  RF_E_DEVICE: *count is 0, and why; or
+ * there is none of that number. */
+rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err);
 
 /* ---- experts ------------------------------------------------------------------------------ */
 
@@ -82,8 +112,11 @@ const char *rf_expert_name(const rf_expert *expert); /* file name without folder
 const char *rf_expert_path(const rf_expert *expert); /* as given */
 
 /* SHA-256 of the whole file as 64 hex digits.  Takes seconds for a large file unless the engine's
- * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes. */
-rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err);
+ * hash cache knows it; a running plan computes it in the background.  `hex` holds 65 bytes.  Until
+ * then `stop` (NULL is fine) is asked some twenty times a second; non-zero: RF_E_CANCELLED, and a
+ * later call begins anew. */
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
+                           rf_error *err);
 
 /* ---- jobs and plans ----------------------------------------------------------------------- */
 
@@ -146,6 +179,8 @@ typedef struct rf_job {
     int original_width, original_height; /* size conditioning; 0: the picture's */
     int target_width, target_height;     /* likewise */
     int crop_left, crop_top;
+    int idle_stages; /* 1: a stage without calls is meant, as at the ends of a sweep over switch
+                        points: no warning.  Never changes a picture, and is not saved with it */
 } rf_job;
 
 /* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet.  Start from
@@ -239,7 +274,8 @@ typedef struct rf_plan rf_plan;
 
 /* Validates the job, drops stages that would make no call (with a warning), tokenizes the prompts
  * and sizes every buffer.  Reads no weights and allocates nothing large.  RF_E_ARG names the field
- * that is wrong; RF_E_MODEL, if experts do not fit together, says why. */
+ * that is wrong; RF_E_MODEL, if experts do not fit together, says why; RF_E_NOMEM: a GPU has less
+ * memory free than the plan's peak (the CPU, and with plan_only every device, gets a warning). */
 rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf_error *err);
 
 /* One plan of many jobs, whose order is theirs in the callbacks.  Calls that would compute the same
@@ -262,15 +298,21 @@ typedef struct rf_stage_info {
 
 typedef struct rf_plan_info {
     int    stage_count;
-    int    batch;         /* as planned: at most all pictures */
-    size_t slab_bytes;    /* activations, shared by all experts */
-    size_t kv_bytes;      /* prompt keys and values, time embeddings */
+    int    batch;      /* as planned: at most all pictures */
+    size_t slab_bytes; /* activations, shared by all experts: the largest of the next two and the
+                          text encoders' */
+    size_t unet_slab_bytes, vae_slab_bytes; /* of a launch of `batch` pictures, of decoding one */
+    size_t kv_bytes;      /* the pool of prompt keys and values, and time embeddings */
+    size_t kv_pool_bytes; /* the pool alone ... */
+    size_t kv_all_bytes;  /* ... and what all prompts take: if it is more, some are computed again
+                             when they are read, for less than 1 % of a call of 1024x1024 */
     size_t state_bytes;   /* latents and sampler state */
     size_t staging_bytes; /* fixed buffers through which files are read */
     size_t text_bytes;    /* largest text encoders, released once the prompts are encoded */
     size_t unet_bytes;    /* UNet weights of all experts, packed */
     size_t vae_bytes;     /* decoder weights */
     size_t peak_bytes;    /* most that is held at once */
+    size_t host_bytes; /* beside a GPU: of the host's memory, pinned tables and encoded prompts */
     /* of the first job */
     const char   *vae;                /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */
@@ -362,7 +404,8 @@ typedef struct rf_callbacks {
 } rf_callbacks;
 
 /* Runs the plan; may be called again.  RF_E_CANCELLED if a callback asked to stop; RF_E_NAN names
- * the step, or the picture, that went wrong. */
+ * the step, or the picture, that went wrong; RF_E_LOST: the GPU broke, and all that this engine is
+ * good for is to be destroyed. */
 rf_status rf_plan_run(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err);
 void      rf_plan_get_timings(const rf_plan *plan, rf_timings *out);
 
@@ -407,7 +450,7 @@ void      rf_saved_job_free(rf_saved_job *saved); /* NULL is fine */
 /* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture. */
 const rf_job *rf_saved_job_get(const rf_saved_job *saved);
 rf_file_ref   rf_saved_job_file(const rf_saved_job *saved, int stage); /* -1: the separate VAE */
-const char   *rf_saved_job_dtype(const rf_saved_job *saved); /* "bf16"; NULL if not told */
+const char   *rf_saved_job_dtype(const rf_saved_job *saved);           /* "f16"; NULL if not told */
 /* Fields that cannot be honoured, one sentence each; NULL past the last. */
 const char *rf_saved_job_note(const rf_saved_job *saved, int i);
 

@@ -52,6 +52,10 @@ const rf_ops *rf_ops_sm80(void);
 /* The vendor table (gemm, conv and attention alone), or NULL: likewise. */
 const rf_ops *rf_ops_vendor(void);
 
+/* The sm80 table of builds and machines that can only plan: checks, workspace and packed sizes are
+ * the level's own, and what computes returns RF_E_UNSUPPORTED.  In every build. */
+const rf_ops *rf_ops_sm80_plan(void);
+
 #ifdef __cplusplus
 }
 #endif

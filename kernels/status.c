@@ -59,6 +59,7 @@ const char *rf_status_name(rf_status status)
     case RF_E_MODEL: return "RF_E_MODEL";
     case RF_E_UNSUPPORTED: return "RF_E_UNSUPPORTED";
     case RF_E_DEVICE: return "RF_E_DEVICE";
+    case RF_E_LOST: return "RF_E_LOST";
     case RF_E_NAN: return "RF_E_NAN";
     case RF_E_CANCELLED: return "RF_E_CANCELLED";
     case RF_E_BUG: return "RF_E_BUG";

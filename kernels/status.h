@@ -25,6 +25,7 @@ typedef enum rf_status {
     RF_E_MODEL,       /* a well-formed file that is not a model this slot can use */
     RF_E_UNSUPPORTED, /* legal, but this build, device or version cannot do it */
     RF_E_DEVICE,      /* no usable device, or a device call failed */
+    RF_E_LOST,        /* the device broke while it worked: all it held is lost to this process */
     RF_E_NAN,         /* the computation produced NaN, infinity or a constant picture */
     RF_E_CANCELLED,   /* the caller asked to stop */
     RF_E_BUG,         /* refinery contradicted itself: please report it */

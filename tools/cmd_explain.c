@@ -101,7 +101,7 @@ static rf_status run_explain(rf_invocation *in)
         rf_explain_print_text(&e);
 done:
     rf_explanation_free(x);
-    rf_rendering_release(&r);
+    st = rf_rendering_release(&r, st);
     rf_request_release(q);
     return st;
 }

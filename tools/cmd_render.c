@@ -6,19 +6,13 @@
 
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
-static const rf_option *const OPTIONS[] = {rf_options_recipe,
-                                           rf_options_experts,
-                                           rf_options_prompts,
-                                           rf_options_sampling,
-                                           rf_options_noise,
-                                           rf_options_conditioning,
-                                           rf_options_pictures,
-                                           rf_options_count,
-                                           rf_options_batch,
-                                           rf_options_output,
-                                           rf_options_machine,
-                                           COMMON,
-                                           NULL};
+static const rf_option *const OPTIONS[] = {rf_options_recipe,   rf_options_experts,
+                                           rf_options_prompts,  rf_options_sampling,
+                                           rf_options_noise,    rf_options_conditioning,
+                                           rf_options_pictures, rf_options_count,
+                                           rf_options_batch,    rf_options_output,
+                                           rf_options_machine,  COMMON,
+                                           rf_options_profile,  NULL};
 
 static rf_status check_base(rf_invocation *in, const rf_request *request)
 {
@@ -46,6 +40,7 @@ static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
         .seed = q->seed,
         .same_seed = q->job.variation > 0,
         .overwrite = q->overwrite,
+        .trace = q->trace,
         .inputs = inputs,
     };
     return rf_outputs_prepare(&r->outputs, &outputs, &r->in->trouble);
@@ -64,7 +59,7 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(rf_rendering_open(&r, paths, NULL));
     RF_TRY(rf_rendering_run(&r));
 done:
-    rf_rendering_release(&r);
+    st = rf_rendering_release(&r, st);
     rf_request_release(q);
     return st;
 }

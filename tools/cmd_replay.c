@@ -57,8 +57,8 @@ static const rf_option FILES[] = {
 };
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
-static const rf_option *const OPTIONS[] = {FILES, rf_options_output, rf_options_machine, COMMON,
-                                           NULL};
+static const rf_option *const OPTIONS[] = {FILES,  rf_options_output,  rf_options_machine,
+                                           COMMON, rf_options_profile, NULL};
 
 typedef struct replay {
     rf_rendering      r;
@@ -211,6 +211,7 @@ static rf_status prepare_output(replay *p)
         .count = 1,
         .seed = (int64_t)p->r.job.seed,
         .overwrite = p->q->overwrite,
+        .trace = p->q->trace,
         .inputs = inputs,
     };
     RF_TRY(rf_outputs_prepare(&p->r.outputs, &outputs, &p->r.in->trouble));
@@ -231,7 +232,7 @@ static rf_status run_replay(rf_invocation *in)
     RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, rf_saved_job_dtype(p.saved)));
     RF_TRY(rf_rendering_run(&p.r));
 done:
-    rf_rendering_release(&p.r);
+    st = rf_rendering_release(&p.r, st);
     for (int i = 0; i < RF_STAGES_MAX; i++) free(p.paths[i]);
     free(p.vae);
     free(p.output);

@@ -4,6 +4,7 @@
  * Its options are those of render, whose struct comes first in its own, and what says which cells
  * there are and where they go. */
 #include "tools/exit_codes.h"
+#include "tools/signals.h"
 #include "tools/sweep/sweep.h"
 
 #define AT(member) .offset = offsetof(rf_sweep_options, member)
@@ -111,11 +112,19 @@ static const rf_option *const OPTIONS[] = {SWEEP,
                                            COMMON,
                                            NULL};
 
-/* Other ranks may wait for this one's end, and main speaks only after it. */
-static void speak_first(rf_sweep *s, rf_status st)
+/* Ranks wait for each other at their end, and main speaks only after it: so rank 0 says now what
+ * went wrong, and the others have it said. */
+static rf_status speak_first(rf_sweep *s, rf_status st)
 {
-    if (s->ranks.size > 1 && st != RF_OK && st != RF_E_CANCELLED)
-        rf_console_warning(&s->in->console, s->in->trouble.error.message);
+    rf_trouble *t = &s->in->trouble;
+    const int   by_signal = st == RF_E_CANCELLED && rf_signals_caught();
+    if (st == RF_OK || s->ranks.size == 1) return st;
+    if (s->ranks.rank > 0) {
+        rf_ranks_give_up(&s->ranks, by_signal ? "it was interrupted" : t->error.message);
+        return st;
+    }
+    s->in->exit_code = rf_console_error(&s->in->console, st, t);
+    return RF_OK;
 }
 
 static rf_status run_sweep(rf_invocation *in)
@@ -123,6 +132,7 @@ static rf_status run_sweep(rf_invocation *in)
     rf_status         st = RF_OK;
     rf_sweep_options *o = in->values;
     rf_sweep          s = {.in = in, .o = o};
+    int               partial = 0;
     RF_TRY(rf_sweep_prepare(&s));
     if (o->request.dry_run) {
         RF_TRY(rf_sweep_say_plan(&s));
@@ -131,10 +141,12 @@ static rf_status run_sweep(rf_invocation *in)
     RF_TRY(rf_sweep_open_folder(&s));
     RF_TRY(rf_sweep_run(&s));
     RF_TRY(rf_sweep_finish(&s));
-    if (s.ranks.rank == 0 && s.done < s.mine) in->exit_code = RF_EXIT_PARTIAL;
+    partial = s.ranks.rank == 0 && s.done < s.mine;
 done:
-    speak_first(&s, st);
+    st = speak_first(&s, st);
     rf_sweep_release(&s);
+    if (partial && !rf_signals_caught())
+        in->exit_code = RF_EXIT_PARTIAL; /* else main has its code */
     rf_request_release(&o->request);
     return st;
 }

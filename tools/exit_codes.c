@@ -15,6 +15,7 @@ int rf_exit_code(rf_status status)
     case RF_E_CREATE: return RF_EXIT_CREATE;
     case RF_E_IO:
     case RF_E_NO_SPACE: return RF_EXIT_IO;
+    case RF_E_LOST: /* another process, or another GPU, may fare better */
     case RF_E_NOMEM: return RF_EXIT_TEMPORARY;
     case RF_E_PERMISSION: return RF_EXIT_PERMISSION;
     case RF_E_NAN: return RF_EXIT_FAILED;

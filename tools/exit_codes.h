@@ -17,7 +17,8 @@ enum {
     RF_EXIT_OS = 71,          /* the operating system failed us */
     RF_EXIT_CREATE = 73,      /* an output cannot be created, or exists */
     RF_EXIT_IO = 74,          /* reading or writing failed, or the disk is full */
-    RF_EXIT_TEMPORARY = 75,   /* out of memory: a smaller job, or later, may work */
+    RF_EXIT_TEMPORARY = 75,   /* out of memory, or the GPU broke: a smaller job, or later, or
+                                 another GPU may work */
     RF_EXIT_PERMISSION = 77,  /* access was refused */
     RF_EXIT_INTERRUPTED = 130,
     RF_EXIT_TERMINATED = 143,

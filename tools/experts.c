@@ -2,6 +2,7 @@
  * how they are called. */
 #include "tools/experts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,27 +10,38 @@
 #include "tools/cache_path.h"
 
 rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char *dtype,
-                           void (*warn)(void *user, const char *message), void *user,
+                           void (*warn)(void *user, const char *message),
+                           void (*trace)(void *user, const char *text, size_t bytes), void *user,
                            rf_trouble *trouble)
 {
     const char *device = request->device, *wanted = request->dtype;
     *x = (rf_experts){.count = 0};
-    if (device && strcmp(device, "cuda") == 0) {
-        rf_trouble_hint(trouble, "--device cpu works here");
-        return rf_fail(&trouble->error, RF_E_DEVICE,
-                       "--device cuda: this build computes on the CPU only");
-    }
     x->hash_cache = rf_cache_path_sha256();
     const rf_options options = {
         .device = device && strcmp(device, "auto") != 0 ? device : NULL,
         .dtype = wanted && strcmp(wanted, "auto") != 0 ? wanted : dtype,
+        .plan_only = request->dry_run,
         .threads = request->threads,
         .memory = request->memory,
         .hash_cache = x->hash_cache,
         .warn = warn,
+        .trace = trace,
         .user = user,
+        .profile_first = request->profile_steps[0],
+        .profile_last = request->profile_steps[1],
     };
     return rf_engine_create(&x->engine, &options, &trouble->error);
+}
+
+void rf_experts_say_device(const rf_experts *x, const rf_request *request, rf_console *console)
+{
+    char        message[256];
+    const char *device = request->device, *progress = request->progress;
+    if (request->dry_run || (device && strcmp(device, "auto") != 0)) return;
+    if (progress && strcmp(progress, "json") == 0) return; /* machines read stderr */
+    snprintf(message, sizeof message, "on %s, %s", rf_engine_device(x->engine),
+             rf_engine_dtype(x->engine));
+    rf_console_note(console, message);
 }
 
 static int same_file(const char *a, const char *b)

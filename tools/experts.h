@@ -13,11 +13,15 @@ typedef struct rf_experts {
 } rf_experts;
 
 /* Creates the engine that `request` asks for.  `dtype`: what --dtype auto means; NULL: the engine's
- * choice.  `warn` gets what the engine warns of, for as long as it lives.  RF_E_DEVICE, and what
+ * choice.  `warn` and `trace` (NULL: none) are rf_options' own.  RF_E_DEVICE, and what
  * rf_engine_create gives. */
 rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char *dtype,
-                           void (*warn)(void *user, const char *message), void *user,
+                           void (*warn)(void *user, const char *message),
+                           void (*trace)(void *user, const char *text, size_t bytes), void *user,
                            rf_trouble *trouble);
+
+/* Says which device --device auto is; who named one, or makes a plan alone, knows or reads it. */
+void rf_experts_say_device(const rf_experts *x, const rf_request *request, rf_console *console);
 
 /* *out = the expert of the file at `path`, which stays the experts'. */
 rf_status rf_experts_open(rf_experts *x, const char *path, rf_expert **out, rf_error *err);

@@ -85,8 +85,8 @@ void rf_help_overview(FILE *out)
           "Exit codes: 0 fine, 1 no usable picture, 2 wrong command line, 3 some cells of\n"
           "a sweep failed, 65 wrong or damaged file, 66 no such file, 69 not possible\n"
           "here, 70 a bug, 71 system error, 73 output exists or cannot be created,\n"
-          "74 input/output error or disk full, 75 out of memory, 77 no permission,\n"
-          "129 hung up, 130 interrupted, 143 terminated.\n",
+          "74 input/output error or disk full, 75 out of memory or the GPU broke,\n"
+          "77 no permission, 129 hung up, 130 interrupted, 143 terminated.\n",
           out);
 }
 

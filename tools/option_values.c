@@ -139,6 +139,24 @@ done:
     return st;
 }
 
+static rf_status convert_stretch(const rf_option *o, const char *flag, const char *text, int *out,
+                                 rf_trouble *trouble)
+{
+    const char *p = text;
+    const int   first = take_digits(&p);
+    const int   colon = *p == ':';
+    p += colon;
+    const int last = colon ? take_digits(&p) : -1;
+    if (*p || first < o->min || last < first || last > o->max)
+        return rf_fail(&trouble->error, RF_E_ARG,
+                       "%s: '%.80s' is not two numbers from %.0f to %.0f such as 12:18, the first "
+                       "not the larger",
+                       flag, text, o->min, o->max);
+    out[0] = first;
+    out[1] = last;
+    return RF_OK;
+}
+
 /* "euler_a" and "Euler a" are one name: case, blanks, '_' and '-' do not tell names apart. */
 static int same_name(const char *a, const char *b)
 {
@@ -216,6 +234,7 @@ rf_status rf_option_convert(const rf_option *option, const char *flag, const cha
     case RF_OPTION_SEED: return convert_seed(flag, text, at, trouble);
     case RF_OPTION_SIZE:
     case RF_OPTION_PIXELS: return convert_size(option, flag, text, at, trouble);
+    case RF_OPTION_STRETCH: return convert_stretch(option, flag, text, at, trouble);
     }
     return rf_fail(&trouble->error, RF_E_BUG, "option %s has no kind", option->name);
 }

@@ -88,12 +88,17 @@ static void find_place(place *out, const char *path, int index)
     *out = (place){info.st_dev, info.st_ino, slash ? slash + 1 : path, index};
 }
 
-static rf_status check_distinct(const rf_outputs *o, rf_trouble *trouble)
+static rf_status check_distinct(const rf_outputs *o, const char *trace, rf_trouble *trouble)
 {
     rf_status st = RF_OK;
-    place    *places = calloc((size_t)o->count, sizeof *places);
+    place     other = {.index = 0}, *places = calloc((size_t)o->count, sizeof *places);
     if (!places) return rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", o->count);
+    if (trace) find_place(&other, trace, 0);
     for (int i = 0; i < o->count; i++) find_place(&places[i], o->paths[i], i);
+    for (int i = 0; i < o->count && trace && st == RF_OK; i++)
+        if (by_place(&places[i], &other) == 0)
+            st = rf_fail(&trouble->error, RF_E_ARG, "--trace %.400s: picture %d has that name",
+                         trace, i);
     qsort(places, (size_t)o->count, sizeof *places, by_place);
     for (int i = 1; i < o->count && st == RF_OK; i++)
         if (by_place(&places[i - 1], &places[i]) == 0)
@@ -103,21 +108,22 @@ static rf_status check_distinct(const rf_outputs *o, rf_trouble *trouble)
     return st;
 }
 
-static rf_status check_not_input(const char *path, const char *flag, const char *input,
+static rf_status check_not_input(const char *path, const char *option, const rf_input *input,
                                  rf_trouble *trouble)
 {
     struct stat a, b;
-    if (!input || stat(path, &a) || stat(input, &b)) return RF_OK;
+    if (!input->path || stat(path, &a) || stat(input->path, &b)) return RF_OK;
     if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return RF_OK;
-    return rf_fail(&trouble->error, RF_E_ARG, "--output %.300s is the file given with %s", path,
-                   flag);
+    return rf_fail(&trouble->error, RF_E_ARG, "%s %.300s is the file given with %s", option, path,
+                   input->flag);
 }
 
-static rf_status check_path(const char *path, const rf_output_request *q, rf_trouble *trouble)
+static rf_status check_path(const char *path, const char *option, const rf_output_request *q,
+                            rf_trouble *trouble)
 {
     rf_status st = RF_OK;
     for (const rf_input *i = q->inputs; i->flag; i++)
-        RF_TRY(check_not_input(path, i->flag, i->path, trouble));
+        RF_TRY(check_not_input(path, option, i, trouble));
     RF_TRY(rf_output_check(path, q->overwrite, &trouble->error));
 done:
     return st;
@@ -146,9 +152,10 @@ rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request, 
             goto done;
         }
         o.count = i + 1;
-        RF_TRY(check_path(o.paths[i], request, trouble));
+        RF_TRY(check_path(o.paths[i], "--output", request, trouble));
     }
-    RF_TRY(check_distinct(&o, trouble));
+    if (request->trace) RF_TRY(check_path(request->trace, "--trace", request, trouble));
+    RF_TRY(check_distinct(&o, request->trace, trouble));
     *out = o;
     o = (rf_outputs){.count = 0}; /* handed over */
 done:

@@ -22,11 +22,12 @@ typedef struct rf_output_request {
     int64_t         seed;      /* of the first picture, drawn already; they count up, */
     int             same_seed; /* or do not */
     int             overwrite;
+    const char     *trace;  /* one more file that is written; NULL: none */
     const rf_input *inputs; /* files that are read, ended by a row without a flag */
 } rf_output_request;
 
 /* Expands the pattern for every picture and checks that each file can be written: before any work.
- * RF_E_ARG if the pattern is wrong, or two pictures, or a picture and an input, are one file;
+ * RF_E_ARG if the pattern is wrong, or two of all files that are read and written are one;
  * otherwise what rf_output_check says. */
 rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request,
                              rf_trouble *trouble);

@@ -22,11 +22,20 @@ void rf_rendering_warn(void *rendering, const char *message)
     if (rf_report_warn(&r->report, message)) rf_console_warning(&r->in->console, message);
 }
 
+static void on_trace(void *rendering, const char *text, size_t bytes)
+{
+    rf_rendering *r = rendering;
+    fwrite(text, 1, bytes, r->trace.out); /* failures are kept until the end */
+}
+
 rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype)
 {
     rf_status   st = RF_OK;
     rf_trouble *t = &r->in->trouble;
-    RF_TRY(rf_experts_begin(&r->experts, r->request, dtype, rf_rendering_warn, r, t));
+    const int   traced = r->request->trace && !r->request->dry_run;
+    if (traced) RF_TRY(rf_text_file_create(&r->trace, r->request->trace, &t->error));
+    RF_TRY(rf_experts_begin(&r->experts, r->request, dtype, rf_rendering_warn,
+                            traced ? on_trace : NULL, r, t));
     for (int i = 0; i < r->job.stage_count; i++)
         if (paths[i])
             RF_TRY(rf_experts_open(&r->experts, paths[i], &r->stages[i].expert, &t->error));
@@ -81,8 +90,10 @@ static rf_status run_plan(rf_rendering *r)
     rf_console        *console = &r->in->console;
     rf_error          *err = &r->in->trouble.error;
     const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = r};
+    rf_experts_say_device(&r->experts, r->request, console);
     RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
                           r->plan, &r->job, rf_meter_clock(), err));
+    r->ran = 1;
     st = rf_plan_run(r->plan, &callbacks, err);
     rf_meter_end(&r->meter);
     if (st == RF_OK && console->verbose) tell_timings(r);
@@ -90,11 +101,27 @@ done:
     return st;
 }
 
+static rf_status check_profiled_steps(rf_rendering *r)
+{
+    const int   *steps = r->request->profile_steps;
+    rf_plan_info info;
+    rf_plan_get_info(r->plan, &info);
+    if (!steps[0]) return RF_OK;
+    if (info.calls == 0)
+        rf_rendering_warn(r, "--profile-steps has no effect: DPM adaptive has no steps to count");
+    else if (steps[0] > info.steps)
+        return rf_fail(&r->in->trouble.error, RF_E_ARG,
+                       "--profile-steps %d:%d: the picture has %d steps", steps[0], steps[1],
+                       info.steps);
+    return RF_OK;
+}
+
 rf_status rf_rendering_run(rf_rendering *r)
 {
     rf_status st = RF_OK;
     rf_error *err = &r->in->trouble.error;
     RF_TRY(rf_plan_create(&r->plan, r->experts.engine, &r->job, err));
+    RF_TRY(check_profiled_steps(r));
     r->report.device = rf_engine_device(r->experts.engine);
     r->report.job = &r->job;
     r->report.plan = r->plan;
@@ -106,10 +133,28 @@ done:
     return st;
 }
 
-void rf_rendering_release(rf_rendering *r)
+/* The engine is gone: the trace is complete. */
+static rf_status finish_trace(rf_rendering *r, rf_status st)
+{
+    rf_error *err = &r->in->trouble.error;
+    rf_error  lost = {0};
+    if (!r->trace.out || !r->ran) {
+        rf_text_file_discard(&r->trace);
+        return st;
+    }
+    rf_signals_hold();
+    const rf_status written = rf_text_file_commit(&r->trace, st == RF_OK ? err : &lost);
+    rf_signals_release();
+    if (st == RF_OK) return written;
+    if (written != RF_OK) rf_console_warning(&r->in->console, lost.message);
+    return st;
+}
+
+rf_status rf_rendering_release(rf_rendering *r, rf_status st)
 {
     rf_plan_destroy(r->plan);
     rf_experts_end(&r->experts);
     rf_report_release(&r->report);
     rf_outputs_release(&r->outputs);
+    return finish_trace(r, st);
 }

@@ -7,6 +7,7 @@
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
 #include "tools/render_report.h"
+#include "tools/text_file.h"
 
 enum { RF_STAGES_MAX = 64 }; /* of a job */
 
@@ -22,6 +23,9 @@ typedef struct rf_rendering {
     rf_plan   *plan;
     rf_report  report;
     rf_meter   meter;
+
+    rf_text_file trace; /* --trace; out NULL: none */
+    int          ran;   /* the plan was run, well or not: there is something in it */
 } rf_rendering;
 
 /* Copies job and stages; nothing is opened yet.  `request` and what `job` points to must outlive
@@ -39,6 +43,9 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const cha
 /* Plans; then prints the plan (--dry-run), or makes the pictures. */
 rf_status rf_rendering_run(rf_rendering *r);
 
-void rf_rendering_release(rf_rendering *r);
+/* Gives everything back and lets the trace, which ends with the engine, appear under its name: also
+ * after a run that failed or was stopped.  `st` is how it went, and comes back unless that was well
+ * and the trace cannot be written. */
+rf_status rf_rendering_release(rf_rendering *r, rf_status st);
 
 #endif

@@ -42,7 +42,9 @@ typedef struct rf_request {
     int         threads; /* 0: one per core */
     uint64_t    memory;  /* for weights; 0: no limit */
     const char *progress;
-    rf_texts    models; /* replay: folders to search */
+    const char *trace;            /* file; NULL: none */
+    int         profile_steps[2]; /* first and last; 0: all */
+    rf_texts    models;           /* replay: folders to search */
     int         any_model;
 
     char *owned[12]; /* texts made while settling: four read, two by a recipe, two by styles */
@@ -53,7 +55,7 @@ typedef struct rf_request {
 extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_prompts[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
 extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
-extern const rf_option rf_options_output[], rf_options_machine[];
+extern const rf_option rf_options_output[], rf_options_machine[], rf_options_profile[];
 
 void rf_request_prepare(void *request); /* rf_verb.prepare */
 

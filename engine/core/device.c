@@ -174,6 +174,13 @@ void rf_graph_destroy(rf_device *device, rf_graph *graph)
     if (graph) device->kind->graph_destroy(device, graph);
 }
 
+rf_status rf_device_profile(rf_device *device, int on, rf_error *err)
+{
+    GUARD(device, err);
+    const rf_status st = device->kind->wait(device, err);
+    return st == RF_OK ? device->kind->profile(device, on, err) : st;
+}
+
 /* ---- errors ------------------------------------------------------------------------------- */
 
 void rf_device_note(rf_device *device, const char *what)
@@ -197,6 +204,6 @@ void rf_device_lose(rf_device *device, const char *message)
     for (; i < device->notes; i++)
         used += (size_t)snprintf(last + used, sizeof last - used, "%s%s", used ? ", " : "",
                                  device->note[i % RF_DEVICE_NOTES]);
-    rf_fail(&device->lost, RF_E_DEVICE, "%s%s%s%s", message, used ? " (launched last: " : "", last,
+    rf_fail(&device->lost, RF_E_LOST, "%s%s%s%s", message, used ? " (launched last: " : "", last,
             used ? ")" : "");
 }

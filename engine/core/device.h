@@ -1,17 +1,17 @@
 /* The device an engine works on: its memory, its op table, and the stream its ops take.
  *
- * Two kinds: the host, whose work is done when a call returns, and a CUDA GPU, whose work is queued
- * in order on a stream and done when rf_device_wait or an event says so.  Code above this file is
- * written for the second and runs on both.  Nothing outside device_cuda.c and the kernels calls the
- * CUDA runtime.
+ * Two kinds that work: the host, whose work is done when a call returns, and a CUDA GPU, whose work
+ * is queued in order on a stream and done when rf_device_wait or an event says so.  Code above this
+ * file is written for the second and runs on both.  Nothing outside device_cuda.c and the kernels
+ * calls the CUDA runtime.
  *
  * All large memory comes from here, and every allocation is counted: tests prove that nothing is
  * allocated once a request is planned.
  *
  * Errors of a GPU come in three classes (device_fault.h).  One that leaves it usable is an error of
- * the call alone.  One that does not is remembered: from then on every call that can fail returns
- * it again, so that the first cause is what a user reads.  Such errors surface late, at a call that
- * has nothing to do with them; the message names the ops that were launched last. */
+ * the call alone.  One that does not is RF_E_LOST and remembered: from then on every call that can
+ * fail returns it again, so that the first cause is what a user reads.  Such errors surface late,
+ * at a call that has nothing to do with them; the message names the ops that were launched last. */
 #ifndef RF_DEVICE_H
 #define RF_DEVICE_H
 
@@ -37,10 +37,11 @@ typedef struct rf_device {
     size_t                       allocations;  /* successful rf_device_alloc calls so far */
     size_t                       bytes_held, bytes_peak;
     size_t                       staging_held;         /* pinned bytes of rf_device_alloc_staging */
-    char                         name[RF_DEVICE_NAME]; /* "cuda:0 NVIDIA H100 (9.0, 80 GB)" */
+    char                         name[RF_DEVICE_NAME]; /* "cuda:0 NVIDIA H100 80GB HBM3" */
     rf_error                     lost;                 /* status RF_OK: it works */
     char                         note[RF_DEVICE_NOTES][RF_DEVICE_NOTE_BYTES];
     size_t                       notes;
+    struct rf_trace             *trace; /* where ops are told (trace.h); not owned; NULL: nowhere */
 } rf_device;
 
 /* A host device of `threads` threads (0: one per core) at `level`, ref or cpu. */
@@ -51,6 +52,28 @@ rf_status rf_device_open_host(rf_device *out, int threads, rf_level level, rf_er
  * too old a one, no such GPU, a GPU that this build has no kernels for, or whose memory is taken.
  */
 rf_status rf_device_open_cuda(rf_device *out, int ordinal, int threads, rf_error *err);
+
+/* A CUDA GPU of this machine, whether this build can use it or not. */
+typedef struct rf_device_gpu {
+    char     name[128]; /* "NVIDIA H100 80GB HBM3" */
+    int      major, minor;
+    size_t   memory_bytes;
+    rf_error refused; /* status RF_OK: there are kernels for it */
+    int driver_fails; /* nothing of this is known, because the driver is too old or out of order */
+} rf_device_gpu;
+
+/* GPU number `ordinal` of *count, without starting to use it.  RF_E_DEVICE: there is none, or none
+ * that this process may use, and why; *count is 0 then. */
+rf_status rf_device_find_cuda(rf_device_gpu *out, int ordinal, int *count, rf_error *err);
+
+/* A CUDA device that is not there: ops say how much memory they need and do nothing else, every
+ * call that would use the device is RF_E_DEVICE.  For plans, in every build. */
+rf_status rf_device_open_plan(rf_device *out, rf_error *err);
+int       rf_device_only_plans(const rf_device *device);
+
+/* The CUDA device over the emulator, in programs that are linked with it: tests.  Elsewhere
+ * RF_E_DEVICE says so. */
+rf_status rf_device_open_emulated(rf_device *out, int threads, rf_error *err);
 
 /* Everything taken from the device must have been given back; zeroed is fine. */
 void rf_device_close(rf_device *device);
@@ -125,6 +148,13 @@ void      rf_capture_abandon(rf_device *device); /* instead of end, after an err
 rf_status rf_graph_launch(rf_device *device, const rf_graph *graph, const char *note,
                           rf_error *err);
 void      rf_graph_destroy(rf_device *device, rf_graph *graph); /* NULL is fine */
+
+/* ---- profiling ---------------------------------------------------------------------------- */
+
+/* Tells a profiler that was started for it (nsys --capture-range=cudaProfilerApi) to begin, or to
+ * stop, once all queued work is done: what comes in between is what it sees.  Without a profiler,
+ * and on the host, nothing happens. */
+rf_status rf_device_profile(rf_device *device, int on, rf_error *err);
 
 /* ---- errors ------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
  * Each call goes through TRY_CUDA, which names it in the error and asks device_fault.h whether the
  * GPU can still be used.  Needs the runtime of CUDA 12 or newer; tests compile this file against
  * the stand-in of tests/emulator/runtime/. */
+#include <cuda_profiler_api.h>
 #include <cuda_runtime_api.h>
 #include <sched.h>
 #include <stdio.h>
@@ -279,6 +280,14 @@ static rf_status cuda_graph_launch(rf_device *device, const rf_graph *graph, rf_
     return RF_OK;
 }
 
+static rf_status cuda_profile(rf_device *device, int on, rf_error *err)
+{
+    const cudaError_t code = on ? cudaProfilerStart() : cudaProfilerStop();
+    if (code == cudaSuccess) return RF_OK;
+    return fail(device, code, on ? "cudaProfilerStart" : "cudaProfilerStop", __LINE__,
+                "telling the profiler", err);
+}
+
 /* ---- opening ------------------------------------------------------------------------------ */
 
 static void cuda_close(rf_device *device)
@@ -313,30 +322,36 @@ static const rf_device_kind cuda_kind = {
     .capture_abandon = cuda_capture_abandon,
     .graph_launch = cuda_graph_launch,
     .graph_destroy = cuda_graph_destroy,
+    .profile = cuda_profile,
     .bind = cuda_bind,
     .check = cuda_check,
 };
 
-static rf_status check_driver(rf_device *device, rf_error *err)
+/* driver_fails: there is one, but it cannot be used. */
+static rf_status check_driver(rf_device *device, int *driver_fails, rf_error *err)
 {
     int driver = 0;
     TRY_CUDA("asking for the driver", cudaDriverGetVersion, &driver);
+    *driver_fails = driver && driver / 1000 < DRIVER_LEAST;
     if (!driver)
         return rf_fail(err, RF_E_DEVICE,
                        "there is no NVIDIA driver on this machine: install it (CUDA %d or newer), "
                        "or use --device cpu",
                        DRIVER_LEAST);
-    if (driver / 1000 >= DRIVER_LEAST) return RF_OK;
+    if (!*driver_fails) return RF_OK;
     return rf_fail(err, RF_E_DEVICE,
                    "the NVIDIA driver is too old: it supports CUDA %d.%d and this build needs %d.0 "
                    "or newer: update the driver, or use --device cpu",
                    driver / 1000, driver % 1000 / 10, DRIVER_LEAST);
 }
 
-static rf_status check_count(rf_device *device, int ordinal, rf_error *err)
+static rf_status check_count(rf_device *device, int ordinal, int *out, int *driver_fails,
+                             rf_error *err)
 {
     int               count = 0;
     const cudaError_t code = cudaGetDeviceCount(&count);
+    *out = 0;
+    *driver_fails = code != cudaSuccess && code != cudaErrorNoDevice;
     if (code == cudaErrorNoDevice || (code == cudaSuccess && count == 0)) {
         (void)cudaGetLastError();
         return rf_fail(err, RF_E_DEVICE,
@@ -345,6 +360,7 @@ static rf_status check_count(rf_device *device, int ordinal, rf_error *err)
     }
     if (code != cudaSuccess)
         return fail(device, code, "cudaGetDeviceCount", __LINE__, "looking for GPUs", err);
+    *out = count;
     if (ordinal >= 0 && ordinal < count) return RF_OK;
     return rf_fail(err, RF_E_DEVICE, "there is no GPU %d: this machine has %d, counted from 0",
                    ordinal, count);
@@ -411,8 +427,9 @@ static rf_status open_gpu(rf_device *device, rf_error *err)
     cuda_state           *s = state_of(device);
     struct cudaDeviceProp gpu;
     rf_status             st = RF_OK;
-    RF_TRY(check_driver(device, err));
-    RF_TRY(check_count(device, s->ordinal, err));
+    int                   count = 0, driver_fails = 0;
+    RF_TRY(check_driver(device, &driver_fails, err));
+    RF_TRY(check_count(device, s->ordinal, &count, &driver_fails, err));
     TRY_CUDA("asking what it is", cudaGetDeviceProperties, &gpu, s->ordinal);
     snprintf(device->name, sizeof device->name, "cuda:%d %.128s", s->ordinal, gpu.name);
     RF_TRY(check_built(&gpu, s->ordinal, err));
@@ -424,6 +441,32 @@ static rf_status open_gpu(rf_device *device, rf_error *err)
     s->gpu.stream = s->stream[RF_STREAM_OPS];
     s->gpu.shared_bytes_max = (int)gpu.sharedMemPerBlockOptin;
     RF_TRY(open_choices(device, &gpu, err));
+done:
+    return st;
+}
+
+/* `device` is not open: it has a name for errors and nothing else. */
+static rf_status describe_gpu(rf_device *device, int ordinal, rf_device_gpu *out, rf_error *err)
+{
+    struct cudaDeviceProp gpu;
+    TRY_CUDA("asking what it is", cudaGetDeviceProperties, &gpu, ordinal);
+    snprintf(out->name, sizeof out->name, "%.127s", gpu.name);
+    out->major = gpu.major;
+    out->minor = gpu.minor;
+    out->memory_bytes = gpu.totalGlobalMem;
+    check_built(&gpu, ordinal, &out->refused);
+    return RF_OK;
+}
+
+rf_status rf_device_find_cuda(rf_device_gpu *out, int ordinal, int *count, rf_error *err)
+{
+    rf_device device = {.name = "cuda"};
+    rf_status st = RF_OK;
+    *out = (rf_device_gpu){.name = ""};
+    *count = 0;
+    RF_TRY(check_driver(&device, &out->driver_fails, err));
+    RF_TRY(check_count(&device, ordinal, count, &out->driver_fails, err));
+    RF_TRY(describe_gpu(&device, ordinal, out, err));
 done:
     return st;
 }

@@ -142,6 +142,12 @@ static void host_graph_destroy(rf_device *device, rf_graph *graph)
     (void)device, (void)graph; /* there is none */
 }
 
+static rf_status host_profile(rf_device *device, int on, rf_error *err)
+{
+    (void)device, (void)on, (void)err; /* profilers of CPUs take no orders */
+    return RF_OK;
+}
+
 static const rf_device_kind host_kind = {
     .on_host = 1,
     .close = host_close,
@@ -165,6 +171,7 @@ static const rf_device_kind host_kind = {
     .capture_abandon = host_capture_abandon,
     .graph_launch = host_graph_launch,
     .graph_destroy = host_graph_destroy,
+    .profile = host_profile,
     .bind = host_done,
     .check = host_done,
 };

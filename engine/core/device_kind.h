@@ -41,6 +41,8 @@ typedef struct rf_device_kind {
     rf_status (*graph_launch)(rf_device *device, const rf_graph *graph, rf_error *err);
     void (*graph_destroy)(rf_device *device, rf_graph *graph);
 
+    rf_status (*profile)(rf_device *device, int on, rf_error *err);
+
     rf_status (*bind)(rf_device *device, rf_error *err);
     rf_status (*check)(rf_device *device, rf_error *err);
 } rf_device_kind;

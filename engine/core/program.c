@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "engine/core/trace.h"
 #include "kernels/choice/choice_keys.h"
 
 const char *rf_op_name(rf_op_kind kind)
@@ -140,6 +141,9 @@ rf_status rf_program_run_range(const rf_program *program, size_t first, size_t l
     for (size_t i = first; st == RF_OK && i < last; i++) {
         const rf_op_call *call = &program->call[i];
         rf_device_note(device, call->label);
+        if (device->trace)
+            rf_trace_begin(device->trace, RF_TRACE_OP, "%s %s", rf_op_name(call->kind),
+                           call->label);
         st = run_call(call, ops_of(device, call), device->stream);
         if (st == RF_OK) continue;
         const rf_status cause = rf_device_check(device, err);
@@ -147,6 +151,7 @@ rf_status rf_program_run_range(const rf_program *program, size_t first, size_t l
         return rf_fail(err, st, "%s: the %s op failed (%s)", call->label, rf_op_name(call->kind),
                        rf_status_name(st));
     }
+    rf_trace_end(device->trace, RF_TRACE_OP);
     return st;
 }
 

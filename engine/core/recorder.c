@@ -13,7 +13,18 @@ rf_status rf_record_list(rf_device *device, rf_weights *w, rf_forward_fn *forwar
     rf_recorder r = {
         .mode = RF_RECORD_LIST, .device = device, .dtype = w->dtype, .weights = w, .err = err};
     forward(&r, arg);
+    rf_arena_free(&r.arena);
     return r.st;
+}
+
+/* Reads `forward` once and finds its buffers' places. */
+static void arrange(rf_recorder *r, rf_forward_fn *forward, const void *arg)
+{
+    const size_t first_slot = r->next_slot;
+    forward(r, arg);
+    r->next_slot = first_slot;
+    if (r->st == RF_OK && rf_arena_settle(&r->arena) != RF_OK)
+        r->st = rf_fail(r->err, RF_E_NOMEM, "no memory to arrange a network's buffers");
 }
 
 rf_status rf_record_count(rf_device *device, rf_weights *w, size_t first_slot,
@@ -26,32 +37,46 @@ rf_status rf_record_count(rf_device *device, rf_weights *w, size_t first_slot,
                      .weights = w,
                      .next_slot = first_slot,
                      .err = err};
-    forward(&r, arg);
+    arrange(&r, forward, arg);
     *slab_bytes = r.arena.peak + r.workspace_bytes;
+    rf_arena_free(&r.arena);
     return r.st;
+}
+
+/* The second reading of placing, after the one that arranged the buffers. */
+static void place(rf_recorder *r, rf_forward_fn *forward, const void *arg, void *slab,
+                  size_t slab_bytes)
+{
+    rf_program *program = r->program;
+    r->mode = RF_RECORD_PLACE;
+    rf_arena_place(&r->arena, slab);
+    forward(r, arg);
+    if (r->st != RF_OK) return;
+    if (r->arena.peak + r->workspace_bytes > slab_bytes) {
+        r->st = rf_fail(r->err, RF_E_BUG, "a network needs %zu bytes of slab, %zu were counted",
+                        r->arena.peak + r->workspace_bytes, slab_bytes);
+        return;
+    }
+    for (size_t i = 0; r->workspace_bytes && i < program->count; i++)
+        rf_call_set_workspace(&program->call[i], (char *)slab + r->arena.peak);
 }
 
 rf_status rf_record_place(rf_device *device, rf_weights *w, size_t first_slot,
                           rf_forward_fn *forward, const void *arg, void *slab, size_t slab_bytes,
                           rf_program *program, rf_error *err)
 {
-    rf_recorder r = {.mode = RF_RECORD_PLACE,
+    rf_recorder r = {.mode = RF_RECORD_ARRANGE,
                      .device = device,
                      .dtype = w->dtype,
                      .weights = w,
                      .next_slot = first_slot,
-                     .arena = {.base = slab},
                      .program = program,
                      .err = err};
     program->count = 0;
-    forward(&r, arg);
-    if (r.st != RF_OK) return r.st;
-    if (r.arena.peak + r.workspace_bytes > slab_bytes)
-        return rf_fail(err, RF_E_BUG, "a network needs %zu bytes of slab, %zu were counted",
-                       r.arena.peak + r.workspace_bytes, slab_bytes);
-    for (size_t i = 0; r.workspace_bytes && i < program->count; i++)
-        rf_call_set_workspace(&program->call[i], (char *)slab + r.arena.peak);
-    return RF_OK;
+    arrange(&r, forward, arg);
+    if (r.st == RF_OK) place(&r, forward, arg, slab, slab_bytes);
+    rf_arena_free(&r.arena);
+    return r.st;
 }
 
 /* ---- buffers and scopes ------------------------------------------------------------------- */
@@ -59,9 +84,12 @@ rf_status rf_record_place(rf_device *device, rf_weights *w, size_t first_slot,
 void *rf_take(rf_recorder *r, size_t elems)
 {
     if (r->st != RF_OK) return NULL;
-    void *p =
-        elems > SIZE_MAX / 8 ? NULL : rf_arena_take(&r->arena, elems * rf_dtype_bytes(r->dtype));
-    if (!p) r->st = rf_fail(r->err, RF_E_BUG, "%s: no room for a buffer", r->path);
+    if (elems > SIZE_MAX / 8) {
+        r->st = rf_fail(r->err, RF_E_BUG, "%s: no buffer has so many elements", r->path);
+        return NULL;
+    }
+    void *p = rf_arena_take(&r->arena, elems * rf_dtype_bytes(r->dtype));
+    if (!p) r->st = rf_fail(r->err, RF_E_NOMEM, "%s: no memory to plan a buffer", r->path);
     return p;
 }
 
@@ -154,7 +182,7 @@ static const char *const *suffixed(one_name *out, const char *name, const char *
 
 static void state(rf_recorder *r, rf_op_call *call, const char *name)
 {
-    if (r->st != RF_OK || r->mode == RF_RECORD_LIST) return;
+    if (r->st != RF_OK || r->mode == RF_RECORD_LIST || r->mode == RF_RECORD_ARRANGE) return;
     snprintf(call->label, sizeof call->label, "%.*s%s", (int)(sizeof call->label / 2 + 20), r->path,
              name);
     size_t workspace = 0;

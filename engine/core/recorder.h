@@ -2,7 +2,8 @@
  *
  *   list   which weights it uses: fills an rf_weights, checking names and shapes against the file
  *   count  how much activation memory it needs at a shape, and compiles what its calls will need
- *   place  writes the program, every address final, into a slab of the counted size
+ *   place  writes the program, every address final, into a slab of the counted size; the buffers'
+ *          places come from a reading of its own before (arrange)
  *
  * A network is a C function that asks for buffers and states ops; it never knows which of the three
  * is running.  Nothing about its layers is written twice.
@@ -18,7 +19,12 @@
 #include "engine/core/program.h"
 #include "engine/core/weights.h"
 
-typedef enum rf_record_mode { RF_RECORD_LIST, RF_RECORD_COUNT, RF_RECORD_PLACE } rf_record_mode;
+typedef enum rf_record_mode {
+    RF_RECORD_LIST,
+    RF_RECORD_COUNT,
+    RF_RECORD_ARRANGE,
+    RF_RECORD_PLACE,
+} rf_record_mode;
 
 typedef struct rf_recorder {
     rf_record_mode mode;

@@ -80,8 +80,7 @@ static map res_block(forward *f, const rf_unet_block *b, map x)
     }
     const int   n = f->a->n, c = b->cin + b->skip, groups = f->a->arch->groups;
     const int   hw = x.h * x.w, split = b->skip ? b->cin : 0;
-    const map   y = new_map(f, x.h, x.w, b->cout), h = new_map(f, x.h, x.w, b->cout);
-    const map   normed = new_map(f, x.h, x.w, c);
+    const map   h = new_map(f, x.h, x.w, b->cout), normed = new_map(f, x.h, x.w, c);
     const int   shortcut = c != b->cout || b->skip;
     const void *temb = rf_offset(r, f->a->temb, b->temb_offset * (size_t)f->a->temb_rows);
 
@@ -110,6 +109,7 @@ static map res_block(forward *f, const rf_unet_block *b, map x)
                               .cout = b->cout},
                "in_layers.2");
     drop(f, normed);
+    const map y = new_map(f, x.h, x.w, b->cout);
     rf_do_groupnorm(r,
                     (rf_groupnorm_args){.y = h.p,
                                         .x = h.p,

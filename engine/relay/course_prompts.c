@@ -81,6 +81,7 @@ static rf_status parse_set(rf_course *c, const rf_job *job, int index, const int
                                            .aligned_is_count = c->rule == RF_SWITCH_STEP},
                                  .exact_a1111 = c->exact_a1111,
                                  .old_edits = job->old_edits,
+                                 .may_stay = job->idle_stages,
                                  .warn = listener.warn,
                                  .user = listener.user};
     for (int p = 0; p < RF_POLARITIES; p++) {

@@ -15,13 +15,19 @@
 
 struct rf_engine {
     rf_device       device;
-    rf_dtype        dtype;
+    rf_dtype        dtype;     /* of activations, text encoders' included ... */
+    rf_dtype        vae_dtype; /* ... and of the VAE's, which overflow f16: bf16 for it */
     char            description[160];
     uint64_t        memory;     /* rf_options.memory */
+    int             plan_only;  /* rf_options.plan_only */
+    uint64_t        kv_pool;    /* rf_options.kv_pool, or its default */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
-    rf_sigma_table  table; /* SDXL's noise levels */
+    rf_sigma_table  table;                       /* SDXL's noise levels */
+    rf_expert      *opened;                      /* all that are open, the latest first */
+    int             profile_first, profile_last; /* of rf_options; the trace is the device's */
+    int             profiling;                   /* the device's profiler was started */
     void (*warn)(void *user, const char *message);
     void *user;
 };
@@ -29,6 +35,11 @@ struct rf_engine {
 /* One sentence for the user, through the engine's callback. */
 void rf_warn(const rf_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Opens the device that `options` ask for and sets everything of an engine that depends on it.
+ * RF_E_ARG names the option; RF_E_UNSUPPORTED: the device cannot compute in that dtype; errors of
+ * rf_device_open_*. */
+rf_status rf_engine_choose_device(rf_engine *engine, const rf_options *options, rf_error *err);
 
 /* The networks of an expert, in the order in which a run needs them. */
 typedef enum rf_network {
@@ -41,6 +52,7 @@ typedef enum rf_network {
 
 struct rf_expert {
     rf_engine       *engine;
+    rf_expert       *next; /* in the engine's list */
     char            *path, *name;
     rf_safetensors  *file;
     rf_sdxl_arch     arch;

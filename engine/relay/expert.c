@@ -36,6 +36,8 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
     *out = e;
     if (!e) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
     e->engine = engine;
+    e->next = engine->opened;
+    engine->opened = e;
     e->path = strdup(path);
     e->name = stem_of(path);
     e->vae_prefix = RF_PREFIX_VAE;
@@ -102,9 +104,17 @@ done:
     return st;
 }
 
+static void strike_from_list(const rf_expert *expert)
+{
+    rf_expert **at = &expert->engine->opened;
+    while (*at != expert) at = &(*at)->next;
+    *at = expert->next;
+}
+
 void rf_expert_close(rf_expert *expert)
 {
     if (!expert) return;
+    strike_from_list(expert);
     rf_file_hash_stop(&expert->hash);
     for (int i = 0; i < RF_NETWORKS; i++)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
@@ -124,9 +134,10 @@ const char *rf_expert_path(const rf_expert *expert)
     return expert->path;
 }
 
-rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err)
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
+                           rf_error *err)
 {
-    const rf_status st = rf_file_hash_wait(&expert->hash, err);
+    const rf_status st = rf_file_hash_wait(&expert->hash, stop, user, err);
     if (st == RF_OK) memcpy(hex, expert->hash.hex, sizeof expert->hash.hex);
     return st;
 }
@@ -156,8 +167,9 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     };
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
-    *w = (rf_weights){
-        .file = rf_safetensors_list(e->file), .prefix = prefix[network], .dtype = e->engine->dtype};
+    *w = (rf_weights){.file = rf_safetensors_list(e->file),
+                      .prefix = prefix[network],
+                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;

@@ -238,7 +238,7 @@ rf_status rf_explain(const rf_explanation **out, rf_engine *engine, const rf_job
     tell_sigmas(t, &engine->table);
     tell_calls(t);
     tell_handovers(t, &engine->table);
-    warn_of_dropped_stages(t);
+    if (!job->idle_stages) warn_of_dropped_stages(t);
     warn_of_adaptive(t);
     t->told.sampler = t->course.stage[0].sampler->id.name;
     t->told.schedule = job->sigmas ? "explicit" : rf_schedule_name(t->course.schedule);

@@ -45,8 +45,26 @@ int rf_file_hash_pending(rf_file_hash *h)
     return h->running && !atomic_load(&h->finished);
 }
 
-rf_status rf_file_hash_wait(rf_file_hash *h, rf_error *err)
+/* Pauses that grow: a small file does not wait for the clock, nor a large one's thread for us. */
+static rf_status ask_meanwhile(rf_file_hash *h, int (*stop)(void *user), void *user, rf_error *err)
 {
+    enum { LONGEST_NS = 50000000 };
+    struct timespec pause = {.tv_nsec = 500000};
+    rf_file_hash_start(h);
+    while (rf_file_hash_pending(h)) {
+        if (stop(user)) {
+            rf_file_hash_stop(h);
+            return rf_fail(err, RF_E_CANCELLED, "%s: hashing was cancelled", h->path);
+        }
+        nanosleep(&pause, NULL);
+        pause.tv_nsec = pause.tv_nsec < LONGEST_NS / 2 ? 2 * pause.tv_nsec : LONGEST_NS;
+    }
+    return RF_OK;
+}
+
+rf_status rf_file_hash_wait(rf_file_hash *h, int (*stop)(void *user), void *user, rf_error *err)
+{
+    if (stop && ask_meanwhile(h, stop, user, err) != RF_OK) return RF_E_CANCELLED;
     if (h->running) {
         pthread_join(h->thread, NULL);
         h->running = 0;

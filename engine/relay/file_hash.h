@@ -26,8 +26,9 @@ typedef struct rf_file_hash {
 void rf_file_hash_start(rf_file_hash *hash);
 /* 1 while a wait would take time. */
 int rf_file_hash_pending(rf_file_hash *hash);
-/* Waits, and returns what came out; hash->hex is valid after RF_OK. */
-rf_status rf_file_hash_wait(rf_file_hash *hash, rf_error *err);
+/* Waits, and returns what came out; hash->hex is valid after RF_OK.  Meanwhile `stop` (NULL is
+ * fine) is asked again and again: non-zero cancels it, RF_E_CANCELLED. */
+rf_status rf_file_hash_wait(rf_file_hash *hash, int (*stop)(void *user), void *user, rf_error *err);
 void      rf_file_hash_stop(rf_file_hash *hash); /* cancels and joins */
 
 #endif

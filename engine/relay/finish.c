@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/relay/ranges.h"
 #include "engine/relay/run.h"
 
 rf_picture rf_walk_picture(const rf_walk *w, int picture)
@@ -17,7 +18,9 @@ rf_picture rf_walk_picture(const rf_walk *w, int picture)
 /* What might help against NaN. */
 static const char *advice(const rf_plan *p)
 {
-    return p->engine->dtype == RF_F32 ? "" : " (try --dtype f32)";
+    const rf_dtype dtype = p->engine->dtype;
+    if (dtype == RF_F16) return " (try --dtype bf16)"; /* which has the range that f16 lacks */
+    return dtype == RF_BF16 && rf_device_on_host(&p->engine->device) ? " (try --dtype f32)" : "";
 }
 
 rf_progress rf_walk_progress(const rf_walk *w, rf_phase phase, rf_picture picture, int stage,
@@ -56,17 +59,13 @@ static void describe_nan(const rf_walk *w, rf_picture picture, int slot, rf_erro
             p->expert[state->failed_expert].expert->name, advice(p));
 }
 
-rf_status rf_walk_check(const rf_walk *w, const rf_pass *pass, rf_error *err)
+rf_status rf_walk_check(const rf_walk *w, rf_error *err)
 {
-    if (w->callbacks && w->callbacks->failed) return RF_OK;
-    for (int i = 0; i < pass->count; i++) {
-        const rf_sample *s = &pass->sample[i];
-        rf_error         why = {0};
-        if (w->plan->slot[s->slot].failed < 0) continue;
-        describe_nan(w, s->picture, s->slot, &why);
-        return give_up(w, s->picture, &why, err);
-    }
-    return RF_OK;
+    const rf_ring_mark *bad = &w->plan->ring.bad;
+    rf_error            why = {0};
+    if (bad->slot < 0 || (w->callbacks && w->callbacks->failed)) return RF_OK;
+    describe_nan(w, bad->picture, bad->slot, &why);
+    return give_up(w, bad->picture, &why, err);
 }
 
 /* ---- decoding ----------------------------------------------------------------------------- */
@@ -138,7 +137,9 @@ static rf_status hand_out(const rf_walk *w, rf_picture picture, int at, const rf
     rf_status          st = RF_OK;
     char              *parameters = NULL, *job = NULL;
     if (!w->callbacks || !w->callbacks->image) return RF_OK;
+    rf_range_part(p, "hand out", NULL, "wait for hashes");
     RF_TRY(await_hashes(w, progress, err));
+    rf_range_part(p, "hand out", NULL, "picture");
     RF_TRY(rf_plan_infotext(p, picture, &parameters, err));
     RF_TRY(rf_plan_job_json(p, picture, &job, err));
     const rf_image image = {.job_index = picture.job,
@@ -152,9 +153,25 @@ static rf_status hand_out(const rf_walk *w, rf_picture picture, int at, const rf
                             .parameters = parameters,
                             .job = job};
     st = w->callbacks->image(w->callbacks->user, &image, err);
+    rf_trace_end(p->engine->device.trace, RF_TRACE_PHASE);
 done:
     free(parameters);
     free(job);
+    return st;
+}
+
+/* Latents, pixels and statistics, where the host reads them. */
+static rf_status bring_pictures(rf_plan *p, const rf_plan_decoder *decoder, int count,
+                                rf_error *err)
+{
+    rf_device   *device = &p->engine->device;
+    const size_t n = (size_t)count, places = n * (size_t)decoder->h * (size_t)decoder->w;
+    rf_status    st = RF_OK;
+    RF_TRY(rf_twin_down(device, &p->decode_latent, 0, places * 4 * sizeof(float), err));
+    RF_TRY(rf_twin_down(device, &p->pixels, 0, places * 64 * 3, err));
+    RF_TRY(rf_twin_down(device, &p->stats, 0, n * sizeof(rf_pixels_stats), err));
+    RF_TRY(rf_device_wait(device, err));
+done:
     return st;
 }
 
@@ -162,12 +179,20 @@ static rf_status decode(rf_plan *p, const decoding *d, rf_error *err)
 {
     const double           start = rf_now();
     const rf_plan_decoder *decoder = &p->decoder[d->decoder];
+    rf_device             *device = &p->engine->device;
     const size_t           elems = (size_t)decoder->h * (size_t)decoder->w * 4;
+    rf_status              st = RF_OK;
     for (int i = 0; i < d->count; i++)
-        memcpy((float *)p->decode_latent.device + (size_t)i * elems,
-               rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X), elems * sizeof(float));
-    const rf_status st = rf_program_run(&decoder->program[d->count], &p->engine->device, err);
+        RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_WITHIN,
+                              (float *)p->decode_latent.device + (size_t)i * elems,
+                              rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X), elems * sizeof(float),
+                              err));
+    rf_range_network(p, "decode", p->vae[decoder->vae].expert, RF_NET_VAE);
+    RF_TRY(rf_program_run(&decoder->program[d->count], device, err));
+    RF_TRY(bring_pictures(p, decoder, d->count, err));
+    rf_trace_end(device->trace, RF_TRACE_PHASE);
     p->timings.decode += rf_now() - start;
+done:
     return st;
 }
 
@@ -243,9 +268,11 @@ rf_status rf_walk_finish(rf_walk *w, const rf_launch *l, rf_error *err)
     int leaves = 0;
     for (int i = l->first; i < l->first + l->count; i++) leaves += w->tree->launches.item[i].leaf;
     if (leaves == 0) return RF_OK;
+    const rf_status st = rf_range_no_step(w->plan, err);
+    if (st != RF_OK) return st;
     for (int d = 0; d < w->plan->decoders; d++) {
-        const rf_status st = finish_with(w, l, d, err);
-        if (st != RF_OK) return st;
+        const rf_status finished = finish_with(w, l, d, err);
+        if (finished != RF_OK) return finished;
     }
     w->plan->last_end = 0; /* what comes next is no gap between two calls */
     return RF_OK;

@@ -2,6 +2,7 @@
 #include "engine/relay/plan.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,16 +51,41 @@ void *rf_plan_grown(void *list, int count, size_t size)
 
 /* ---- create and destroy ------------------------------------------------------------------- */
 
-/* The kernel promises memory it does not have and kills who uses it: say so before. */
-static void warn_of_memory(const rf_plan *p)
+/* Bytes that rf_options.memory could be so that the plan fits; 0: taking turns would not do. */
+static size_t memory_that_fits(const rf_plan *p, size_t have)
 {
-    const size_t have = rf_device_memory_bytes(&p->engine->device);
-    if (have && p->peak_bytes > have)
-        rf_warn(
-            p->engine,
-            "this needs %.1f GB of memory at once and the machine has %.1f GB: a smaller size or "
-            "batch needs less",
-            1e-9 * (double)p->peak_bytes, 1e-9 * (double)have);
+    const size_t unets = rf_residency_foresee(p, p->held).peak_bytes;
+    size_t       largest = 0;
+    for (int i = 0; i < p->expert_count; i++) {
+        const size_t bytes = p->expert[i].expert->weights[RF_NET_UNET].bytes;
+        if (bytes > largest) largest = bytes;
+    }
+    if (unets <= largest || p->peak_bytes - unets + largest > have) return 0;
+    return have - (p->peak_bytes - unets);
+}
+
+/* A host's kernel promises memory that it does not have and kills who uses it, and may have swap:
+ * say so before.  A GPU has what it has: better refused now than when half is loaded. */
+static rf_status check_memory(const rf_plan *p, rf_error *err)
+{
+    enum { MIB = 1 << 20 };
+    const rf_engine *e = p->engine;
+    const size_t     have = rf_device_memory_bytes(&e->device);
+    const int        host = rf_device_on_host(&e->device);
+    if (!have || p->peak_bytes <= have) return RF_OK;
+    const size_t turns = memory_that_fits(p, have);
+    char         help[96] = "", message[RF_ERROR_BYTES];
+    if (turns)
+        snprintf(help, sizeof help, ", and so does --memory %zuM, which loads experts in turn",
+                 turns / MIB);
+    snprintf(message, sizeof message,
+             "this needs %zu MiB of memory at once and %s has %zu MiB%s: a smaller size or batch "
+             "needs less%s",
+             p->peak_bytes / MIB + 1, host ? "the machine" : e->device.name, have / MIB,
+             host ? "" : " free", help);
+    if (!host && !e->plan_only) return rf_fail(err, RF_E_NOMEM, "%s", message);
+    rf_warn(e, "%s", message);
+    return RF_OK;
 }
 
 rf_status rf_plan_create_many(rf_plan **out, rf_engine *engine, const rf_job *jobs, int job_count,
@@ -85,7 +111,7 @@ rf_status rf_plan_create_many(rf_plan **out, rf_engine *engine, const rf_job *jo
     RF_TRY(rf_residency_settle(p, err));
     RF_TRY(rf_plan_grow(p, err));
     RF_TRY(rf_plan_size(p, err));
-    warn_of_memory(p);
+    RF_TRY(check_memory(p, err));
     *out = p;
     p = NULL;
 done:
@@ -102,14 +128,18 @@ void rf_plan_destroy(rf_plan *p)
 {
     if (!p) return;
     close_lists(p);
+    rf_plan_release(p);
+    rf_kv_free(p);
     rf_plan_forget_prompts(p);
     rf_plan_fell(p);
     for (int i = 0; i < p->programs; i++)
-        for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->program[i].forward[n]);
+        for (int n = 0; n <= RF_BATCH_MAX; n++) {
+            rf_graph_destroy(&p->engine->device, p->program[i].graph[n]);
+            rf_program_free(&p->program[i].forward[n]);
+        }
     for (int i = 0; i < p->decoders; i++)
         for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->decoder[i].program[n]);
     rf_program_free(&p->scratch_program);
-    rf_plan_release(p);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_expert_close(p->vae[i].expert);
     for (int i = 0; i < p->jobs; i++) rf_plan_free_job(&p->job[i]);
@@ -136,13 +166,18 @@ void rf_plan_get_info(const rf_plan *p, rf_plan_info *out)
     *out = (rf_plan_info){.stage_count = course->stages,
                           .batch = p->batch,
                           .slab_bytes = p->slab_bytes,
+                          .unet_slab_bytes = p->network_slab[RF_NET_UNET],
+                          .vae_slab_bytes = p->network_slab[RF_NET_VAE],
                           .kv_bytes = p->kv_bytes,
+                          .kv_pool_bytes = p->kv_pool.bytes,
+                          .kv_all_bytes = p->kv_pool.all_bytes,
                           .state_bytes = p->state_bytes,
                           .staging_bytes = p->staging_bytes,
                           .text_bytes = p->text_bytes,
                           .unet_bytes = p->unet_bytes,
                           .vae_bytes = p->vae_bytes,
                           .peak_bytes = p->peak_bytes,
+                          .host_bytes = p->desk_bytes + p->shelf_bytes,
                           .vae = p->vae[job->vae].expert->name,
                           .sampler = course->stage[0].sampler->id.name,
                           .schedule =

@@ -95,6 +95,7 @@ static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
             if (st != RF_OK) return st;
             continue;
         }
+        if (j->job.idle_stages) continue;
         warn(p,
              "stage %d (%s) would denoise 0 of %d steps and is left out: its prompt, VAE and name "
              "take no part in the picture",

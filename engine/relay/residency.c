@@ -165,8 +165,32 @@ static void move_cursor(rf_plan *p, int expert)
         }
 }
 
+static int is_of_plan(const rf_plan *p, const rf_expert *e)
+{
+    for (int i = 0; i < p->expert_count; i++)
+        if (p->expert[i].expert == e) return 1;
+    return 0;
+}
+
+/* UNets that former plans have left behind: before any of the plan's own they go, as many as it
+ * takes to load `expert`. */
+static void send_away_strangers(const rf_plan *p, int expert)
+{
+    const rf_engine *engine = p->engine;
+    size_t           bytes = unet_bytes(p, expert);
+    if (engine->memory == 0 || p->expert[expert].expert->weights[RF_NET_UNET].base) return;
+    for (const rf_expert *e = engine->opened; e; e = e->next)
+        if (e->weights[RF_NET_UNET].base) bytes += e->weights[RF_NET_UNET].bytes;
+    for (rf_expert *e = engine->opened; e && bytes > engine->memory; e = e->next) {
+        if (!e->weights[RF_NET_UNET].base || is_of_plan(p, e)) continue;
+        bytes -= e->weights[RF_NET_UNET].bytes;
+        rf_expert_unload(e, RF_NET_UNET);
+    }
+}
+
 void rf_residency_make_room(rf_plan *p, int expert)
 {
+    send_away_strangers(p, expert);
     if (p->resident) return;
     move_cursor(p, expert);
     rf_residency_look(p, p->held);

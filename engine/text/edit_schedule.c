@@ -85,6 +85,7 @@ static int resolve_keyword(rf_prompt_context *context, int k)
     const rf_prompt_clock *clock = &context->options->clock;
     const int              handover = k <= clock->handovers ? clock->handover[k - 1] : -1;
     if (handover >= 0) return handover - 1;
+    if (context->options->may_stay && k <= clock->handovers) return FROM_FOREVER;
     if (k == 1)
         rf_prompt_warn(context, RF_TRAP_NO_HANDOVER,
                        "`switch` means the call at which the next model takes over, but none does "

@@ -57,6 +57,7 @@ typedef struct rf_prompt_options {
     rf_prompt_clock clock;
     int             exact_a1111;
     int             old_edits; /* "Old prompt editing timelines" */
+    int             may_stay;  /* that no model takes over is meant: `switch` gives no warning */
     /* One sentence for the user per trap that was met; may be NULL. */
     void (*warn)(void *user, const char *message);
     void *user;

@@ -57,23 +57,6 @@ template <class T> static rf_status launch_type(const rf_gpu *gpu, const rf_atte
     }
 }
 
-/* Beyond the contract's rules: what a grid holds, room for rounding up in an int, and rows that can
- * be read 16 bytes at a time. */
-extern "C" rf_status rf_attention_prepare_sm80(void *stream, const rf_attention_args *a,
-                                               size_t *workspace_bytes)
-{
-    enum { MOST_BLOCKS = 65535, MOST_ROWS = 1 << 30 };
-    (void)stream;
-    *workspace_bytes = 0;
-    if (rf_attention_check(a) != RF_OK) return RF_E_SHAPE;
-    if (a->dtype != RF_F16 && a->dtype != RF_BF16) return RF_E_SHAPE;
-    if (a->n > MOST_BLOCKS || a->heads > MOST_BLOCKS) return RF_E_SHAPE;
-    if (a->sq > MOST_ROWS || a->skv > MOST_ROWS) return RF_E_SHAPE;
-    const int odd = a->q_stride % PIECE || a->kv_stride % PIECE || a->o_stride % PIECE ||
-                    (a->table && a->kv_off % PIECE);
-    return odd ? RF_E_SHAPE : RF_OK;
-}
-
 extern "C" rf_status rf_attention_sm80(void *stream, const rf_attention_args *a)
 {
     const rf_gpu   *gpu = (const rf_gpu *)stream;

@@ -28,6 +28,7 @@
 
 #include "kernels/choice/choice_keys.h"
 #include "kernels/conv/conv_tiles.h"
+#include "kernels/conv/sm80_conv_plan.h"
 #include "kernels/device/matmul.cuh"
 
 /* Faults that the emulated device plants on request, after those of the loop. */
@@ -71,7 +72,7 @@ typedef struct alignas(8) located {
 } located;
 
 enum {
-    TAPS = 9,
+    TAPS = RF_CONV_TAPS,
     ODD_ROW = 16, /* of an enlarged map; 0 otherwise.  Taps 9 to 15 do not exist: 0 */
     ODD_COLUMN = 17,
 };
@@ -301,44 +302,6 @@ static rf_status launch_type(const rf_gpu *gpu, const conv_call *c, int tile, in
     }
 }
 
-static int whole_pieces(int channels)
-{
-    return (channels + PIECE - 1) / PIECE * PIECE;
-}
-
-static rf_status check_types(rf_dtype dtype, rf_dtype wdtype)
-{
-    return dtype == wdtype && (dtype == RF_F16 || dtype == RF_BF16) ? RF_OK : RF_E_SHAPE;
-}
-
-/* Weights whose k fits an int with room to round up, and no more than 65535 tiles of channels. */
-static rf_status check_channels(int cin, int cout)
-{
-    const int most_cin = 1 << 26, most_cout = 1 << 21;
-    return cin < 1 || cout < 1 || cin > most_cin || cout > most_cout ? RF_E_SHAPE : RF_OK;
-}
-
-/* Maps whose pixels, in and out, can be counted by an int through all images. */
-static rf_status check_maps(const rf_conv_args *a)
-{
-    const int64_t most_side = 1 << 15, most_n = 1 << 20, most = 1 << 30;
-    if (a->h > most_side || a->w > most_side || a->n > most_n) return RF_E_SHAPE;
-    const int64_t in = (int64_t)a->n * a->h * a->w;
-    const int64_t out = (int64_t)a->n * rf_conv_out(a->kind, a->h) * rf_conv_out(a->kind, a->w);
-    return in > most || out > most ? RF_E_SHAPE : RF_OK;
-}
-
-extern "C" rf_status rf_conv_prepare_sm80(void *stream, const rf_conv_args *a,
-                                          size_t *workspace_bytes)
-{
-    (void)stream;
-    *workspace_bytes = 0;
-    if (rf_conv_check(a) != RF_OK || check_channels(a->cin, a->cout) != RF_OK ||
-        check_maps(a) != RF_OK)
-        return RF_E_SHAPE;
-    return check_types(a->dtype, a->wdtype);
-}
-
 static conv_call call_of(const rf_conv_args *a)
 {
     conv_call c = {};
@@ -358,7 +321,7 @@ static conv_call call_of(const rf_conv_args *a)
     c.pixels = rf_conv_out(a->kind, a->h) * c.wo;
     c.m = a->n * c.pixels;
     c.cout = a->cout;
-    c.channels = whole_pieces(a->cin);
+    c.channels = rf_conv_packed_channels_sm80(a->cin);
     c.stride = a->kind == RF_CONV_DOWN || a->kind == RF_CONV_DOWN_RB ? 2 : 1;
     c.first = a->kind == RF_CONV_DOWN_RB;
     c.up = a->kind == RF_CONV_UP2;
@@ -382,17 +345,6 @@ extern "C" rf_status rf_conv_sm80(void *stream, const rf_conv_args *a)
                               : launch_type<bf16>(gpu, &c, tile, ragged);
 }
 
-extern "C" rf_status rf_conv_pack_bytes_sm80(void *stream, const rf_conv_weight_shape *s,
-                                             size_t *bytes)
-{
-    (void)stream;
-    *bytes = 0;
-    if (check_channels(s->cin, s->cout) != RF_OK || check_types(s->dtype, s->wdtype) != RF_OK)
-        return RF_E_SHAPE;
-    *bytes = (size_t)s->cout * TAPS * (size_t)whole_pieces(s->cin) * 2;
-    return RF_OK;
-}
-
 extern "C" rf_status rf_conv_pack_sm80(void *stream, const rf_conv_weight_shape *s, void *dst,
                                        const void *src)
 {
@@ -403,7 +355,7 @@ extern "C" rf_status rf_conv_pack_sm80(void *stream, const rf_conv_weight_shape 
     c.dst = (uint16_t *)dst;
     c.src = (const uint16_t *)src;
     c.cin = s->cin;
-    c.channels = whole_pieces(s->cin);
+    c.channels = rf_conv_packed_channels_sm80(s->cin);
     return rf_launch(conv_pack_kernel, dim3((unsigned)s->cout), PACK_THREADS, 0,
                      (const rf_gpu *)stream, c);
 }

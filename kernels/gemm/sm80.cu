@@ -12,7 +12,10 @@
 
 #include "kernels/choice/choice_keys.h"
 #include "kernels/device/matmul.cuh"
+#include "kernels/gemm/sm80_gemm_plan.h"
 #include "kernels/gemm/sm80_tiles.h"
+
+static_assert((int)PIECE == (int)RF_GEMM_PIECE_SM80, "packed weights are read in pieces");
 
 /* Faults that the emulated device plants on request, after those of the loop. */
 enum defect {
@@ -214,37 +217,6 @@ static rf_status launch_type(const rf_gpu *gpu, const gemm_call *c, int tile, in
     }
 }
 
-static int rounded_up(int x, int to)
-{
-    return (x + to - 1) / to * to;
-}
-
-static rf_status check_types(rf_dtype dtype, rf_dtype wdtype)
-{
-    return dtype == wdtype && (dtype == RF_F16 || dtype == RF_BF16) ? RF_OK : RF_E_SHAPE;
-}
-
-/* Sizes that leave room for rounding up in an int, and no more than 65535 tiles of columns. */
-static rf_status check_sizes(int m, int n, int k)
-{
-    const int most_n = 1 << 21, most = 1 << 30;
-    return n < 1 || k < 1 || n > most_n || k > most || m > most ? RF_E_SHAPE : RF_OK;
-}
-
-static int packed_rows(int n, rf_act act)
-{
-    return act == RF_ACT_GEGLU ? 2 * rounded_up(n / 2, PIECE) : n;
-}
-
-extern "C" rf_status rf_gemm_prepare_sm80(void *stream, const rf_gemm_args *a,
-                                          size_t *workspace_bytes)
-{
-    (void)stream;
-    *workspace_bytes = 0;
-    if (rf_gemm_check(a) != RF_OK || check_sizes(a->m, a->n, a->k) != RF_OK) return RF_E_SHAPE;
-    return check_types(a->dtype, a->wdtype);
-}
-
 extern "C" rf_status rf_gemm_sm80(void *stream, const rf_gemm_args *a)
 {
     const rf_gpu   *gpu = (const rf_gpu *)stream;
@@ -256,7 +228,8 @@ extern "C" rf_status rf_gemm_sm80(void *stream, const rf_gemm_args *a)
     c.y = a->y;
     c.x = a->x;
     c.x2 = a->x2;
-    c.w = packed_weights{a->w, packed_rows(a->n, a->act), rounded_up(a->k, PIECE)};
+    c.w = packed_weights{a->w, rf_gemm_packed_rows_sm80(a->n, a->act),
+                         rf_gemm_whole_pieces_sm80(a->k)};
     c.bias = a->bias;
     c.residual = a->residual;
     c.m = a->m;
@@ -272,17 +245,6 @@ extern "C" rf_status rf_gemm_sm80(void *stream, const rf_gemm_args *a)
                               : launch_type<bf16>(gpu, &c, tile, ragged);
 }
 
-extern "C" rf_status rf_gemm_pack_bytes_sm80(void *stream, const rf_gemm_weight_shape *s,
-                                             size_t *bytes)
-{
-    (void)stream;
-    *bytes = 0;
-    if (check_sizes(1, s->n, s->k) != RF_OK || (s->act == RF_ACT_GEGLU && s->n % 2))
-        return RF_E_SHAPE;
-    *bytes = (size_t)packed_rows(s->n, s->act) * (size_t)rounded_up(s->k, PIECE) * 2;
-    return check_types(s->dtype, s->wdtype);
-}
-
 extern "C" rf_status rf_gemm_pack_sm80(void *stream, const rf_gemm_weight_shape *s, void *dst,
                                        const void *src)
 {
@@ -294,8 +256,8 @@ extern "C" rf_status rf_gemm_pack_sm80(void *stream, const rf_gemm_weight_shape 
     c.src = (const uint16_t *)src;
     c.n = s->n;
     c.k = s->k;
-    c.kw = rounded_up(s->k, PIECE);
-    c.rows = packed_rows(s->n, s->act);
+    c.kw = rf_gemm_whole_pieces_sm80(s->k);
+    c.rows = rf_gemm_packed_rows_sm80(s->n, s->act);
     c.gated = s->act == RF_ACT_GEGLU;
     return rf_launch(gemm_pack_kernel, dim3((unsigned)c.rows), PACK_THREADS, 0,
                      (const rf_gpu *)stream, c);

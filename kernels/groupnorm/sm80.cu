@@ -13,6 +13,7 @@
 #include "kernels/groupnorm/groupnorm.h"
 
 #include "kernels/device/piece.cuh"
+#include "kernels/groupnorm/sm80_groupnorm_plan.h"
 
 /* Faults that the emulated device plants on request. */
 enum defect {
@@ -29,9 +30,10 @@ enum {
     LANES = 32,
     WARPS = 8,
     THREADS = WARPS * LANES,
-    SLAB_LEAST = 16,  /* pixels: at 32 x 32 pixels 64 blocks an image */
-    SLABS_MOST = 512, /* an image: some blocks for each multiprocessor, and a join of 16 steps */
 };
+static_assert((int)THREADS == (int)RF_GROUPNORM_THREADS_SM80 &&
+                  (int)PIECE == (int)RF_GROUPNORM_PIECE_SM80,
+              "the plan divides what the kernels walk");
 
 typedef struct norm_call {
     rf_groupnorm_args a; /* with c1 = c if there is one source */
@@ -224,54 +226,15 @@ groupnorm_apply_kernel(const __grid_constant__ norm_call c)
         apply_piece<T, RAGGED>(c, piece, row, pixels);
 }
 
-/* ---- host --------------------------------------------------------------------------------------
- */
+/* ---- host ------------------------------------------------------------------------------------ */
 
-/* Shared memory of the first kernel. */
-static int channel_bytes(const norm_call *c)
-{
-    return c->rows * c->a.c * 2 * (int)sizeof(float);
-}
-
-static rf_status plan(norm_call *c, const rf_gpu *gpu, const rf_groupnorm_args *a)
-{
-    enum { MOST_IMAGES = 65535, MOST_PIXELS = 1 << 30, MOST_CHANNELS = 1 << 16 };
-    if (rf_groupnorm_check(a) != RF_OK || (a->dtype != RF_F16 && a->dtype != RF_BF16))
-        return RF_E_SHAPE;
-    if (a->n > MOST_IMAGES || a->hw > MOST_PIXELS || a->c > MOST_CHANNELS) return RF_E_SHAPE;
-    c->a = *a;
-    c->a.c1 = a->c1 ? a->c1 : a->c;
-    c->slab = (a->hw + SLABS_MOST - 1) / SLABS_MOST;
-    if (c->slab < SLAB_LEAST) c->slab = SLAB_LEAST;
-    c->slabs = (a->hw + c->slab - 1) / c->slab;
-    c->pieces = (a->c + PIECE - 1) / PIECE;
-    c->rows = c->pieces < THREADS ? THREADS / c->pieces : 1;
-    return channel_bytes(c) <= gpu->shared_bytes_max ? RF_OK : RF_E_SHAPE;
-}
-
-static size_t slab_stats_elems(const norm_call *c)
-{
-    return 2 * (size_t)c->a.n * (size_t)c->slabs * (size_t)c->a.groups;
-}
-
-extern "C" rf_status rf_groupnorm_prepare_sm80(void *stream, const rf_groupnorm_args *a,
-                                               size_t *workspace_bytes)
-{
-    norm_call c = {};
-    *workspace_bytes = 0;
-    const rf_status st = plan(&c, (const rf_gpu *)stream, a);
-    if (st == RF_OK)
-        *workspace_bytes =
-            (slab_stats_elems(&c) + 2 * (size_t)a->n * (size_t)a->groups) * sizeof(float);
-    return st;
-}
-
-template <class T, bool RAGGED> static rf_status launch(const rf_gpu *gpu, const norm_call *c)
+template <class T, bool RAGGED>
+static rf_status launch(const rf_gpu *gpu, const norm_call *c, int shared_bytes)
 {
     rf_status  st = RF_OK;
     const dim3 slabs((unsigned)c->slabs, (unsigned)c->a.n);
     const dim3 groups(((unsigned)c->a.groups + WARPS - 1) / WARPS, (unsigned)c->a.n);
-    RF_TRY(rf_launch(groupnorm_slab_kernel<T, RAGGED>, slabs, THREADS, channel_bytes(c), gpu, *c));
+    RF_TRY(rf_launch(groupnorm_slab_kernel<T, RAGGED>, slabs, THREADS, shared_bytes, gpu, *c));
     RF_TRY(rf_launch(groupnorm_join_kernel, groups, THREADS, 0, gpu, *c));
     RF_TRY(rf_launch(groupnorm_apply_kernel<T, RAGGED>, slabs, THREADS, 0, gpu, *c));
 done:
@@ -280,15 +243,24 @@ done:
 
 extern "C" rf_status rf_groupnorm_sm80(void *stream, const rf_groupnorm_args *a)
 {
-    const rf_gpu   *gpu = (const rf_gpu *)stream;
-    norm_call       c = {};
-    const rf_status st = plan(&c, gpu, a);
-    if (st != RF_OK) return st;
+    const rf_gpu          *gpu = (const rf_gpu *)stream;
+    rf_groupnorm_plan_sm80 plan;
+    norm_call              c = {};
+    if (rf_groupnorm_plan_of_sm80(&plan, a) != RF_OK || plan.shared_bytes > gpu->shared_bytes_max)
+        return RF_E_SHAPE;
+    c.a = *a;
+    c.a.c1 = a->c1 ? a->c1 : a->c;
+    c.slab = plan.slab;
+    c.slabs = plan.slabs;
+    c.pieces = plan.pieces;
+    c.rows = plan.rows;
     c.slab_stats = (float *)a->workspace;
-    c.stats = c.slab_stats + slab_stats_elems(&c);
+    c.stats = c.slab_stats + plan.slab_stats_elems;
     const int ragged = a->c % PIECE || c.a.c1 % PIECE || !rf_aligned_16(a->x) ||
                        !rf_aligned_16(a->x2) || !rf_aligned_16(a->y);
     if (a->dtype == RF_F16)
-        return ragged ? launch<f16, true>(gpu, &c) : launch<f16, false>(gpu, &c);
-    return ragged ? launch<bf16, true>(gpu, &c) : launch<bf16, false>(gpu, &c);
+        return ragged ? launch<f16, true>(gpu, &c, plan.shared_bytes)
+                      : launch<f16, false>(gpu, &c, plan.shared_bytes);
+    return ragged ? launch<bf16, true>(gpu, &c, plan.shared_bytes)
+                  : launch<bf16, false>(gpu, &c, plan.shared_bytes);
 }

@@ -56,6 +56,7 @@ Test(device_host, events_tell_time)
     cr_expect_eq(rf_event_wait(&device, to, NULL), RF_OK);
     cr_expect_eq(rf_event_between(&device, from, to, &ms, NULL), RF_OK);
     cr_expect(ms >= 0 && ms < 10000);
+    cr_expect_eq(rf_device_profile(&device, 1, NULL), RF_OK, "and take no orders");
     rf_event_destroy(&device, from);
     rf_event_destroy(&device, to);
     rf_event_destroy(&device, NULL);
@@ -95,10 +96,10 @@ Test(device, lost_says_the_first_cause_ever_after)
         rf_device_note(&device, (const char *[]){"a1", "b2", "c3", "d4", "e5"}[i]);
     rf_device_lose(&device, "it broke");
     rf_device_lose(&device, "another cause");
-    cr_expect_eq(rf_device_alloc(&device, &p, 1, "x", &err), RF_E_DEVICE);
+    cr_expect_eq(rf_device_alloc(&device, &p, 1, "x", &err), RF_E_LOST);
     cr_expect_str_eq(err.message, "it broke (launched last: c3, d4, e5)");
-    cr_expect_eq(rf_device_wait(&device, NULL), RF_E_DEVICE);
-    cr_expect_eq(rf_device_check(&device, NULL), RF_E_DEVICE);
+    cr_expect_eq(rf_device_wait(&device, NULL), RF_E_LOST);
+    cr_expect_eq(rf_device_check(&device, NULL), RF_E_LOST);
     rf_device_close(&device);
 }
 

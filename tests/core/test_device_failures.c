@@ -91,8 +91,7 @@ static bool fail_call(size_t n, int code, bool sticky)
         cr_expect_null(strchr(err.message, '\n'));
     }
     if (reached && h.device.kind) {
-        cr_expect_eq(rf_device_wait(&h.device, &again), sticky ? RF_E_DEVICE : RF_OK, "call %zu",
-                     n);
+        cr_expect_eq(rf_device_wait(&h.device, &again), sticky ? RF_E_LOST : RF_OK, "call %zu", n);
         if (sticky) cr_expect_str_eq(again.message, err.message);
     }
     end(&h);

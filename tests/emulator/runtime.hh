@@ -16,6 +16,7 @@
 
 #include "tests/emulator/machine.hh"
 #include "tests/emulator/runtime.h"
+#include "tests/emulator/runtime/cuda_profiler_api.h"
 #include "tests/emulator/runtime/cuda_runtime_api.h"
 
 using Work = std::function<void()>;
@@ -54,6 +55,8 @@ struct Runtime {
     std::set<cudaGraph_t>     graphs;
     std::set<cudaGraphExec_t> executables;
     emu_done                  done{};
+    emu_skip                  skip = EMU_SKIP_NOTHING;
+    bool                      profiling = false;
 };
 
 extern Runtime runtime;

@@ -24,6 +24,7 @@ void relays_start(relays *r, const rf_options *options)
 {
     rf_error   err = {0};
     rf_options o = options ? *options : (rf_options){.dtype = "f32", .threads = 1};
+    if (!o.device) o.device = "cpu"; /* also where there is a GPU */
     o.warn = keep_warning;
     o.user = r;
     must(rf_engine_create(&r->engine, &o, &err), &err);
@@ -50,7 +51,7 @@ void relays_hash(relays *r)
 {
     rf_error err = {0};
     char     hex[65];
-    for (int i = 0; i < 2; i++) must(rf_expert_sha256(r->expert[i], hex, &err), &err);
+    for (int i = 0; i < 2; i++) must(rf_expert_sha256(r->expert[i], hex, NULL, NULL, &err), &err);
 }
 
 void relays_close(relays *r)

@@ -93,6 +93,21 @@ Test(a1111_2_1, a_tag_that_is_not_applied_is_told)
     expect_warning("<lora:ink>");
 }
 
+/* Of the ends of a sweep nobody is warned; of a hand-over that no stage has, all the same. */
+Test(a1111_2_1, ends_that_are_meant_are_silent)
+{
+    stage[0].prompt = "[a:b:switch]";
+    stage[0].until = 1;
+    explain();
+    cr_assert_eq(told->warnings, 2);
+    cr_expect(strstr(told->warning[0], "none does here"), "%s", told->warning[0]);
+    cr_expect(strstr(told->warning[1], "stage 2 would denoise 0 of 20 steps"));
+    job.idle_stages = 1;
+    expect_warning("");
+    stage[0].prompt = "[a:b:switch2]";
+    expect_warning("there is none here");
+}
+
 /* Fifty thousand of them were looked up among each other for minutes. */
 Test(a1111_2_1, of_many_tags_some_are_told, .timeout = 60)
 {

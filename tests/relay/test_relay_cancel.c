@@ -55,6 +55,33 @@ static int stop(void *user, const rf_progress *progress)
     return s->stopped;
 }
 
+static int ask_thrice(void *user)
+{
+    int *asked = user;
+    return ++*asked == 3;
+}
+
+/* Another file's turn keeps this one waiting: who asks for its hash may stop, and ask again. */
+Test(relay_cancel, a_hash_that_is_waited_for, .timeout = 60)
+{
+    relays   r;
+    rf_error err = {0};
+    char     hex[65], again[65];
+    int      asked = 0;
+    relays_open(&r, &bf16);
+    pthread_mutex_lock(&r.engine->hash_turn);
+    cr_expect_eq(rf_expert_sha256(r.expert[0], hex, ask_thrice, &asked, &err), RF_E_CANCELLED);
+    cr_expect_eq(asked, 3);
+    cr_expect(strstr(err.message, "tiny7"), "%s", err.message);
+    pthread_mutex_unlock(&r.engine->hash_turn);
+    asked = -1000000;
+    must(rf_expert_sha256(r.expert[0], hex, ask_thrice, &asked, &err), &err);
+    must(rf_expert_sha256(r.expert[0], again, NULL, NULL, &err), &err);
+    cr_expect_str_eq(hex, again);
+    cr_expect_eq(strspn(hex, "0123456789abcdef"), 64u);
+    relays_close(&r);
+}
+
 /* A base of two steps, a refiner of one; three pictures in batches of two. */
 static rf_job relay_job(const relays *r, rf_stage stage[2])
 {

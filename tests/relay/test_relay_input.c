@@ -123,7 +123,10 @@ Test(relay_input, options_out_of_range, .timeout = 60)
         rf_status   st;
         const char *words;
     } row[] = {
-        {{.dtype = "f16"}, RF_E_ARG, "dtype is \"f16\""},
+        {{.dtype = "f8"}, RF_E_ARG, "dtype is \"f8\"; it can be auto, f16, bf16 or f32"},
+        {{.dtype = "f16"}, RF_E_UNSUPPORTED, "this CPU cannot compute in f16; use dtype f32 or"},
+        {{.device = "emulated"}, RF_E_DEVICE, "tests alone"},
+        {{.device = "cuda", .level = "ref"}, RF_E_ARG, "only on the device cpu"},
         {{.level = "sm90"}, RF_E_ARG, "level is \"sm90\""},
         {{.device = "cuda:99"}, RF_E_DEVICE, ""}, /* why depends on the build */
         {{.device = "tpu"}, RF_E_ARG, "tpu"},
@@ -177,6 +180,10 @@ Test(relay_input, plans_say_what_they_will_do, .timeout = 60)
         cr_expect_eq(rf_plan_get_stage(plan, 3, &s), RF_E_ARG);
         cr_expect_eq(rf_plan_get_stage(plan, -1, &s), RF_E_ARG);
         rf_plan_destroy(plan);
+        job.idle_stages = 1; /* they are meant */
+        r.warnings = 0;
+        rf_plan_destroy(relays_plan(&r, &job));
+        cr_expect_eq(r.warnings, 0, "%s", r.warning[0]);
     }
     relays_close(&r);
 }

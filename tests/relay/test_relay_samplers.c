@@ -273,7 +273,7 @@ Test(a1111_6_3, model_hashes, .timeout = 120)
     relays_render(&r, &job, &p);
     for (int i = 0; i < 2; i++) {
         char hex[65], shown[64];
-        must(rf_expert_sha256(r.expert[i], hex, &err), &err);
+        must(rf_expert_sha256(r.expert[i], hex, NULL, NULL, &err), &err);
         snprintf(shown, sizeof shown, i ? " [%.10s]," : "Model hash: %.10s,", hex);
         cr_expect_not_null(strstr(p.parameters[0], shown), "%s in %s", shown, p.parameters[0]);
     }

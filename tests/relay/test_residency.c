@@ -251,6 +251,47 @@ Test(residency, what_is_needed_last_leaves, .timeout = 120)
     relays_close(&r);
 }
 
+/* Plans one after the other, each with an expert of its own: under a limit the UNets of the former
+ * ones leave as far as they must, and a plan whose UNet has left loads it again. */
+Test(residency, what_former_plans_loaded_leaves, .timeout = 120)
+{
+    relays       r;
+    request      q;
+    rf_plan_info info;
+    rf_error     err = {0};
+    rf_plan     *plan[3];
+    pictures     out[2];
+    relays_open(&r, &roomy);
+    rf_expert *expert[3] = {r.expert[0], r.expert[1]};
+    char      *path = make_tiny(9);
+    must(rf_expert_open(&expert[2], r.engine, path, &err), &err);
+    for (int i = 0; i < 3; i++) {
+        ask_for_relay(&q, &r, "A");
+        q.stage[0][0].expert = expert[i];
+        plan[i] = plan_of(&r, &q, &info);
+    }
+    static const int held[3][3] = {{1, 1, 1}, {0, 0, 1}, {1, 0, 1}}; /* once all have run */
+    for (int limit = 0; limit < 3; limit++) {                        /* none, of one UNet, of two */
+        r.engine->memory = (uint64_t)limit * info.unet_bytes;
+        for (int i = 0; i < 3; i++) rf_expert_unload(expert[i], RF_NET_UNET);
+        for (int i = 0; i < 3; i++) must(rf_plan_run(plan[i], NULL, &err), &err);
+        for (int i = 0; i < 3; i++)
+            cr_expect_eq(expert[i]->weights[RF_NET_UNET].base != NULL, held[limit][i],
+                         "limit %d, expert %d", limit, i);
+    }
+    for (int i = 0; i < 2; i++) {
+        const rf_callbacks callbacks = pictures_into(&out[i]);
+        r.engine->memory = i ? 0 : 1; /* first it takes the others' place */
+        must(rf_plan_run(plan[0], &callbacks, &err), &err);
+    }
+    pictures_expect_equal(&out[0], &out[1], "loaded again", 1);
+    for (int i = 0; i < 2; i++) pictures_free(&out[i]);
+    for (int i = 0; i < 3; i++) rf_plan_destroy(plan[i]);
+    rf_expert_close(expert[2]);
+    remove_tiny(path);
+    relays_close(&r);
+}
+
 /* ---- memory and order --------------------------------------------------------------------- */
 
 typedef struct witness {

@@ -46,6 +46,9 @@ const char *rf_version(void)
 
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err)
 {
+    *out = NULL;
+    if (options->device && strcmp(options->device, "cpu") != 0)
+        return rf_fail(err, RF_E_DEVICE, "there is no %s: use --device cpu", options->device);
     *out = calloc(1, sizeof **out);
     if (!*out) return rf_fail(err, RF_E_NOMEM, "no memory");
     (*out)->options = *options;
@@ -67,6 +70,14 @@ const char *rf_engine_dtype(const rf_engine *engine)
 {
     (void)engine;
     return "f32";
+}
+
+rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err)
+{
+    (void)ordinal;
+    *out = (rf_gpu_info){.name = ""};
+    *count = 0;
+    return rf_fail(err, RF_E_DEVICE, "there is none in a test double");
 }
 
 rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
@@ -107,8 +118,14 @@ const char *rf_expert_path(const rf_expert *expert)
     return expert->path;
 }
 
-rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err)
+/* Of a file called "slow" it takes ten seconds. */
+rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
+                           rf_error *err)
 {
+    for (int i = 0; i < 200 && strcmp(expert->name, "slow") == 0; i++) {
+        if (stop && stop(user)) return rf_fail(err, RF_E_CANCELLED, "hashing was cancelled");
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
     return rf_file_sha256(hex, expert->path, NULL, NULL, err);
 }
 
@@ -193,7 +210,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     p->job.stages = p->stages;
     for (int i = 0; i < job->stage_count; i++) {
         p->first[i + 1] = i + 1 < job->stage_count ? fake_first_step(job, i) : job->steps;
-        if (p->first[i + 1] == p->first[i] && engine->options.warn)
+        if (p->first[i + 1] == p->first[i] && !job->idle_stages && engine->options.warn)
             engine->options.warn(engine->options.user, "a stage makes no call and is dropped");
     }
     for (int i = 0; i < job->steps; i++) p->sigmas[i] = 14.6 * (1 - (double)i / job->steps);

@@ -16,7 +16,7 @@ struct rf_saved_job {
 static json_t *file_json(rf_expert *expert)
 {
     char hex[65];
-    rf_expert_sha256(expert, hex, NULL);
+    rf_expert_sha256(expert, hex, NULL, NULL, NULL);
     return json_pack("{s:s, s:s, s:s}", "name", rf_expert_name(expert), "path",
                      rf_expert_path(expert), "sha256", hex);
 }

@@ -27,9 +27,10 @@ static const char *const FILES[] = {"cells/x00-y00-z00.png",
                                     "grid.png",
                                     "results.jsonl",
                                     "report.html",
-                                    "journal.sqlite"};
+                                    "journal.sqlite",
+                                    "sweep.identity"};
 
-enum { COMPARED = CELLS + 1, ALL = CELLS + 4 }; /* the pictures; every file */
+enum { COMPARED = CELLS + 1, ALL = CELLS + 5 }; /* the pictures; every file */
 
 static double now(void)
 {

@@ -5,11 +5,13 @@
  *   leave  rank 1 gives up after the first cell of its first group
  *   stop   rank 0 gives up after its first group
  *   early  rank 0 gives up before anybody works
- *   die    rank 1 kills itself in its first group */
+ *   die    rank 1 kills itself in its first group
+ *   signal rank 1 sleeps, rank 0 waits for it and gets SIGALRM */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tools/sweep/ranks.h"
 
@@ -46,6 +48,24 @@ static rf_status keep(void *user, int cell, const rf_cell_record *record, rf_err
     return RF_OK;
 }
 
+static volatile sig_atomic_t alarmed;
+
+static void on_alarm(int number)
+{
+    alarmed = 128 + number;
+}
+
+static int caught(void)
+{
+    return alarmed;
+}
+
+static void tell_who(void *user, int rank, const char *why)
+{
+    (void)user;
+    fprintf(stderr, "rank %d gave up: %s\n", rank, why);
+}
+
 static rf_status make_cell(story *s, int cell, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -68,10 +88,12 @@ static rf_status work(story *s, rf_error *err)
     rf_status st = RF_OK;
     for (int group;;) {
         RF_TRY(rf_ranks_next(&s->ranks, GROUPS, &group, err));
+        if (group < 0 && s->ranks.rank == 0 && strcmp(s->how, "signal") == 0) alarm(1);
         if (group < 0) return rf_ranks_finish(&s->ranks, GROUPS, keep, s, err);
         s->groups_of_mine++;
         for (int i = 0; i < CELLS_OF_GROUP; i++) {
             if (s->ranks.rank == 1 && strcmp(s->how, "die") == 0) raise(SIGKILL);
+            if (s->ranks.rank == 1 && strcmp(s->how, "signal") == 0) sleep(60);
             RF_TRY(make_cell(s, group * CELLS_OF_GROUP + i, err));
             if (s->ranks.rank == 1 && strcmp(s->how, "leave") == 0)
                 return rf_fail(err, RF_E_DEVICE, "this rank is ordered to leave");
@@ -102,6 +124,9 @@ int main(int argc, char **argv)
     rf_error  err = {0};
     rf_status st = rf_ranks_begin(&s.ranks, &err);
     const int rank = s.ranks.rank;
+    signal(SIGALRM, on_alarm);
+    s.ranks.signal = caught;
+    s.ranks.gave_up = tell_who;
     if (st == RF_OK && rank == 0) s.secret = 4711;
     if (st == RF_OK && rank == 0 && strcmp(s.how, "early") == 0)
         st = rf_fail(&err, RF_E_IO, "rank 0 is ordered to stop");
@@ -109,6 +134,7 @@ int main(int argc, char **argv)
     if (st == RF_OK) st = work(&s, &err);
     if (rank == 0) report(&s);
     fprintf(stderr, "rank %d: %s\n", rank, st == RF_OK ? "well" : err.message);
+    if (st != RF_OK) rf_ranks_give_up(&s.ranks, err.message);
     fflush(NULL);
     rf_ranks_end(&s.ranks);
     return 0;

@@ -110,6 +110,8 @@ void story_make(story *s, const char *folder, int width, int height)
                                 .device = "cpu: none at all, 1 thread",
                                 .calls_naive = 270,
                                 .calls_shared = 162,
+                                .calls_made = 54,
+                                .ranks = 1,
                                 .load_s = 1.25,
                                 .encode_s = 0.5,
                                 .denoise_s = 40,

@@ -141,6 +141,8 @@ Test(cli, dry_run_prints_the_documented_object_and_writes_nothing)
                              &calls[0], &calls[1]),
                  0);
     cr_expect(schema == 1 && slab > 0 && calls[0] == 9 && calls[1] == 21);
+    cr_expect(json_is_integer(json_object_get(o, "unet_slab_bytes")) &&
+              json_is_integer(json_object_get(o, "vae_slab_bytes")));
     cr_expect_eq(json_array_size(json_object_get(o, "sigmas")), 31u);
     json_decref(o);
     expect(RF_SPAWN_BOTH "--dry-run", 0, "");
@@ -270,7 +272,7 @@ Test(cli, wrong_files_have_codes_of_their_own)
     expect("render -m lora.safetensors", 65, "it is a LoRA");
     expect("render -m pony.safetensors -r lora.safetensors", 65, "it is a LoRA");
     expect("render -m cut.safetensors", 65, "the file is cut off");
-    expect("render -m pony.safetensors --device cuda", 69, "--device cpu works here");
+    expect("render -m pony.safetensors --device cuda:1", 69, "there is no cuda:1: use --device");
     cr_expect(!rf_spawn_exists("out.png"));
 }
 

@@ -17,7 +17,8 @@ typedef struct letter {
 
 /* Of this process's one link. */
 static letter in[LETTERS], posted[LETTERS];
-static int    arriving, sent, polls, closed, link_rank, link_size;
+static int    arriving, sent, polls, closed, abandoned, link_rank, link_size;
+static int    signal_at; /* poll with which a signal comes; 0: none does */
 
 static void send_message(rf_link *link, int to, const rf_message *message)
 {
@@ -47,6 +48,17 @@ static void close_link(rf_link *link)
     closed++;
 }
 
+static void abandon_link(rf_link *link, int code)
+{
+    (void)link;
+    abandoned = code;
+}
+
+static int caught(void)
+{
+    return signal_at && polls >= signal_at ? 130 : 0;
+}
+
 rf_status rf_link_open(rf_link *out, rf_error *err)
 {
     (void)err;
@@ -55,7 +67,8 @@ rf_status rf_link_open(rf_link *out, rf_error *err)
                      .local_size = 2,
                      .send = send_message,
                      .poll = poll_message,
-                     .close = close_link};
+                     .close = close_link,
+                     .abandon = abandon_link};
     return RF_OK;
 }
 
@@ -66,11 +79,12 @@ static rf_ranks begin(int rank, int size)
     char     text[12];
     link_rank = rank;
     link_size = size;
-    arriving = sent = polls = closed = 0;
+    arriving = sent = polls = closed = abandoned = signal_at = 0;
     snprintf(text, sizeof text, "%d", size);
     setenv("OMPI_COMM_WORLD_SIZE", text, 1);
     cr_assert_eq(rf_ranks_begin(&ranks, &err), RF_OK, "%s", err.message);
     cr_expect(ranks.rank == rank && ranks.size == size);
+    ranks.signal = caught;
     return ranks;
 }
 
@@ -197,6 +211,105 @@ Test(ranks, zero_that_gives_up_stops_all, .timeout = 20)
     expect_sent(0, 1, RF_MESSAGE_END, 1);
     expect_sent(1, 2, RF_MESSAGE_END, 1);
     cr_expect(closed == 1 && sent == 2 && arriving == 0 && w.count == 1);
+}
+
+/* A good-bye as another rank sends it. */
+static rf_message left(int work, const char *why)
+{
+    rf_ranks ranks = begin(1, 2);
+    rf_error err = {0};
+    ranks.mine = (rf_ranks_work){.calls_naive = 2 * work, .calls = work, .denoise_s = 0.5 * work};
+    rf_ranks_give_up(&ranks, why);
+    rf_ranks_give_up(&ranks, "once is enough");
+    cr_assert_eq(sent, 1);
+    const rf_message message = posted[0].message;
+    arrives(0, RF_MESSAGE_END, 0, 0);
+    cr_expect_eq(rf_ranks_finish(&ranks, 4, keep, NULL, &err), RF_OK);
+    rf_ranks_end(&ranks);
+    cr_assert_eq(sent, 1);
+    return message;
+}
+
+static void note_who(void *user, int rank, const char *why)
+{
+    char *text = user;
+    snprintf(text, 2 * RF_ERROR_BYTES, "%d: %s", rank, why);
+}
+
+/* Who gives up is told of at once, while rank 0 works, and why. */
+Test(ranks, zero_tells_who_gives_up_when_it_happens, .timeout = 20)
+{
+    static char      said[2 * RF_ERROR_BYTES], long_reason[2 * RF_ERROR_BYTES];
+    rf_error         err = {0};
+    static written   w = {.fails_at = -1};
+    const rf_message well = left(40, NULL), bad = left(2, "no memory");
+    memset(long_reason, 'x', sizeof long_reason - 1);
+    const rf_message worse = left(0, long_reason);
+    rf_ranks         ranks = begin(0, 4);
+    ranks.gave_up = note_who;
+    ranks.user = said;
+    *arrives(1, RF_MESSAGE_LEAVE, 0, 0) = well;
+    cr_expect_eq(rf_ranks_serve(&ranks, 4, keep, &w, &err), RF_OK);
+    cr_expect_str_eq(said, "");
+    *arrives(3, RF_MESSAGE_LEAVE, 0, 0) = bad;
+    cr_expect_eq(rf_ranks_serve(&ranks, 4, keep, &w, &err), RF_OK);
+    cr_expect_str_eq(said, "3: no memory");
+    *arrives(2, RF_MESSAGE_LEAVE, 0, 0) = worse;
+    cr_expect_eq(rf_ranks_finish(&ranks, 4, keep, &w, &err), RF_OK);
+    cr_expect_eq(strlen(said), 3 + RF_ERROR_BYTES - 1);
+    cr_expect_eq(ranks.others.calls, 42);
+    cr_expect_eq(ranks.others.calls_naive, 84);
+    cr_expect_float_eq(ranks.others.denoise_s, 21, 0);
+    rf_ranks_end(&ranks);
+    cr_expect_eq(closed, 1);
+}
+
+/* A rank that never answers does not keep rank 0 from hearing a signal, nor from ending. */
+Test(ranks, zero_hears_a_signal_while_it_waits, .timeout = 20)
+{
+    static written w = {.fails_at = -1};
+    for (int answered = 0; answered < 2; answered++) {
+        rf_error err = {0};
+        rf_ranks ranks = begin(0, 3);
+        arrives(1, RF_MESSAGE_LEAVE, 0, 0);
+        signal_at = 20;
+        cr_expect_eq(rf_ranks_finish(&ranks, 4, keep, &w, &err), RF_E_CANCELLED);
+        cr_expect_leq(polls, signal_at + 5);
+        if (answered) arrives(2, RF_MESSAGE_LEAVE, 0, polls + 30);
+        rf_ranks_end(&ranks);
+        expect_sent(0, 1, RF_MESSAGE_END, 1);
+        expect_sent(1, 2, RF_MESSAGE_END, 1);
+        cr_expect_eq(abandoned, answered ? 0 : 130);
+        cr_expect_eq(closed, answered);
+        cr_expect_leq(polls, 2000, "within a second or so");
+    }
+    rf_error err = {0}; /* or it gives up, and the signal comes while it waits for the others */
+    rf_ranks ranks = begin(0, 2);
+    cr_expect_eq(rf_ranks_serve(&ranks, 4, keep, &w, &err), RF_OK);
+    signal_at = polls + 20;
+    rf_ranks_end(&ranks);
+    cr_expect(abandoned == 130 && closed == 0);
+}
+
+Test(ranks, others_hear_a_signal_while_they_wait, .timeout = 20)
+{
+    for (int where = 0; where < 3; where++) {
+        rf_error  err = {0};
+        int       group = -1;
+        char      bytes[10];
+        rf_status st = RF_OK;
+        rf_ranks  ranks = begin(1, 2);
+        signal_at = 20;
+        if (where == 0) st = rf_ranks_next(&ranks, 9, &group, &err);
+        if (where == 1) st = rf_ranks_share(&ranks, bytes, sizeof bytes, &err);
+        if (where == 2) st = rf_ranks_finish(&ranks, 9, keep, NULL, &err);
+        cr_expect_eq(st, RF_E_CANCELLED, "%d: %s", where, rf_status_name(st));
+        cr_expect_leq(polls, signal_at + 5);
+        arrives(0, RF_MESSAGE_END, 0, polls + 50); /* which it awaits all the same */
+        rf_ranks_end(&ranks);
+        expect_sent(sent - 1, 0, RF_MESSAGE_LEAVE, 0);
+        cr_expect(closed == 1 && abandoned == 0 && polls > 60);
+    }
 }
 
 Test(ranks, others_ask_tell_and_leave, .timeout = 20)

@@ -1,9 +1,11 @@
 /* Three ranks under a real mpirun (ranks_probe.c).  The test itself is no rank: Criterion's
  * processes and MPI's do not mix. */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/tools/spawn.h"
 
@@ -53,6 +55,8 @@ Test(ranks_mpi, a_rank_that_gives_up_leaves_its_group_open, .timeout = 120)
     cr_expect_eq(result.code, 0, "%d: %s", result.code, result.err);
     cr_expect_str_eq(result.out, "written 58, doubled 0, damaged 0, torn groups 0, ranks 7\n");
     expect_lines(&result, "rank 0: well", "rank 1: this rank is ordered to leave", "rank 2: well");
+    cr_expect(strstr(result.err, "rank 1 gave up: this rank is ordered to leave"), "%s",
+              result.err);
     rf_spawn_leave_folder();
 }
 
@@ -72,6 +76,19 @@ Test(ranks_mpi, all_stop_with_rank_0, .timeout = 120)
     expect_lines(&result, "rank 0: rank 0 is ordered to stop",
                  "rank 1: rank 0 has stopped, and so does this one",
                  "rank 2: rank 0 has stopped, and so does this one");
+    rf_spawn_leave_folder();
+}
+
+/* Rank 0 waits for one that does not answer, and ends all with the signal's exit code. */
+Test(ranks_mpi, a_signal_ends_all, .timeout = 120)
+{
+    static rf_spawned result;
+    enter();
+    const time_t begun = time(NULL);
+    rf_spawn(&result, RF_PROBE " signal");
+    cr_expect_eq(result.code, 128 + SIGALRM, "%d: %s", result.code, result.err);
+    cr_expect(strstr(result.err, "rank 0: interrupted while it waited"), "%s", result.err);
+    cr_expect_lt(time(NULL) - begun, 20);
     rf_spawn_leave_folder();
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "tests/tools/spawn.h"
 
@@ -84,14 +85,50 @@ Test(sweep_cli, a_grid_for_every_z)
 Test(sweep_cli, the_summary_has_the_documented_keys)
 {
     static const char *const KEYS[] = {
-        "schema",       "folder", "cells",    "done",      "failed", "done_before", "calls_naive",
-        "calls_shared", "saving", "launches", "timings_s", "paths",  "device",      "warnings"};
+        "schema",      "folder",       "cells",  "done",     "failed",  "done_before",
+        "calls_naive", "calls_shared", "saving", "launches", "planned", "ranks",
+        "shard",       "timings_s",    "paths",  "device",   "warnings"};
     json_t *o = expect_json(SIX "--json", 0);
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
         cr_expect(json_object_get(o, KEYS[i]), "%s", KEYS[i]);
     cr_expect_eq(number(o, "cells"), 6);
     cr_expect_eq(number(o, "done"), 6);
     json_decref(o);
+}
+
+/* 6 cells of 30 calls, of which the fake engine shares none. */
+static void expect_calls(const char *command, int made, const char *shard)
+{
+    json_t       *o = expect_json(command, 0);
+    const json_t *planned = json_object_get(o, "planned");
+    const char   *of = json_string_value(json_object_get(o, "shard"));
+    cr_expect_eq(number(o, "calls_shared"), made, "%s: %d", command, number(o, "calls_shared"));
+    cr_expect_eq(number(o, "calls_naive"), made, "%s: %d", command, number(o, "calls_naive"));
+    cr_expect_eq(number(o, "launches"), made);
+    cr_expect_eq(number(planned, "calls_shared"), 180);
+    cr_expect_eq(number(planned, "calls_naive"), 180);
+    cr_expect_eq(number(o, "ranks"), 1);
+    cr_expect(shard ? of && strcmp(of, shard) == 0 : !of);
+    json_decref(o);
+}
+
+/* By this process, in this sitting. */
+Test(sweep_cli, calls_are_those_that_were_made)
+{
+    expect_calls(SIX "--json", 180, NULL);
+    expect_calls(SIX "--json --resume", 0, NULL);
+    expect("version && rm sweep/cells/x01-y00-z00.png", 0, "");
+    expect_calls(SIX "--json --resume", 30, NULL);
+    expect_calls(SIX "-o p --json --shard 1/3", 60, "1/3");
+    expect_calls(SIX "-o p --json --resume", 120, NULL);
+    expect("sweep -m pony.safetensors --size 64x64 -p fox --x 'Seed: 1-4' --progress none -o q "
+           "--shard 2/2",
+           0, "2 of 2 cells are done, 0 failed; 60 calls by shard 2/2 instead of 60");
+    expect("sweep -m pony.safetensors --size 64x64 -p fox --x 'Seed: 1-4' --progress none -o q "
+           "--resume",
+           0, "60 calls in this sitting instead of 60");
+    expect(SIX "--dry-run --shard 1/3 --seconds-per-call 1", 0, "");
+    cr_expect(strstr(r.out, "of this shard                       60\n"), "%s", r.out);
 }
 
 Test(sweep_cli, dry_run_tells_everything_and_writes_nothing)
@@ -107,6 +144,15 @@ Test(sweep_cli, dry_run_tells_everything_and_writes_nothing)
     expect(SIX "--dry-run --seconds-per-call 2", 0, "");
     cr_expect(strstr(r.out, "about 0:06:00 (at 2 s a call"), "%s", r.out);
     cr_expect_not(rf_spawn_exists("sweep"));
+}
+
+/* Who sweeps over the switch point means both of its ends; who does not hears what he gets. */
+Test(sweep_cli, the_ends_of_a_switch_axis_are_meant)
+{
+#define LOUD "sweep -m pony.safetensors -r anime.safetensors --size 64x64 -p fox --progress none "
+    expect(LOUD "--x 'Refiner switch at: 0, 0.5, 1'", 0, "");
+    cr_expect_null(strstr(r.err, "warning"), "%s", r.err);
+    expect(LOUD "--x 'Seed: 1-2' --switch-at 1 -o other", 0, "makes no call and is dropped");
 }
 
 Test(sweep_cli, a_plan_is_the_same_sweep)
@@ -240,6 +286,21 @@ Test(sweep_cli, a_signal_stops_it_and_tells_how_to_go_on)
     cr_expect_not(rf_spawn_exists("sweep/report.html"));
 }
 
+/* Before anything is written, while a large checkpoint is read for its SHA-256. */
+Test(sweep_cli, a_signal_is_heard_while_files_are_hashed)
+{
+    char *words[] = {"sweep", "-m", "slow.safetensors", "-p", "fox", "--x", "Seed: 1-9", NULL};
+    rf_spawn_write("slow.safetensors", "SDXL one");
+    const pid_t pid = rf_spawn_start(words);
+    cr_assert(rf_spawn_await("err", "reading slow.safetensors"), "nothing is said meanwhile");
+    const time_t asked = time(NULL);
+    kill(pid, SIGINT);
+    rf_spawn_wait(&r, pid);
+    cr_expect_eq(r.code, 130, "%d: %s", r.code, r.err);
+    cr_expect_lt(time(NULL) - asked, 3);
+    cr_expect_not(rf_spawn_exists("sweep"));
+}
+
 Test(sweep_cli, two_at_once_are_refused)
 {
     char       *words[] = {"sweep", "-m",  "pony.safetensors", "--size",
@@ -315,6 +376,145 @@ Test(sweep_cli, shards_are_gathered)
     expect("version && for f in whole/cells/*.png whole/grid.png; do cmp $f parts/${f#whole/} || "
            "exit 9; done",
            0, "");
+}
+
+#define OTHER SIX "--steps 7 "
+
+Test(sweep_cli, a_shard_of_another_sweep_is_refused)
+{
+    expect(SIX "-o parts --shard 1/4", 0, "");
+    expect("version && ls -R parts > before", 0, "");
+    expect(OTHER "-o parts --shard 3/4", 2,
+           "sweep.identity belongs to another sweep: there 'steps");
+    expect(OTHER "-o parts --shard 3/4 --resume", 2, "belongs to another sweep");
+    expect(OTHER "-o parts --shard 1/4 --resume", 2, "belongs to another sweep");
+    expect(OTHER "-o parts --resume", 2, "belongs to another sweep");
+    expect("version && ls -R parts | cmp - before", 0, "");
+    expect("version && mkdir mine && echo dear > mine/diary", 0, "");
+    expect(SIX "-o mine --shard 1/4", 73, "is not empty");
+    expect(SIX "-o mine --shard 1/4 --resume", 66, "no journal");
+    expect("version && ls -A mine", 0, "");
+    cr_expect(strstr(r.out, "\ndiary\n") && !strstr(r.out, "journal"), "%s", r.out);
+}
+
+/* Killed between sweep.identity and the journal; and in the middle of making the first. */
+Test(sweep_cli, a_folder_that_has_its_identity_alone_is_empty)
+{
+    static const char *const AGAIN[] = {SIX, SIX "--resume", SIX "--shard 2/3",
+                                        SIX "--shard 2/3 --resume"};
+    expect(SIX "-o made", 0, "");
+    for (size_t i = 0; i < sizeof AGAIN / sizeof *AGAIN; i++) {
+        expect("version && rm -rf sweep && mkdir sweep && cp made/sweep.identity sweep && "
+               "cp made/sweep.identity sweep/.sweep.identity.01234567.tmp",
+               0, "");
+        expect(OTHER, 2, "belongs to another sweep");
+        expect(OTHER "--shard 1/3", 2, "belongs to another sweep");
+        expect(AGAIN[i], 0, "");
+        cr_expect_eq(rf_spawn_exists("sweep/.sweep.identity.01234567.tmp"), i >= 2);
+    }
+    expect("version && rm -rf sweep && mkdir sweep && echo refinery > sweep/sweep.identity", 0, "");
+    expect(SIX, 73, "is left alone");
+    expect(SIX "--overwrite", 73, "is left alone");
+    expect("version && printf 'refinery sweep 1\nab' > sweep/sweep.identity", 0, "");
+    expect(SIX "--resume", 65, "sweep.identity is damaged");
+    expect(SIX "--overwrite", 0, "");
+    expect("version && cmp made/sweep.identity sweep/sweep.identity", 0, "");
+}
+
+/* They left journals and no sweep.identity. */
+Test(sweep_cli, folders_of_earlier_versions_are_compared_by_their_journals)
+{
+    expect(SIX "-o alone", 0, "");
+    expect(SIX "-o 'p%?a#rts' --shard 1/3", 0, "");
+    expect("version && rm alone/sweep.identity p*/sweep.identity", 0, "");
+    expect(OTHER "-o alone --resume", 2, "journal.sqlite belongs to another sweep");
+    expect(OTHER "-o 'p%?a#rts' --shard 2/3", 2, "journal-1-of-3.sqlite belongs to another sweep");
+    expect(OTHER "-o 'p%?a#rts' --resume", 2, "belongs to another sweep");
+    cr_expect_not(rf_spawn_exists("alone/sweep.identity"));
+    cr_expect_not(rf_spawn_exists("p%?a#rts/sweep.identity"));
+    expect(SIX "-o alone --resume", 0, "");
+    expect(SIX "-o 'p%?a#rts' --shard 2/3", 0, "");
+    expect(SIX "-o 'p%?a#rts' --resume", 0, "");
+    expect_equal_files("alone/sweep.identity", "p*/sweep.identity");
+}
+
+/* Six shards of two sweeps begin at the same moment in one empty folder: it becomes that of one,
+ * and the others are refused before they have made anything. */
+Test(sweep_cli, shards_that_begin_together_are_of_one_sweep)
+{
+    static const char RACE[] = "version; for i in 1 2 3; do for n in 9 7; do (" RF_COMMAND " " SIX
+                               "-o race --shard $i/3 --steps $n >/dev/null 2>&1; echo $? > "
+                               "code-$n-$i) & done; done; wait; "
+                               "for n in 9 7; do cat code-$n-* | tr -d '\n'; echo; done";
+    for (int i = 0; i < 8; i++) {
+        expect(RACE, 0, "");
+        const int nine = strstr(r.out, "\n000\n222\n") != NULL;
+        cr_expect(nine || strstr(r.out, "\n222\n000\n"), "%s", r.out);
+        expect(nine ? SIX "-o race --resume --json --steps 9"
+                    : SIX "-o race --resume --json "
+                          "--steps 7",
+               0, "");
+        cr_expect(strstr(r.out, "\"done_before\": 6") || strstr(r.out, "\"done_before\":6"), "%s",
+                  r.out);
+        expect("version && rm -r race", 0, "");
+    }
+}
+
+/* The same over an older sweep of another number of shards: what is in nobody's way goes once. */
+Test(sweep_cli, shards_begin_again_together)
+{
+    static const char RACE[] =
+        "version; for i in $SHARDS; do (" RF_COMMAND " " SIX
+        "-o race --shard $i/${SHARDS##* } --steps 1${SHARDS##* } --overwrite >/dev/null 2>code-$i; "
+        "echo $? >> code-$i) & done; wait; cat code-*; rm code-*";
+    for (int i = 0; i < 9; i++) {
+        setenv("SHARDS", i % 2 ? "1 2" : "1 2 3", 1);
+        expect(RACE, 0, "");
+        cr_expect(strstr(r.out, i % 2 ? "\n0\n0\n" : "\n0\n0\n0\n"), "%s", r.out);
+        cr_expect_eq(rf_spawn_exists("race/journal-2-of-2.sqlite"), i % 2);
+        cr_expect_eq(rf_spawn_exists("race/journal-2-of-3.sqlite"), i % 2 == 0);
+    }
+    json_t *o = expect_json(SIX "-o race --resume --json --steps 13", 0);
+    cr_expect_eq(number(o, "done_before"), 6);
+    json_decref(o);
+}
+
+Test(sweep_cli, beginning_again_clears_journals_of_either_kind)
+{
+    expect(OTHER "-o p --shard 1/2", 0, "");
+    expect(SIX "-o p --overwrite", 0, "");
+    cr_expect_not(rf_spawn_exists("p/journal-1-of-2.sqlite"));
+    expect(SIX "-o p --resume", 0, "");
+    expect(OTHER "-o p --shard 1/2 --overwrite", 0, "");
+    cr_expect_not(rf_spawn_exists("p/journal.sqlite"));
+    cr_expect_not(rf_spawn_exists("p/grid.png"), "it is the former sweep's");
+    expect(OTHER "-o p --shard 2/2 --overwrite", 0, "");
+    cr_expect(rf_spawn_exists("p/journal-1-of-2.sqlite"));
+    json_t *o = expect_json(OTHER "-o p --resume --json", 0);
+    cr_expect_eq(number(o, "done_before"), 6);
+    json_decref(o);
+    expect("version && echo text > p/journal-1-of-3.sqlite", 0, "");
+    expect(SIX "-o p --overwrite", 73, "is not the journal of a sweep");
+    expect(OTHER "-o p --shard 1/2 --resume", 0, ""); /* nothing has been done to it */
+}
+
+Test(sweep_cli, grids_of_an_earlier_sweep_do_not_stay)
+{
+#define GRIDS SWEEP "--x 'Seed: 1-2' "
+    expect(GRIDS "--z 'Steps: 3-5'", 0, "");
+    expect(GRIDS "--z 'Steps: 3-4' --overwrite --no-report", 0, "");
+    cr_expect(rf_spawn_exists("sweep/grid-z01.png"));
+    cr_expect_not(rf_spawn_exists("sweep/grid-z02.png"));
+    cr_expect_not(rf_spawn_exists("sweep/report.html"));
+    rf_spawn_write("sweep/grid-z02.png", "an older sweep's");
+    rf_spawn_write("sweep/grid.png", "an older sweep's");
+    rf_spawn_write("sweep/grid-zoo.png", "mine");
+    json_t *o = expect_json(GRIDS "--z 'Steps: 3-4' --resume --json", 0);
+    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(o, "warnings"), 0)),
+                     "sweep/grid-z02.png and 1 more are not of this sweep");
+    json_decref(o);
+    expect("version && mkdir other && echo mine > other/grid-z00.png", 0, "");
+    expect(GRIDS "--z 'Steps: 3-4' -o other --overwrite", 73, "other/grid-z00.png exists");
 }
 
 Test(sweep_cli, one_shard_of_one_is_all_of_it)

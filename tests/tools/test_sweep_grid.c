@@ -121,7 +121,7 @@ Test(sweep_grid, pictures_and_labels_are_at_their_places)
     cr_expect_not_null(strstr(l->legend_text, "x: Refiner switch at, 0 to 0.4 (5 values)"));
     cr_expect_not_null(strstr(l->legend_text, "y: Seed, 1 to 3 (3 values)"));
     cr_expect_not_null(strstr(l->note_text, "15 of 15 cells"));
-    cr_expect_not_null(strstr(l->note_text, "162 UNet calls instead of 270 (1.67x)"));
+    cr_expect_not_null(strstr(l->note_text, "planned: 162 UNet calls instead of 270 (1.67x)"));
     cr_expect_null(strstr(l->note_text, "shown at"));
     release(&g);
     free(s);

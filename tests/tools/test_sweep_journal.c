@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/files/fixture.h"
+#include "tools/sweep/claim.h"
 #include "tools/sweep/journal.h"
 
 enum { CELLS = 12 };
@@ -230,6 +231,137 @@ Test(sweep_journal, another_sweep_is_refused_with_the_difference)
     cr_expect_null(j);
 }
 
+/* Whoever looks takes no lock, and the lock does not keep him from it. */
+Test(sweep_journal, what_it_is_of_is_seen_while_it_is_written)
+{
+    rf_journal *j = must_open(0, 0);
+    rf_error    err = {0};
+    for (int i = 0; i < CELLS; i++) write_done(j, i);
+    const pid_t pid = fork(); /* locks are a process's */
+    if (pid == 0) {
+        rf_trouble t = {.hint = ""};
+        const int  same = rf_journal_compare(path(), FINGERPRINT, SUMMARY, &t) == RF_OK;
+        const int  another = rf_journal_compare(path(), OTHER, "steps: 7", &t) == RF_E_ARG &&
+                            strstr(t.error.message, "there 'steps: 20', here 'steps: 7'");
+        const int in_use = rf_journal_check_idle(path(), &t.error) == RF_E_IO &&
+                           rf_journal_remove(path(), &t.error) == RF_E_IO;
+        _exit(same && another && in_use ? 0 : 1);
+    }
+    int status = 1;
+    waitpid(pid, &status, 0);
+    cr_expect_eq(status, 0);
+    write_done(j, 1);
+    rf_journal_close(j);
+    cr_expect_eq(rf_journal_check_idle(path(), &err), RF_OK);
+    cr_expect_eq(rf_journal_remove(path(), &err), RF_OK);
+    cr_expect_neq(access(path(), F_OK), 0);
+    cr_expect_eq(rf_journal_check_idle(path(), &err), RF_OK);
+    fixture_raw(path(), "SQLite format 4", 15);
+    cr_expect_eq(rf_journal_remove(path(), &err), RF_E_EXISTS);
+    cr_expect_eq(rf_journal_compare(path(), FINGERPRINT, SUMMARY, &trouble), RF_E_FORMAT);
+}
+
+/* ---- whose folder it is ----------------------------------------------------------------------
+ */
+
+static rf_identity ours(const char *fingerprint, const char *summary)
+{
+    static char text[400];
+    rf_identity id = {.summary = text};
+    snprintf(text, sizeof text, "%s", summary);
+    snprintf(id.fingerprint, sizeof id.fingerprint, "%s", fingerprint);
+    return id;
+}
+
+static rf_status compare(const char *fingerprint, const char *summary, int *there)
+{
+    const rf_identity id = ours(fingerprint, summary);
+    trouble = (rf_trouble){.hint = ""};
+    return rf_claim_compare(fixture_folder(), &id, there, &trouble);
+}
+
+static rf_status make(const char *fingerprint, const char *summary, int replace)
+{
+    const rf_identity id = ours(fingerprint, summary);
+    trouble = (rf_trouble){.hint = ""};
+    return rf_claim_make(fixture_folder(), &id, replace, &trouble);
+}
+
+Test(sweep_journal, a_folder_is_of_one_sweep)
+{
+    int there = 1;
+    cr_expect_eq(compare(FINGERPRINT, SUMMARY, &there), RF_OK);
+    cr_expect_eq(there, 0);
+    cr_expect_eq(make(FINGERPRINT, SUMMARY, 0), RF_OK, "%s", trouble.error.message);
+    cr_expect_eq(make(FINGERPRINT, SUMMARY, 0), RF_OK, "a second one is of the same sweep");
+    cr_expect_eq(compare(FINGERPRINT, "", &there), RF_OK, "the fingerprint decides");
+    cr_expect_eq(there, 1);
+    cr_expect_eq(make(OTHER, "steps: 20", 0), RF_E_ARG);
+    cr_expect(strstr(trouble.error.message, "there 'prompt: a fox', here ''"));
+    cr_expect_eq(make(OTHER, "steps: 20", 1), RF_OK);
+    cr_expect_eq(compare(OTHER, "steps: 20", &there), RF_OK);
+    cr_expect_eq(compare(FINGERPRINT, SUMMARY, &there), RF_E_ARG);
+}
+
+/* What it says is never read beyond its end, and never taken for something else. */
+Test(sweep_journal, identities_that_were_cut_or_changed)
+{
+    char        text[200];
+    const char *claim = fixture_path(RF_CLAIM_NAME);
+    int         there = 0;
+    const int   n = snprintf(text, sizeof text, "refinery sweep 1\n%s\n%s", FINGERPRINT, SUMMARY);
+    for (int length = 0; length <= n; length++) {
+        fixture_raw(claim, text, (size_t)length);
+        const rf_status st = compare(FINGERPRINT, SUMMARY, &there);
+        cr_expect_eq(st,
+                     length < 17        ? RF_E_EXISTS
+                     : length < 17 + 65 ? RF_E_FORMAT
+                                        : RF_OK,
+                     "%d bytes: %s", length, trouble.error.message);
+        cr_expect_eq(there, 1);
+    }
+    text[20] = 'g';
+    fixture_raw(claim, text, (size_t)n);
+    cr_expect_eq(compare(FINGERPRINT, SUMMARY, &there), RF_E_FORMAT);
+    text[20] = '7';
+    fixture_raw(claim, text, (size_t)n);
+    cr_expect_eq(compare(FINGERPRINT, SUMMARY, &there), RF_E_ARG);
+    cr_assert_eq(unlink(claim), 0);
+    cr_assert_eq(mkdir(claim, 0700), 0);
+    cr_expect_eq(compare(FINGERPRINT, SUMMARY, &there), RF_E_IO);
+    cr_expect_eq(make(FINGERPRINT, SUMMARY, 1), RF_E_CREATE);
+    cr_assert_eq(rmdir(claim), 0);
+}
+
+/* Many at once, of two sweeps: all agree whose folder it is. */
+Test(sweep_journal, identities_that_are_made_together)
+{
+    enum { MAKERS = 16 };
+    pid_t pid[MAKERS];
+    int   gate[2], won[2] = {0, 0}, there = 0;
+    char  byte;
+    cr_assert_eq(pipe(gate), 0);
+    for (int i = 0; i < MAKERS; i++) {
+        pid[i] = fork();
+        if (pid[i]) continue;
+        close(gate[1]);
+        while (read(gate[0], &byte, 1) > 0) continue; /* until all may start */
+        const rf_status st = make(i % 2 ? OTHER : FINGERPRINT, i % 2 ? "steps: 7" : SUMMARY, 0);
+        _exit(st == RF_OK ? 0 : st == RF_E_ARG ? 1 : 2);
+    }
+    close(gate[1]);
+    for (int i = 0; i < MAKERS; i++) {
+        int status = 0;
+        waitpid(pid[i], &status, 0);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+        won[i % 2] += WEXITSTATUS(status) == 0;
+    }
+    close(gate[0]);
+    cr_expect(won[0] + won[1] == MAKERS / 2 && (won[0] == 0 || won[1] == 0), "%d and %d", won[0],
+              won[1]);
+    cr_expect_eq(compare(won[0] ? FINGERPRINT : OTHER, "", &there), RF_OK);
+}
+
 /* ---- damage -----------------------------------------------------------------------------------
  */
 
@@ -345,6 +477,8 @@ Test(sweep_journal, a_folder_that_cannot_be_written)
         cr_assert_eq(chmod(fixture_folder(), 0555), 0);
     }
     expect_refused(0, 0, RF_E_PERMISSION, "journal.sqlite");
+    cr_expect_eq(make(FINGERPRINT, SUMMARY, 0), RF_E_PERMISSION, "%s", trouble.error.message);
+    cr_expect(strstr(trouble.error.message, "sweep.identity"));
     if (getuid() == 0)
         cr_assert_eq(seteuid(0), 0);
     else
@@ -371,6 +505,23 @@ Test(sweep_journal, a_disk_that_is_full)
     j = must_open(1, 0);
     for (int i = 0; i < written; i++) cr_expect_eq(read_cell(j, i).state, RF_CELL_DONE);
     rf_journal_close(j);
+}
+
+/* Of an identity that has no room nothing is there, and one that stands stays as it is. */
+Test(sweep_journal, a_disk_that_is_full_for_the_identity)
+{
+    const struct rlimit narrow = {60, RLIM_INFINITY}, wide = {RLIM_INFINITY, RLIM_INFINITY};
+    int                 there = 1;
+    signal(SIGXFSZ, SIG_IGN);
+    for (int replace = 0; replace < 2; replace++) {
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &narrow), 0);
+        cr_expect_eq(make(FINGERPRINT, SUMMARY, replace), RF_E_NO_SPACE, "%s",
+                     trouble.error.message);
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &wide), 0);
+        cr_expect_eq(compare(OTHER, SUMMARY, &there), RF_OK);
+        cr_expect_eq(there, replace);
+        cr_assert_eq(make(OTHER, SUMMARY, 1), RF_OK);
+    }
 }
 
 Test(sweep_journal, no_folder_no_journal)

@@ -67,6 +67,20 @@ Test(sweep_kills, a_cell_is_what_render_gives_alone)
 }
 
 #ifndef RF_SANITIZE /* Open MPI itself leaks */
+#define MPIRUN                                                                                     \
+    "version; mpirun --allow-run-as-root --oversubscribe --bind-to none -n 2 " RF_COMMAND " "
+
+static int made_by_two(const char *command)
+{
+    rf_spawn(&r, command);
+    cr_assert_eq(r.code, 0, "%s", r.err);
+    json_t   *o = json_loads(strchr(r.out, '{'), JSON_DISABLE_EOF_CHECK, NULL);
+    const int made = (int)json_integer_value(json_object_get(o, "calls_shared"));
+    cr_expect_eq(json_integer_value(json_object_get(o, "ranks")), 2);
+    json_decref(o);
+    return made;
+}
+
 /* The other processes' share of a sweep, in another order and on another number of threads, where
  * there is an mpirun: three subtrees of each of two seeds are enough that both ranks get some. */
 Test(sweep_kills, two_ranks_of_one_thread_give_the_bytes_of_one_rank_of_two)
@@ -77,9 +91,7 @@ Test(sweep_kills, two_ranks_of_one_thread_give_the_bytes_of_one_rank_of_two)
     rf_spawn(&r, "version; command -v mpirun");
     if (!strstr(r.out, "/mpirun")) cr_skip_test("there is no mpirun");
     rf_spawn_expect(&r, DIVIDED "--threads 2 -o one", 0, "");
-    rf_spawn(&r,
-             "version; mpirun --allow-run-as-root --oversubscribe --bind-to none -n 2 " RF_COMMAND
-             " " DIVIDED "--threads 1 -o two");
+    rf_spawn(&r, MPIRUN DIVIDED "--threads 1 -o two");
     if (strstr(r.err, "was built without MPI")) cr_skip_test("this build has no MPI");
     cr_expect_eq(r.code, 0, "%s", r.err);
     rf_spawn_expect(&r,
@@ -87,6 +99,28 @@ Test(sweep_kills, two_ranks_of_one_thread_give_the_bytes_of_one_rank_of_two)
                     "exit 9; done; ls two/cells/*.png | wc -l",
                     0, "");
     cr_expect(strstr(r.out, "\n6\n"), "%s", r.out);
+}
+
+/* What is open is divided anew, not what there was: here one seed's points, whose prefix is made
+ * twice by two ranks that end sooner. */
+Test(sweep_kills, two_ranks_divide_what_is_open)
+{
+    rf_spawn(&r, "version; command -v mpirun");
+    if (!strstr(r.out, "/mpirun")) cr_skip_test("there is no mpirun");
+    static const char AXES[] = "--dtype f32 --steps 4 -q --x 'Refiner switch at: 0.25, 0.75' --y "
+                               "'Seed: 1-2' --json";
+    char              command[900];
+    snprintf(command, sizeof command, MPIRUN BOTH "%s", AXES);
+    rf_spawn(&r, command);
+    if (strstr(r.err, "was built without MPI")) cr_skip_test("this build has no MPI");
+    cr_expect_eq(r.code, 0, "%s", r.err);
+    snprintf(command, sizeof command, "version; rm sweep/cells/*-y01-*; " MPIRUN BOTH "%s --resume",
+             AXES);
+    cr_expect_eq(made_by_two(command), 8, "%s", r.out);
+    snprintf(command, sizeof command, MPIRUN BOTH "%s --resume", AXES);
+    cr_expect_eq(made_by_two(command), 0, "%s", r.out);
+    snprintf(command, sizeof command, MPIRUN BOTH "%s -o again", AXES);
+    cr_expect_eq(made_by_two(command), 14, "%s", r.out); /* 7 for each seed */
 }
 #endif
 

@@ -124,7 +124,7 @@ Test(sweep_report, the_page_has_every_cell)
     cr_expect_eq(occurrences(page, "Refiner checkpoint: noobai</h2>"), 1);
     cr_expect_eq(occurrences(page, ">failed: step 12 went NaN</div>"), 1);
     cr_expect_eq(occurrences(page, ">not made yet</div>"), 1);
-    cr_expect_eq(occurrences(page, "<b>162</b><span>UNet calls instead of 270</span>"), 1);
+    cr_expect_eq(occurrences(page, "<b>162</b><span>UNet calls planned instead of 270</span>"), 1);
     cr_expect_eq(occurrences(page, "<b>1.67x</b>"), 1);
     cr_expect_eq(occurrences(page, "<b>22 of 24</b>"), 1);
     cr_expect_eq(occurrences(page, "denoise 40.0 s"), 1);

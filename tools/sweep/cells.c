@@ -127,7 +127,10 @@ void rf_cell_apply(rf_cell *cell, const rf_axis *axis, int value)
     rf_job              *job = &cell->job;
     rf_stage            *stage = cell->stages;
     switch (axis->kind) {
-    case RF_VARY_SWITCH: stage[0].until = v->number; break;
+    case RF_VARY_SWITCH:
+        stage[0].until = v->number;
+        job->idle_stages = 1; /* who varies it means its ends */
+        break;
     case RF_VARY_VAE: job->vae = vae_of(v->text); break;
     /* a double does not hold all seeds */
     case RF_VARY_SEED: job->seed = strtoull(v->text, NULL, 10); break;

@@ -4,14 +4,18 @@
 #include "tools/sweep/fingerprint.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/files/hash.h"
+#include "tools/progress.h"
 #include "tools/signals.h"
 
-/* A field that is new in a job must be written below, or a sweep would go on as another. */
+/* A field that is new in a job must be written below, or a sweep would go on as another.  Only
+ * idle_stages is not: no picture depends on it. */
 _Static_assert(sizeof(rf_job) == 280, "rf_job has changed: write_job below must know");
 _Static_assert(sizeof(rf_stage) == 48, "rf_stage has changed: write_stage below must know");
 
@@ -63,12 +67,46 @@ static void write_job(FILE *out, const rf_job *j, const char *vae)
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
+/* Somebody waits for a file to be read: after a moment he is told why. */
+typedef struct watch {
+    rf_console *console;
+    const char *path;
+    double      told_at; /* seconds; once told it is never */
+} watch;
+
+/* Of files that have at least so many bytes. */
+static void tell_of_hashing(rf_console *console, const char *path, int64_t least)
+{
+    char        text[600], name[400];
+    struct stat info;
+    if (stat(path, &info) != 0 || info.st_size < least) return;
+    snprintf(name, sizeof name, "%s", path);
+    rf_make_printable(name);
+    snprintf(text, sizeof text, "reading %s (%.1f GB) for its SHA-256, by which --resume knows it",
+             name, 1e-9 * (double)info.st_size);
+    rf_console_note(console, text);
+}
+
+static int look_up(void *user)
+{
+    enum { PATIENCE_S = 1 };
+    watch       *w = user;
+    const double now = rf_meter_clock();
+    if (w->told_at == 0) w->told_at = now + PATIENCE_S;
+    if (now >= w->told_at) {
+        tell_of_hashing(w->console, w->path, 0);
+        w->told_at = HUGE_VAL;
+    }
+    return rf_signals_caught();
+}
+
 /* "name sha256", by which a file is the same wherever it lies. */
-static rf_status describe_expert(char **out, rf_expert *expert, rf_error *err)
+static rf_status describe_expert(char **out, rf_expert *expert, rf_console *console, rf_error *err)
 {
     rf_status st = RF_OK;
     char      hex[RF_SHA256_HEX];
-    RF_TRY(rf_expert_sha256(expert, hex, err));
+    watch     w = {.console = console, .path = rf_expert_path(expert)};
+    RF_TRY(rf_expert_sha256(expert, hex, look_up, &w, err));
     if (asprintf(out, "%s %s", rf_expert_name(expert), hex) >= 0) return RF_OK;
     *out = NULL;
     st = rf_fail(err, RF_E_NOMEM, "no memory to name a file");
@@ -83,8 +121,10 @@ typedef struct vaes {
     int         count;
 } vaes;
 
-static rf_status describe_vae(const char **out, vaes *v, const char *path, rf_error *err)
+static rf_status describe_vae(const char **out, vaes *v, const char *path, rf_console *console,
+                              rf_error *err)
 {
+    enum { LARGE = 1000000000 }; /* bytes, about a second's */
     rf_status   st = RF_OK;
     char        hex[RF_SHA256_HEX];
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -94,6 +134,7 @@ static rf_status describe_vae(const char **out, vaes *v, const char *path, rf_er
         if (strcmp(v->path[i], path) == 0) *out = v->text[i];
     if (*out) return RF_OK;
     if (v->count == RF_AXIS_VALUES_MAX) return rf_fail(err, RF_E_ARG, "too many VAEs");
+    tell_of_hashing(console, path, LARGE);
     RF_TRY(rf_file_sha256(hex, path, NULL, rf_signals_flag(), err));
     v->path[v->count] = path;
     if (asprintf(&v->text[v->count], "%s %s", slash ? slash + 1 : path, hex) < 0)
@@ -103,17 +144,23 @@ done:
     return st;
 }
 
-/* The device without what does not show in pictures: "cpu: Name, 2 threads" -> "cpu: Name". */
+/* The device without what does not show in pictures: "cpu: Name, 2 threads" -> "cpu: Name", and of
+ * "cuda:1 Name, 2 threads" neither which of several GPUs it was. */
 static void write_device(FILE *out, const char *device)
 {
     const char *threads = strstr(device, " thread"), *comma = threads;
     while (comma && comma > device && *comma != ',') comma--;
-    if (!comma || comma == device) {
-        fprintf(out, "device: %s\n", device);
+    fputs("device: ", out);
+    if (strncmp(device, "cuda:", 5) == 0) {
+        fputs("cuda", out);
+        device += 5 + strspn(device + 5, "0123456789");
+    }
+    if (!comma || comma <= device) {
+        fprintf(out, "%s\n", device);
         return;
     }
     threads += strlen(" thread");
-    fprintf(out, "device: %.*s%s\n", (int)(comma - device), device, threads + (*threads == 's'));
+    fprintf(out, "%.*s%s\n", (int)(comma - device), device, threads + (*threads == 's'));
 }
 
 /* ---- both texts -------------------------------------------------------------------------------
@@ -150,7 +197,7 @@ static void write_settings(FILE *out, const rf_job *j)
             j->steps, j->width, j->height, j->sampler, j->schedule);
 }
 
-static rf_status write_cells(FILE *out, const rf_cells *cells, rf_error *err)
+static rf_status write_cells(FILE *out, const rf_cells *cells, rf_console *console, rf_error *err)
 {
     rf_status st = RF_OK;
     vaes     *v = calloc(1, sizeof *v);
@@ -158,7 +205,7 @@ static rf_status write_cells(FILE *out, const rf_cells *cells, rf_error *err)
     for (int i = 0; i < cells->count; i++) {
         const rf_cell *c = &cells->cell[i];
         const char    *vae = NULL;
-        RF_TRY(describe_vae(&vae, v, c->job.vae, err));
+        RF_TRY(describe_vae(&vae, v, c->job.vae, console, err));
         fprintf(out, "cell %s ", c->name);
         for (int s = 0; s < c->job.stage_count; s++)
             write_stage(out, &c->job.stages[s], c->file[s]);
@@ -187,7 +234,8 @@ static rf_status write_summary(rf_identity *id, const rf_cells *cells, char *con
     return close_text(out, &id->summary, err);
 }
 
-static rf_status hash_all(rf_identity *id, const rf_cells *cells, rf_error *err)
+static rf_status hash_all(rf_identity *id, const rf_cells *cells, rf_console *console,
+                          rf_error *err)
 {
     rf_status st = RF_OK;
     char     *text = NULL;
@@ -195,7 +243,7 @@ static rf_status hash_all(rf_identity *id, const rf_cells *cells, rf_error *err)
     FILE     *out = open_memstream(&text, &bytes);
     if (!out) return rf_fail(err, RF_E_NOMEM, "no memory to describe the sweep");
     write_text(out, id->summary);
-    const rf_status written = write_cells(out, cells, err);
+    const rf_status written = write_cells(out, cells, console, err);
     RF_TRY(close_text(out, &text, err));
     st = written == RF_OK ? rf_bytes_sha256(id->fingerprint, text, bytes, err) : written;
 done:
@@ -204,15 +252,16 @@ done:
 }
 
 rf_status rf_identify(rf_identity *out, const rf_cells *cells, rf_expert *const *expert,
-                      const rf_engine *engine, rf_error *err)
+                      const rf_engine *engine, rf_console *console, rf_error *err)
 {
     rf_status st = RF_OK;
     char    **file = calloc((size_t)cells->files + 1, sizeof *file);
     *out = (rf_identity){.summary = NULL};
     if (!file) return rf_fail(err, RF_E_NOMEM, "no memory to name files");
-    for (int i = 0; i < cells->files; i++) RF_TRY(describe_expert(&file[i], expert[i], err));
+    for (int i = 0; i < cells->files; i++)
+        RF_TRY(describe_expert(&file[i], expert[i], console, err));
     RF_TRY(write_summary(out, cells, file, engine, err));
-    RF_TRY(hash_all(out, cells, err));
+    RF_TRY(hash_all(out, cells, console, err));
 done:
     for (int i = 0; i < cells->files; i++) free(file[i]);
     free(file);

@@ -82,8 +82,9 @@ static void write_texts(rf_grid_layout *l, const rf_sweep_story *story)
     if (is_used(z)) append(l->plane_text, "%.200s: %.700s", z->name, z->value[l->z].text);
     count_cells(l, story);
     if (story->calls_shared > 0 && story->calls_naive > story->calls_shared)
-        append(l->note_text, "   \xC2\xB7   %lld UNet calls instead of %lld (%.2fx)",
-               (long long)story->calls_shared, (long long)story->calls_naive,
+        append(l->note_text, "   \xC2\xB7   planned%s: %lld UNet calls instead of %lld (%.2fx)",
+               is_used(z) ? " for all grids" : "", (long long)story->calls_shared,
+               (long long)story->calls_naive,
                (double)story->calls_naive / (double)story->calls_shared);
     if (l->side < l->longest)
         append(l->note_text, "   \xC2\xB7   pictures shown at %.3g %% of their size",

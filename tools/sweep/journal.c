@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/files/hash.h"
 #include "engine/files/os_error.h"
 #include "engine/refinery.h"
+#include "tools/sweep/claim.h"
 
 enum {
     APPLICATION = 0x52665377, /* "RfSw": whose file this is, in SQLite's header */
@@ -55,14 +57,17 @@ static rf_status status_of(int code, int os)
     }
 }
 
+static rf_status in_use(const char *path, rf_error *err)
+{
+    return rf_fail(err, RF_E_IO, "%s is in use: another process is at work on this sweep", path);
+}
+
 /* The sentence for whatever SQLite said last. */
 static rf_status failed(const rf_journal *j, rf_error *err)
 {
     const int       code = sqlite3_errcode(j->db), os = sqlite3_system_errno(j->db);
     const rf_status st = status_of(code, os);
-    if ((code & 0xFF) == SQLITE_BUSY)
-        return rf_fail(err, RF_E_IO, "%s is in use: another process is at work on this sweep",
-                       j->path);
+    if ((code & 0xFF) == SQLITE_BUSY) return in_use(j->path, err);
     if (st == RF_E_FORMAT)
         return rf_fail(err, st, "%s is damaged: %s", j->path, sqlite3_errmsg(j->db));
     return rf_fail(err, st, "%s: %s%s%s", j->path, sqlite3_errmsg(j->db), os ? ": " : "",
@@ -255,39 +260,6 @@ done:
     return st;
 }
 
-/* The first line in which two summaries differ, as two pieces of text. */
-static int find_difference(const char *a, const char *b, int length[2], const char *line[2])
-{
-    for (;;) {
-        line[0] = a;
-        line[1] = b;
-        length[0] = (int)strcspn(a, "\n");
-        length[1] = (int)strcspn(b, "\n");
-        if (length[0] != length[1] || strncmp(a, b, (size_t)length[0]) != 0) return 1;
-        if (!a[length[0]] && !b[length[1]]) return 0;
-        a += length[0] + (a[length[0]] == '\n');
-        b += length[1] + (b[length[1]] == '\n');
-    }
-}
-
-static rf_status refuse(const rf_journal *j, const char *theirs, const char *ours,
-                        rf_trouble *trouble)
-{
-    enum { SHOWN = 150 };
-    const char *line[2];
-    int         length[2];
-    rf_trouble_hint(trouble,
-                    "--resume needs the command that began the sweep; --output names another "
-                    "folder");
-    if (!find_difference(theirs, ours, length, line))
-        return rf_fail(&trouble->error, RF_E_ARG,
-                       "%s belongs to another sweep: its settings differ from these", j->path);
-    return rf_fail(&trouble->error, RF_E_ARG,
-                   "%s belongs to another sweep: there '%.*s', here '%.*s'", j->path,
-                   length[0] < SHOWN ? length[0] : SHOWN, line[0],
-                   length[1] < SHOWN ? length[1] : SHOWN, line[1]);
-}
-
 static rf_status check_identity(rf_journal *j, const identity *id, rf_trouble *trouble)
 {
     rf_status st = RF_OK;
@@ -298,7 +270,7 @@ static rf_status check_identity(rf_journal *j, const identity *id, rf_trouble *t
     RF_TRY(ask(j, "SELECT value FROM meta WHERE key='summary'", &summary, err));
     RF_TRY(ask_number(j, "SELECT value FROM meta WHERE key='cells'", &cells, err));
     if (strcmp(fingerprint, id->fingerprint) != 0)
-        st = refuse(j, summary, id->summary, trouble);
+        st = rf_claim_refuse(j->path, summary, id->summary, trouble);
     else if (cells != id->cells)
         st = rf_fail(err, RF_E_FORMAT, "%s is damaged: it speaks of %ld cells, the sweep has %d",
                      j->path, cells, id->cells);
@@ -360,25 +332,55 @@ static int is_ours(const char *path)
     return id == APPLICATION;
 }
 
-/* Makes way for a new journal: an old one may be replaced, damaged or not, if nobody is at work on
- * it.  What SQLite keeps beside it goes now, or it would be taken for the new one's. */
-static rf_status make_way(rf_journal *j, rf_error *err)
+/* Whether a process holds one of SQLite's locks on the file.  That is asked, and none is taken, or
+ * of several that ask at the same moment each would find the others at work. */
+static int is_locked(const char *path)
+{
+    struct flock range = {.l_type = F_WRLCK,
+                          .l_whence = SEEK_SET,
+                          .l_start =
+                              0x40000000, /* PENDING_BYTE; sqlite.org/fileformat2.html, 1.4 */
+                          .l_len = 512};
+    const int    fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int    known = fd >= 0 && fcntl(fd, F_GETLK, &range) == 0;
+    if (fd >= 0) close(fd);
+    return known && range.l_type != F_UNLCK;
+}
+
+/* Whether nobody is at work on it; damage does not matter, nor that another has removed it. */
+static rf_status check_idle(const char *path, rf_error *err)
+{
+    enum { PAUSE_MS = 20 };
+    if (!is_ours(path)) {
+        if (access(path, F_OK) != 0) return RF_OK;
+        return rf_fail(err, RF_E_EXISTS,
+                       "%s is not the journal of a sweep, and is not replaced by one", path);
+    }
+    for (int waited = 0; is_locked(path); waited += PAUSE_MS) {
+        if (waited >= PATIENCE_MS) return in_use(path, err);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+    }
+    return RF_OK;
+}
+
+/* What SQLite keeps beside a journal that goes: it would be taken for the next one's. */
+static rf_status remove_beside(const char *path, rf_error *err)
 {
     static const char *const BESIDE[] = {"-wal", "-shm", "-journal"};
     char                     name[PATH_MAX + 16];
-    if (!is_ours(j->path))
-        return rf_fail(err, RF_E_EXISTS,
-                       "%s is not the journal of a sweep, and is not replaced by one", j->path);
-    rf_status st = connect(j, j->path, 0, err);
-    if (st == RF_OK) st = run(j, "BEGIN EXCLUSIVE; COMMIT", err);
-    disconnect(j);
-    if (st != RF_OK && st != RF_E_FORMAT) return st;
     for (size_t i = 0; i < sizeof BESIDE / sizeof *BESIDE; i++) {
-        snprintf(name, sizeof name, "%s%s", j->path, BESIDE[i]);
+        snprintf(name, sizeof name, "%s%s", path, BESIDE[i]);
         if (unlink(name) != 0 && errno != ENOENT)
             return rf_fail(err, rf_write_status(errno), "%s: %s", name, rf_errno_text(errno));
     }
     return RF_OK;
+}
+
+/* Makes way for a new journal in place of an old one. */
+static rf_status make_way(rf_journal *j, rf_error *err)
+{
+    const rf_status st = check_idle(j->path, err);
+    return st == RF_OK ? remove_beside(j->path, err) : st;
 }
 
 static rf_status open_journal(rf_journal *j, const identity *id, int resume, int overwrite,
@@ -429,6 +431,58 @@ void rf_journal_close(rf_journal *journal)
     if (!journal) return;
     disconnect(journal);
     free(journal);
+}
+
+/* ---- those of others ------------------------------------------------------------------------ */
+
+/* As SQLite's URIs have it; three bytes for one at most. */
+static void uri_of(char *uri, size_t room, const char *path)
+{
+    size_t n = (size_t)snprintf(uri, room, *path == '/' ? "file://" : "file:");
+    for (const char *c = path; *c; c++)
+        n += (size_t)snprintf(uri + n, room - n, strchr("?#%", *c) ? "%%%02X" : "%c",
+                              (unsigned char)*c);
+    snprintf(uri + n, room - n, "?immutable=1");
+}
+
+rf_status rf_journal_compare(const char *path, const char *fingerprint, const char *summary,
+                             rf_trouble *trouble)
+{
+    rf_status  st = RF_OK;
+    char       uri[3 * PATH_MAX + 32], *theirs = NULL, *told = NULL;
+    rf_journal j = {.cells = 0};
+    rf_error  *err = &trouble->error;
+    snprintf(j.path, sizeof j.path, "%s", path);
+    uri_of(uri, sizeof uri, j.path);
+    if (sqlite3_open_v2(uri, &j.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) != SQLITE_OK) {
+        st = j.db ? failed(&j, err) : rf_fail(err, RF_E_NOMEM, "%s: no memory to open it", path);
+        goto done;
+    }
+    RF_TRY(check_kind(&j, err));
+    RF_TRY(ask(&j, "SELECT value FROM meta WHERE key='fingerprint'", &theirs, err));
+    RF_TRY(ask(&j, "SELECT value FROM meta WHERE key='summary'", &told, err));
+    if (strcmp(theirs, fingerprint) != 0) st = rf_claim_refuse(path, told, summary, trouble);
+done:
+    free(theirs);
+    free(told);
+    disconnect(&j);
+    return st;
+}
+
+rf_status rf_journal_check_idle(const char *path, rf_error *err)
+{
+    return check_idle(path, err);
+}
+
+rf_status rf_journal_remove(const char *path, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(rf_journal_check_idle(path, err));
+    RF_TRY(remove_beside(path, err));
+    if (unlink(path) != 0 && errno != ENOENT)
+        st = rf_fail(err, rf_write_status(errno), "%s: %s", path, rf_errno_text(errno));
+done:
+    return st;
 }
 
 /* ---- cells ---------------------------------------------------------------------------------- */

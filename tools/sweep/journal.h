@@ -30,6 +30,18 @@ rf_status rf_journal_open(rf_journal **out, const char *path, const char *finger
                           rf_trouble *trouble);
 void      rf_journal_close(rf_journal *journal); /* NULL is fine */
 
+/* Whether the journal at `path` is of that sweep, also while another process, on whatever machine,
+ * writes it: what a journal was made with never changes, and no lock is asked for.  RF_E_ARG and
+ * RF_E_FORMAT as above. */
+rf_status rf_journal_compare(const char *path, const char *fingerprint, const char *summary,
+                             rf_trouble *trouble);
+
+/* Whether the journal at `path` may go: there is none, or nobody is at work on it, as far as this
+ * machine knows.  A damaged one may.  RF_E_IO: in use; RF_E_EXISTS: it is not a journal. */
+rf_status rf_journal_check_idle(const char *path, rf_error *err);
+/* Removes such a one, with what SQLite has put beside it. */
+rf_status rf_journal_remove(const char *path, rf_error *err);
+
 /* The strings of *out live until the next call.  A row that is not as it was written: RF_E_FORMAT.
  */
 rf_status rf_journal_read(rf_journal *journal, int cell, rf_cell_record *out, rf_error *err);

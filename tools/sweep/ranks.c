@@ -28,7 +28,18 @@ typedef struct packed_record {
     char   error[RF_ERROR_BYTES], sha256[65];
 } packed_record;
 
+/* How a rank fared, inside of a LEAVE. */
+typedef struct packed_leave {
+    rf_ranks_work work;
+    char          why[RF_ERROR_BYTES]; /* it gives up; "": it is done */
+} packed_leave;
+
 _Static_assert(sizeof(packed_record) <= RF_MESSAGE_BYTES, "a record is one message");
+_Static_assert(sizeof(packed_leave) <= RF_MESSAGE_BYTES, "and so is a good-bye");
+
+/* With a signal behind it, rank 0 waits no longer for others to stop of themselves: what they have
+ * finished is told, and what they have not is made again.  mpirun kills after a second. */
+enum { PATIENCE_MS = 500 };
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
@@ -52,6 +63,23 @@ static int take(ranks_inside *in, rf_message_kind kind, rf_message *m)
 static void rest(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* nothing against a call */
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int signalled(const rf_ranks *ranks)
+{
+    return ranks->signal ? ranks->signal() : 0;
+}
+
+static rf_status interrupted(rf_error *err)
+{
+    return rf_fail(err, RF_E_CANCELLED, "interrupted while it waited for other ranks");
 }
 
 static void copy_text(char *out, size_t room, int *has, const char *text)
@@ -93,6 +121,25 @@ static int give_group(rf_ranks *ranks, int groups)
     return ranks->given < groups ? ranks->given++ : -1;
 }
 
+static void hear_leave(rf_ranks *ranks, int from, const rf_message *m)
+{
+    ranks_inside  *in = ranks->inside;
+    rf_ranks_work *sum = &ranks->others;
+    packed_leave   p;
+    memcpy(&p, m->bytes, sizeof p);
+    in->left++;
+    in->promised += m->number;
+    sum->calls_naive += p.work.calls_naive;
+    sum->calls += p.work.calls;
+    sum->launches += p.work.launches;
+    sum->load_s += p.work.load_s;
+    sum->encode_s += p.work.encode_s;
+    sum->denoise_s += p.work.denoise_s;
+    sum->decode_s += p.work.decode_s;
+    sum->write_s += p.work.write_s;
+    if (*p.why && ranks->gave_up) ranks->gave_up(ranks->user, from, p.why);
+}
+
 static void answer(rf_ranks *ranks, int groups)
 {
     ranks_inside *in = ranks->inside;
@@ -100,10 +147,7 @@ static void answer(rf_ranks *ranks, int groups)
     if (!in) return;
     for (int from; (from = take(in, RF_MESSAGE_ASK, &m)) >= 0;)
         say(in, from, RF_MESSAGE_GROUP, give_group(ranks, groups));
-    while (take(in, RF_MESSAGE_LEAVE, &m) >= 0) {
-        in->left++;
-        in->promised += m.number;
-    }
+    for (int from; (from = take(in, RF_MESSAGE_LEAVE, &m)) >= 0;) hear_leave(ranks, from, &m);
 }
 
 static rf_status collect(ranks_inside *in, rf_ranks_write_fn *write, void *user, rf_error *err)
@@ -127,6 +171,7 @@ static rf_status finish_zero(rf_ranks *ranks, int groups, rf_ranks_write_fn *wri
         answer(ranks, groups);
         RF_TRY(collect(in, write, user, err));
         if (in->left == ranks->size - 1 && in->arrived == in->promised) break;
+        if (signalled(ranks)) return interrupted(err);
         rest();
     }
     say_to_all(in, RF_MESSAGE_END, 0);
@@ -135,15 +180,19 @@ done:
     return st;
 }
 
-/* Everybody stops.  Whoever asks or tells until then is not heard. */
-static void give_up(ranks_inside *in)
+/* Everybody stops.  Whoever asks or tells until then is not heard.  0: not all have left. */
+static int stop_all(const rf_ranks *ranks)
 {
-    rf_message m;
+    ranks_inside *in = ranks->inside;
+    rf_message    m;
+    int64_t       until = 0;
     in->ended = 1;
     say_to_all(in, RF_MESSAGE_END, 1);
-    while (in->left < in->link.size - 1) {
-        for (int from; (from = take(in, RF_MESSAGE_ANY, &m)) >= 0;)
-            in->left += m.kind == RF_MESSAGE_LEAVE;
+    for (;;) {
+        while (take(in, RF_MESSAGE_ANY, &m) >= 0) in->left += m.kind == RF_MESSAGE_LEAVE;
+        if (in->left == in->link.size - 1) return 1;
+        if (!until && signalled(ranks)) until = now_ms() + PATIENCE_MS;
+        if (until && now_ms() >= until) return 0;
         rest();
     }
 }
@@ -162,37 +211,52 @@ static rf_status look_for_end(ranks_inside *in, rf_error *err)
     return rf_fail(err, RF_E_CANCELLED, "rank 0 has stopped, and so does this one");
 }
 
-static rf_status wait_for(ranks_inside *in, rf_message_kind kind, rf_message *m, rf_error *err)
+static rf_status wait_for(const rf_ranks *ranks, rf_message_kind kind, rf_message *m, rf_error *err)
 {
+    ranks_inside *in = ranks->inside;
     while (take(in, kind, m) < 0) {
         const rf_status st = look_for_end(in, err);
         if (st != RF_OK) return st;
+        if (signalled(ranks)) return interrupted(err);
         rest();
     }
     return RF_OK;
 }
 
-static void leave(ranks_inside *in)
+static void leave(const rf_ranks *ranks, const char *why)
 {
-    if (!in->said_leave) say(in, 0, RF_MESSAGE_LEAVE, in->told);
+    ranks_inside *in = ranks->inside;
+    packed_leave  p;
+    int           given = 0;
+    if (in->said_leave) return;
     in->said_leave = 1;
+    memset(&p, 0, sizeof p);
+    p.work = ranks->mine;
+    copy_text(p.why, sizeof p.why, &given, why);
+    rf_message m = {.kind = RF_MESSAGE_LEAVE, .number = in->told};
+    memcpy(m.bytes, &p, sizeof p);
+    in->link.send(&in->link, 0, &m);
 }
 
-static rf_status finish_others(ranks_inside *in, rf_error *err)
+static rf_status finish_others(const rf_ranks *ranks, rf_error *err)
 {
-    leave(in);
+    ranks_inside *in = ranks->inside;
+    leave(ranks, NULL);
     for (;;) {
         const rf_status st = look_for_end(in, err);
         if (st != RF_OK || in->ended) return st;
+        if (signalled(ranks)) return interrupted(err);
         rest();
     }
 }
 
-/* Whatever else is on its way is not for this rank any more. */
-static void wait_for_end(ranks_inside *in)
+/* Whatever else is on its way is not for this rank any more.  A signal changes nothing: to go
+ * without the others would end them too, who may have got none; rank 0, if it has, ends all. */
+static void wait_for_end(const rf_ranks *ranks)
 {
-    rf_message m;
-    leave(in);
+    ranks_inside *in = ranks->inside;
+    rf_message    m;
+    leave(ranks, in->ended ? NULL : "it does not say why");
     while (!in->ended) {
         while (take(in, RF_MESSAGE_ANY, &m) >= 0) in->ended |= m.kind == RF_MESSAGE_END;
         if (!in->ended) rest();
@@ -237,16 +301,21 @@ rf_status rf_ranks_begin(rf_ranks *ranks, rf_error *err)
     return RF_OK;
 }
 
+void rf_ranks_give_up(rf_ranks *ranks, const char *why)
+{
+    if (ranks->inside && ranks->rank) leave(ranks, why);
+}
+
 void rf_ranks_end(rf_ranks *ranks)
 {
     ranks_inside *in = ranks->inside;
-    if (in) {
-        if (ranks->rank)
-            wait_for_end(in);
-        else if (!in->ended)
-            give_up(in);
-        in->link.close(&in->link);
-    }
+    int           together = 1;
+    if (in && ranks->rank)
+        wait_for_end(ranks);
+    else if (in && !in->ended)
+        together = stop_all(ranks);
+    if (in && together) in->link.close(&in->link);
+    if (in && !together) in->link.abandon(&in->link, signalled(ranks));
     free(in);
     *ranks = (rf_ranks){.size = 1, .local_size = 1};
 }
@@ -272,7 +341,7 @@ rf_status rf_ranks_share(rf_ranks *ranks, void *bytes, size_t count, rf_error *e
         rf_message m = {.kind = RF_MESSAGE_SHARE};
         size = count < sizeof m.bytes ? count : sizeof m.bytes;
         if (ranks->rank) {
-            RF_TRY(wait_for(in, RF_MESSAGE_SHARE, &m, err));
+            RF_TRY(wait_for(ranks, RF_MESSAGE_SHARE, &m, err));
             memcpy(at, m.bytes, size);
         } else {
             memcpy(m.bytes, at, size);
@@ -294,7 +363,7 @@ rf_status rf_ranks_next(rf_ranks *ranks, int groups, int *group, rf_error *err)
         return RF_OK;
     }
     say(in, 0, RF_MESSAGE_ASK, 0);
-    const rf_status st = wait_for(in, RF_MESSAGE_GROUP, &m, err);
+    const rf_status st = wait_for(ranks, RF_MESSAGE_GROUP, &m, err);
     if (st == RF_OK) *group = m.number;
     return st;
 }
@@ -331,5 +400,5 @@ rf_status rf_ranks_finish(rf_ranks *ranks, int groups, rf_ranks_write_fn *write,
 {
     ranks_inside *in = ranks->inside;
     if (!in) return RF_OK;
-    return ranks->rank ? finish_others(in, err) : finish_zero(ranks, groups, write, user, err);
+    return ranks->rank ? finish_others(ranks, err) : finish_zero(ranks, groups, write, user, err);
 }

@@ -1,9 +1,9 @@
 /* What ranks say to each other, and what carries it: MPI (ranks_mpi.c), nothing (ranks_alone.c),
  * or a test.
  *
- * All messages have one small size, which every MPI sends without waiting for the receiver.  A
- * failing wire ends all ranks at once, as MPI does by default: the journal is right at any moment,
- * so that nothing better could be done about it. */
+ * All messages have one small size, and sending one waits for nobody.  A failing wire ends all
+ * ranks at once, as MPI does by default: the journal is right at any moment, so that nothing better
+ * could be done about it. */
 #ifndef RF_SWEEP_RANKS_LINK_H
 #define RF_SWEEP_RANKS_LINK_H
 
@@ -17,7 +17,8 @@ typedef enum rf_message_kind {
     RF_MESSAGE_ASK,    /* to 0: which group is next? */
     RF_MESSAGE_GROUP,  /* from 0: number is the group, or -1 */
     RF_MESSAGE_RECORD, /* to 0: of cell `number` */
-    RF_MESSAGE_LEAVE,  /* to 0, once: it told `number` records, and says nothing more */
+    RF_MESSAGE_LEAVE,  /* to 0, once: it told `number` records, and says nothing more but how it
+                          fared */
     RF_MESSAGE_END     /* from 0, once, the last one; number 1: it gives up */
 } rf_message_kind;
 
@@ -33,7 +34,8 @@ struct rf_link {
     void (*send)(rf_link *link, int to, const rf_message *message);
     /* Takes a message of that kind if one is there, without waiting.  Its sender, or -1. */
     int (*poll)(rf_link *link, rf_message_kind kind, rf_message *message);
-    void (*close)(rf_link *link); /* waits until all ranks close theirs */
+    void (*close)(rf_link *link);             /* waits until all ranks close theirs */
+    void (*abandon)(rf_link *link, int code); /* ends all ranks at once; returns in tests alone */
     void *inside;
 };
 

@@ -12,8 +12,13 @@ typedef struct rf_sweep_story {
     const char           *folder; /* pictures are FOLDER/cells/NAME.png */
     const char           *title;  /* the base prompt */
     const char           *device;
-    int64_t               calls_naive, calls_shared; /* of the whole sweep */
-    double                load_s, encode_s, denoise_s, decode_s, write_s, wall_s; /* this sitting */
+    int64_t calls_naive, calls_shared; /* of the whole sweep, as one process plans it: resumed, by
+                                          many or by one, its grids have the same bytes */
+    /* of this sitting */
+    int64_t calls_made; /* by all ranks */
+    int     ranks;
+    double  load_s, encode_s, denoise_s, decode_s, write_s; /* of all ranks together */
+    double  wall_s;
 } rf_sweep_story;
 
 /* FOLDER/grid.png, or grid-z00.png ... for several Z values: cells in rows and columns, each at

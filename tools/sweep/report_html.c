@@ -98,7 +98,7 @@ static rf_status put_tiles(page *p, rf_error *err)
     fputs("</span></li>\n", p->out);
     if (s->calls_shared > 0) {
         const double times = (double)s->calls_naive / (double)s->calls_shared;
-        fprintf(p->out, "<li><b>%lld</b><span>UNet calls instead of %lld</span></li>\n",
+        fprintf(p->out, "<li><b>%lld</b><span>UNet calls planned instead of %lld</span></li>\n",
                 (long long)s->calls_shared, (long long)s->calls_naive);
         fprintf(p->out, "<li><b>%.2fx</b><span>fewer: %.0f %% saved</span></li>\n", times,
                 100 - 100 / times);
@@ -106,7 +106,9 @@ static rf_status put_tiles(page *p, rf_error *err)
     if (s->wall_s > 0) {
         fputs("<li><b>", p->out);
         put_seconds(p->out, s->wall_s);
-        fputs("</b><span>in this sitting</span></li>\n", p->out);
+        fprintf(p->out, "</b><span>in this sitting, for %lld calls", (long long)s->calls_made);
+        if (s->ranks > 1) fprintf(p->out, " by %d ranks", s->ranks);
+        fputs("</span></li>\n", p->out);
     }
     if (s->device) {
         fputs("<li><b>device</b><span>", p->out);
@@ -138,6 +140,7 @@ static rf_status put_timings(page *p, rf_error *err)
         put_seconds(p->out, time[i]);
         fputs("</li>", p->out);
     }
+    if (s->ranks > 1) fprintf(p->out, "<li>of %d ranks together</li>", s->ranks);
     fputs("</ul>\n", p->out);
     return RF_OK;
 }

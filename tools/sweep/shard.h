@@ -29,9 +29,9 @@ void rf_shard_assign(int *owner, const int64_t *cost, int groups, int shards);
 enum { RF_JOURNAL_NAME_BYTES = 40 };
 void rf_shard_journal(char name[RF_JOURNAL_NAME_BYTES], rf_shard shard);
 
-/* The shards that have left a journal in `folder`, sorted by count and index; free() *out.  What a
- * sweep without --shard reads besides its own journal, and `--shard i/n` besides that of i/n.
- * A folder that does not exist has none.  RF_E_IO, RF_E_PERMISSION, RF_E_NOMEM. */
+/* The shards that have left a journal in `folder`, sorted by count and index; free() *out.  A sweep
+ * without --shard gathers what they say; `--shard i/n` goes on with its own journal alone.  A
+ * folder that does not exist has none.  RF_E_IO, RF_E_PERMISSION, RF_E_NOMEM. */
 rf_status rf_shard_find(rf_shard **out, int *count, const char *folder, rf_error *err);
 
 #endif

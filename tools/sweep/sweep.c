@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/signals.h"
+
 void rf_sweep_warn(void *sweep, const char *message)
 {
     rf_sweep *s = sweep;
@@ -125,7 +127,8 @@ static rf_status open_experts(rf_sweep *s)
     rf_request *q = &s->o->request;
     rf_trouble *t = &s->in->trouble;
     if (q->threads == 0) q->threads = rf_ranks_threads(&s->ranks);
-    RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, s, t));
+    RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, NULL, s, t));
+    rf_experts_say_device(&s->experts, q, &s->in->console);
     for (int i = 0; i < s->cells.files; i++)
         RF_TRY(rf_experts_open(&s->experts, s->cells.file[i], &s->expert[i], &t->error));
 done:
@@ -162,6 +165,65 @@ done:
     return st;
 }
 
+static int is_open(const rf_sweep *s, int cell)
+{
+    return s->record[cell].state == RF_CELL_OPEN;
+}
+
+static rf_status divide_cells(rf_sweep *s, const int *cell, int count)
+{
+    rf_status st = RF_OK;
+    rf_error *err = &s->in->trouble.error;
+    rf_plan  *plan = NULL;
+    rf_job   *job = calloc((size_t)count, sizeof *job);
+    int      *group = calloc((size_t)count, sizeof *group);
+    if (!job || !group) {
+        st = rf_fail(err, RF_E_NOMEM, "no memory for %d jobs", count);
+        goto done;
+    }
+    for (int i = 0; i < count; i++) job[i] = s->job[cell[i]];
+    RF_TRY(rf_plan_create_many(&plan, s->experts.engine, job, count, err));
+    RF_TRY(rf_plan_divide(plan, s->ranks.size, group, s->cost, &s->groups, err));
+    for (int i = 0; i < count; i++) s->group[cell[i]] = group[i];
+done:
+    rf_plan_destroy(plan);
+    free(group);
+    free(job);
+    return st;
+}
+
+/* Of a shard's own groups; what of the others' is done it does not know. */
+static void forget_what_is_done(rf_sweep *s)
+{
+    for (int g = 0; g < s->groups; g++) s->cost[g] = -s->cost[g];
+    for (int i = 0; i < s->cells.count; i++)
+        if (is_open(s, i) && s->cost[s->group[i]] < 0) s->cost[s->group[i]] *= -1;
+    for (int g = 0; g < s->groups; g++)
+        if (s->cost[g] < 0) s->cost[g] = 0;
+}
+
+rf_status rf_sweep_divide_open(rf_sweep *s)
+{
+    int open = 0;
+    for (int i = 0; i < s->cells.count; i++)
+        if (is_open(s, i)) s->map[open++] = i;
+    if (open == s->cells.count) return RF_OK;
+    if (s->shard.count > 1) forget_what_is_done(s);
+    if (s->ranks.size < 2) return RF_OK;
+    s->groups = 0;
+    return open ? divide_cells(s, s->map, open) : RF_OK;
+}
+
+/* On rank 0, as soon as it hears of it. */
+static void tell_who_gave_up(void *user, int rank, const char *why)
+{
+    char text[RF_ERROR_BYTES + 120];
+    snprintf(text, sizeof text,
+             "rank %d gives up: %s; the others go on, and --resume makes what it leaves open", rank,
+             why);
+    rf_sweep_warn(user, text);
+}
+
 rf_status rf_sweep_prepare(rf_sweep *s)
 {
     rf_status   st = RF_OK;
@@ -172,8 +234,14 @@ rf_status rf_sweep_prepare(rf_sweep *s)
         s->ranks = (rf_ranks){.size = 1, .local_size = 1};
     else
         RF_TRY(rf_ranks_begin(&s->ranks, &t->error));
+    s->ranks.signal = rf_signals_caught;
+    s->ranks.gave_up = tell_who_gave_up;
+    s->ranks.user = s;
     if (s->shard.count == 1) s->shard = (rf_shard){0}; /* 1/1 is all of it */
-    if (s->ranks.rank > 0) s->in->console.quiet = 1;   /* rank 0 speaks for all */
+    if (s->ranks.rank > 0) {
+        s->in->console.quiet = 1; /* rank 0 speaks for all */
+        s->in->console.json = 0;
+    }
     RF_TRY(make_cells(s));
     RF_TRY(take_memory(s));
     RF_TRY(open_experts(s));

@@ -53,13 +53,14 @@ typedef struct rf_sweep {
     int             before;       /* of them those that had been made when this sitting began, */
     int             done, failed; /* and by now */
 
-    int       *map; /* [jobs of the plan that runs]: their cells */
-    rf_plan   *now; /* that plan; may be `whole` */
-    rf_meter   meter;
-    rf_status  late; /* of a callback that cannot return one; the run is stopped */
-    rf_error   late_error;
-    rf_timings spent; /* of this sitting */
-    double     began, write_s;
+    int      *map; /* [jobs of the plan that runs]: their cells */
+    rf_plan  *now; /* that plan; may be `whole` */
+    rf_meter  meter;
+    rf_status late; /* of a callback that cannot return one; the run is stopped */
+    rf_error  late_error;
+    int64_t   calls;                /* that it has made, as the last report had it */
+    double    flip_us, call_gap_us; /* of the last plan */
+    double    began;
 } rf_sweep;
 
 /* ---- sweep.c ---- */
@@ -71,19 +72,22 @@ void rf_sweep_warn(void *sweep, const char *message);
 rf_status rf_sweep_prepare(rf_sweep *s);
 void      rf_sweep_release(rf_sweep *s);
 
+/* Ranks divide what is open, once they know what is: groups that are done already would be handed
+ * out for nothing, and what is left might be one rank's.  Shards keep their groups, which do not
+ * depend on what is done; those without an open cell cost nothing any more. */
+rf_status rf_sweep_divide_open(rf_sweep *s);
+
 /* Whether this process is to make the cell: the sweep is not sharded, or its shard owns it. */
 int rf_sweep_owns(const rf_sweep *s, int cell);
-
-/* Tells rank 0 of a finished cell; on rank 0 the journal has it when this returns. */
-rf_status rf_sweep_tell(rf_sweep *s, int cell, const rf_cell_record *record, rf_error *err);
 
 /* ---- sweep_folder.c ---- */
 
 /* The folder, the journal, and what the journal knows; of all ranks. */
 rf_status rf_sweep_open_folder(rf_sweep *s);
 
-/* FOLDER/cells/NAME.png */
+/* FOLDER/cells/NAME.png, and the name of a grid: "grid.png", or "grid-z03.png". */
 void rf_sweep_cell_path(const rf_sweep *s, int cell, char path[PATH_MAX]);
+void rf_sweep_grid_name(const rf_sweep *s, int z, char name[NAME_MAX + 1]);
 
 /* Keeps a copy of `record`, and counts. */
 rf_status rf_sweep_keep(rf_sweep *s, int cell, const rf_cell_record *record, rf_error *err);
@@ -91,6 +95,9 @@ rf_status rf_sweep_keep(rf_sweep *s, int cell, const rf_cell_record *record, rf_
 /* ---- sweep_run.c ---- */
 
 rf_status rf_sweep_run(rf_sweep *s);
+
+/* What was done in this sitting: by this process, and on rank 0 by all ranks. */
+rf_ranks_work rf_sweep_work(const rf_sweep *s);
 
 /* ---- sweep_say.c ---- */
 

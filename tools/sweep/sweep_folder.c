@@ -1,13 +1,13 @@
 /* The folder of a sweep: when it may be used, what a killed process left in it, and what its
  * journals know.
  *
- *   FOLDER/cells/NAME.png    pictures, under their final names only when they are whole
+ *   FOLDER/sweep.identity    which sweep it is
  *   FOLDER/journal*.sqlite   of the sweep, or of each shard
+ *   FOLDER/cells/NAME.png    pictures, under their final names only when they are whole
  *   FOLDER/grid*.png, report.html, results.jsonl
  *
- * The journal comes first: until it stands there, nothing else of the sweep does, so that a folder
- * without one is new or somebody else's. */
-#include <dirent.h>
+ * They come in this order: without the first, a folder is new or somebody else's, or an earlier
+ * version's, which began with the second. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@
 #include "engine/files/hash.h"
 #include "engine/files/os_error.h"
 #include "tools/signals.h"
+#include "tools/sweep/claim.h"
+#include "tools/sweep/folder_files.h"
 #include "tools/sweep/sweep.h"
 
 void rf_sweep_cell_path(const rf_sweep *s, int cell, char path[PATH_MAX])
@@ -25,34 +27,24 @@ void rf_sweep_cell_path(const rf_sweep *s, int cell, char path[PATH_MAX])
     snprintf(path, PATH_MAX, "%s/cells/%s.png", s->o->folder, s->cells.cell[cell].name);
 }
 
+/* What was found in the folder before anything is done there. */
+typedef struct found {
+    int        empty;
+    int        claimed; /* sweep.identity is there; */
+    rf_status  verdict; /* it is this sweep's, or why not */
+    rf_trouble why;
+    rf_shard  *shard;   /* [shards]: that have left a journal */
+    rf_shard  *journal; /* [journals]: those, and {0} if there is one of a sweep without shards */
+    int        shards, journals, begun; /* begun: this process's journal is there */
+} found;
+
 /* ---- whose folder it is --------------------------------------------------------------------- */
 
-static int ends_with(const char *name, const char *end)
+static void path_of_shard(const rf_sweep *s, rf_shard shard, char path[PATH_MAX])
 {
-    const size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
-/* A journal that a killed process had not finished making: "journal.sqlite.1234.tmp". */
-static int is_unborn_journal(const char *name)
-{
-    return strncmp(name, "journal", 7) == 0 && strstr(name, ".sqlite.") && ends_with(name, ".tmp");
-}
-
-/* Whether nothing is in the folder that somebody could miss; it need not exist. */
-static rf_status is_empty(const char *folder, int *empty, rf_error *err)
-{
-    DIR *const dir = opendir(folder);
-    *empty = 1;
-    if (!dir && errno == ENOENT) return RF_OK;
-    if (!dir && errno == ENOTDIR)
-        return rf_fail(err, RF_E_EXISTS, "--output %s is not a folder", folder);
-    if (!dir) return rf_fail(err, rf_read_status(errno), "%s: %s", folder, rf_errno_text(errno));
-    for (const struct dirent *e = readdir(dir); e && *empty; e = readdir(dir))
-        *empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-                 is_unborn_journal(e->d_name);
-    closedir(dir);
-    return RF_OK;
+    char name[RF_JOURNAL_NAME_BYTES];
+    rf_shard_journal(name, shard);
+    snprintf(path, PATH_MAX, "%s/%s", s->o->folder, name);
 }
 
 static rf_status make_folder(const char *path, rf_error *err)
@@ -62,115 +54,154 @@ static rf_status make_folder(const char *path, rf_error *err)
                    "%s cannot be created: %s", path, rf_errno_text(errno));
 }
 
-/* Whether --resume has anything to resume: of a process that was killed before it had a journal
- * there is nothing, and the sweep begins. */
-static rf_status find_begun(rf_sweep *s, int empty, int shards, int *begun)
+/* The journals that lie in the folder: (rf_shard){0} is that of a sweep without shards. */
+static rf_status find_journals(rf_sweep *s, found *f, rf_error *err)
+{
+    char      path[PATH_MAX];
+    rf_shard *list = NULL;
+    rf_status st = rf_shard_find(&f->shard, &f->shards, s->o->folder, err);
+    if (st != RF_OK) return st;
+    path_of_shard(s, (rf_shard){0}, path);
+    list = calloc((size_t)f->shards + 1, sizeof *list);
+    if (!list) return rf_fail(err, RF_E_NOMEM, "no memory for a list of journals");
+    if (access(path, F_OK) == 0) f->journals++; /* it stands first */
+    for (int i = 0; i < f->shards; i++) list[f->journals++] = f->shard[i];
+    f->journal = list;
+    f->begun = access(s->journal_path, F_OK) == 0;
+    return RF_OK;
+}
+
+/* Looks before it asks: what is in the folder came after its sweep.identity. */
+static rf_status look_around(rf_sweep *s, found *f)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &s->in->trouble;
+    RF_TRY(rf_folder_is_empty(s->o->folder, &f->empty, &t->error));
+    RF_TRY(find_journals(s, f, &t->error));
+    f->verdict = rf_claim_compare(s->o->folder, &s->identity, &f->claimed, &f->why);
+    if (f->verdict == RF_E_ARG || f->verdict == RF_E_FORMAT) return RF_OK; /* others decide */
+    st = f->verdict;
+    *t = f->why;
+done:
+    return st;
+}
+
+/* A new sweep begins in a new folder, or an empty one; a shard also where its sweep is. */
+static rf_status check_new(rf_sweep *s, const found *f)
 {
     rf_trouble *t = &s->in->trouble;
-    *begun = access(s->journal_path, F_OK) == 0;
-    if (*begun || empty || shards > 0 || s->shard.count > 1) return RF_OK;
+    const int   is_shard = s->shard.count > 1;
+    if (f->empty || (is_shard && (f->claimed || f->journals))) return RF_OK;
+    rf_trouble_hint(t, is_shard
+                           ? "--output names another folder; --overwrite begins in this one"
+                           : "--resume goes on with the sweep in it, --overwrite begins again");
+    return rf_fail(&t->error, RF_E_EXISTS, "--output %s exists, and is not empty", s->o->folder);
+}
+
+/* Whether --resume has anything to resume: of a process that was killed before it had a journal
+ * there is nothing, and the sweep begins. */
+static rf_status check_begun(rf_sweep *s, const found *f)
+{
+    rf_trouble *t = &s->in->trouble;
+    const int   is_shard = s->shard.count > 1;
+    if (f->begun || f->shards > 0 || (is_shard && (f->claimed || f->journals))) return RF_OK;
+    if (f->empty) {
+        rf_sweep_warn(s, "--resume: nothing has been begun there yet; the sweep begins");
+        return RF_OK;
+    }
     rf_trouble_hint(t, "--output names the folder of the sweep");
     return rf_fail(&t->error, RF_E_NOT_FOUND, "%s has no journal of a sweep to go on with",
                    s->o->folder);
 }
 
-/* --overwrite replaces a sweep's own files: without a journal, a file that has the name of one is
+/* --overwrite replaces files of sweeps: where no sweep was, a file that has the name of one is
  * somebody else's. */
-static rf_status check_names(rf_sweep *s)
+static rf_status check_names(rf_sweep *s, const found *f)
 {
-    static const char *const names[] = {"report.html", "results.jsonl", "grid.png"};
-    char                     path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/journal.sqlite", s->o->folder);
-    if (!s->o->request.overwrite || access(s->journal_path, F_OK) == 0 || access(path, F_OK) == 0)
-        return RF_OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", s->o->folder, names[i]);
-        if (access(path, F_OK) != 0) continue;
-        rf_trouble_hint(&s->in->trouble, "--output names another folder, or move that file away");
-        return rf_fail(&s->in->trouble.error, RF_E_EXISTS,
-                       "%s exists, and no journal says that a sweep made it", path);
-    }
-    return RF_OK;
+    char name[NAME_MAX + 1];
+    if (f->claimed || f->journals) return RF_OK;
+    rf_folder_find_output(s->o->folder, name);
+    if (!*name) return RF_OK;
+    rf_trouble_hint(&s->in->trouble, "--output names another folder, or move that file away");
+    return rf_fail(&s->in->trouble.error, RF_E_EXISTS,
+                   "%s/%s exists, and no journal says that a sweep made it", s->o->folder, name);
 }
 
-static rf_status open_journal(rf_sweep *s, int empty, int shards)
+/* The folder becomes this sweep's, or is already.  Earlier versions left journals alone, which then
+ * tell whose it is. */
+static rf_status claim(rf_sweep *s, const found *f)
 {
-    rf_status               st = RF_OK;
-    rf_trouble             *t = &s->in->trouble;
-    const rf_sweep_options *o = s->o;
-    int                     begun = 0;
-    if (!empty && !o->resume && !o->request.overwrite && s->shard.count < 2) {
-        rf_trouble_hint(t, "--resume goes on with the sweep in it, --overwrite begins again");
-        return rf_fail(&t->error, RF_E_EXISTS, "--output %s exists, and is not empty", o->folder);
+    rf_status   st = RF_OK;
+    rf_trouble *t = &s->in->trouble;
+    char        path[PATH_MAX];
+    if (f->claimed) {
+        *t = f->why;
+        return f->verdict;
     }
-    RF_TRY(check_names(s));
-    if (o->resume) RF_TRY(find_begun(s, empty, shards, &begun));
-    if (o->resume && !begun && empty)
-        rf_sweep_warn(s, "--resume: nothing has been begun there yet; the sweep begins");
-    RF_TRY(make_folder(o->folder, &t->error));
-    RF_TRY(rf_journal_open(&s->journal, s->journal_path, s->identity.fingerprint,
-                           s->identity.summary, s->cells.count, begun, o->request.overwrite, t));
+    for (int i = 0; i < f->journals; i++) {
+        path_of_shard(s, f->journal[i], path);
+        RF_TRY(rf_journal_compare(path, s->identity.fingerprint, s->identity.summary, t));
+    }
+    RF_TRY(make_folder(s->o->folder, &t->error));
+    RF_TRY(rf_claim_make(s->o->folder, &s->identity, 0, t));
 done:
     return st;
 }
 
-/* ---- what a killed process left ------------------------------------------------------------- */
+/* ---- beginning again ------------------------------------------------------------------------ */
 
-/* The name that ".NAME.01234567.tmp" was to become; 0 if it is no such file. */
-static int final_name(const char *temp, char name[NAME_MAX + 1])
+static int is_own(const rf_sweep *s, rf_shard shard)
 {
-    enum { TAIL = 13 }; /* ".01234567.tmp" */
-    const size_t n = strlen(temp);
-    if (temp[0] != '.' || n <= TAIL + 1 || n > NAME_MAX || !ends_with(temp, ".tmp")) return 0;
-    const char *tail = temp + n - TAIL;
-    if (*tail != '.' || strspn(tail + 1, "0123456789abcdef") != 8) return 0;
-    snprintf(name, NAME_MAX + 1, "%.*s", (int)(n - TAIL - 1), temp + 1);
-    return 1;
+    return shard.index == s->shard.index && shard.count == s->shard.count;
 }
 
-static int is_our_cell(const rf_sweep *s, const char *name)
+/* Which journals go.  Alone: all.  Of shards, which may begin again at the same moment, each
+ * replaces its own; and what is of another sweep and will be replaced by none of them, goes. */
+static int goes(rf_sweep *s, rf_shard shard)
 {
-    const rf_axis *axis = s->cells.axis;
-    const char    *at = name;
-    long           cell = 0, step = 1;
-    for (int a = 0; a < RF_AXES; a++) { /* "x03-y01-z00.png" */
-        char *end;
-        if (*at != "xyz"[a] || at[1] < '0' || at[1] > '9') return 0;
-        const long i = strtol(at + 1, &end, 10);
-        if (i >= axis[a].count) return 0;
-        cell += i * step;
-        step *= axis[a].count;
-        at = *end == '-' ? end + 1 : end;
+    char       path[PATH_MAX];
+    rf_trouble unheard = {.hint = ""};
+    if (s->shard.count < 2 || is_own(s, shard)) return 1;
+    if (shard.count == s->shard.count) return 0;
+    path_of_shard(s, shard, path);
+    return rf_journal_compare(path, s->identity.fingerprint, s->identity.summary, &unheard) ==
+           RF_E_ARG;
+}
+
+/* All are asked before the first one goes. */
+static rf_status clear_journals(rf_sweep *s, const found *f)
+{
+    rf_status st = RF_OK;
+    rf_error *err = &s->in->trouble.error;
+    char      path[PATH_MAX];
+    for (int i = 0; i < f->journals; i++) {
+        if (!goes(s, f->journal[i])) continue;
+        path_of_shard(s, f->journal[i], path);
+        RF_TRY(rf_journal_check_idle(path, err));
     }
-    const char  *own = s->cells.cell[cell].name;
-    const size_t n = strlen(own);
-    return strncmp(own, name, n) == 0 && strcmp(name + n, ".png") == 0 &&
-           rf_sweep_owns(s, (int)cell);
+    if (!f->claimed || f->verdict != RF_OK)
+        RF_TRY(rf_claim_make(s->o->folder, &s->identity, 1, &s->in->trouble));
+    for (int i = 0; i < f->journals; i++) {
+        if (is_own(s, f->journal[i]) || !goes(s, f->journal[i])) continue;
+        path_of_shard(s, f->journal[i], path);
+        RF_TRY(rf_journal_remove(path, err));
+    }
+done:
+    return st;
 }
 
-/* Shards leave the common files to whoever writes them. */
-static int is_our_report(const rf_sweep *s, const char *name)
+/* A shard leaves the grids of its own sweep alone: somebody may have gathered it. */
+static rf_status begin_again(rf_sweep *s, const found *f)
 {
-    if (s->shard.count > 1) return 0;
-    return strcmp(name, "report.html") == 0 || strcmp(name, "results.jsonl") == 0 ||
-           (strncmp(name, "grid", 4) == 0 && ends_with(name, ".png"));
-}
-
-static int is_orphan(const rf_sweep *s, const char *entry, int in_cells)
-{
-    char name[NAME_MAX + 1];
-    if (!in_cells && s->shard.count < 2 && is_unborn_journal(entry)) return 1;
-    if (!final_name(entry, name)) return 0;
-    return in_cells ? is_our_cell(s, name) : is_our_report(s, name);
-}
-
-static void remove_orphans(const rf_sweep *s, const char *folder, int in_cells)
-{
-    DIR *const dir = opendir(folder);
-    if (!dir) return;
-    for (const struct dirent *e = readdir(dir); e; e = readdir(dir))
-        if (is_orphan(s, e->d_name, in_cells)) unlinkat(dirfd(dir), e->d_name, 0);
-    closedir(dir);
+    rf_status st = RF_OK;
+    rf_error *err = &s->in->trouble.error;
+    const int same = f->claimed && f->verdict == RF_OK;
+    RF_TRY(check_names(s, f));
+    RF_TRY(make_folder(s->o->folder, err));
+    RF_TRY(clear_journals(s, f));
+    if (s->shard.count < 2 || !same) RF_TRY(rf_folder_remove_outputs(s->o->folder, err));
+done:
+    return st;
 }
 
 /* ---- what is done --------------------------------------------------------------------------- */
@@ -226,46 +257,45 @@ done:
     return st;
 }
 
+static rf_status open_shard(rf_journal **out, rf_sweep *s, rf_shard shard)
+{
+    char path[PATH_MAX];
+    path_of_shard(s, shard, path);
+    return rf_journal_open(out, path, s->identity.fingerprint, s->identity.summary, s->cells.count,
+                           1, 0, &s->in->trouble);
+}
+
+/* Before anything is made or removed: no shard is at work, and all are of this sweep. */
+static rf_status check_shards(rf_sweep *s, const found *f)
+{
+    rf_status st = RF_OK;
+    for (int i = 0; i < f->shards && s->shard.count < 2 && st == RF_OK; i++) {
+        rf_journal *journal = NULL;
+        st = open_shard(&journal, s, f->shard[i]);
+        rf_journal_close(journal);
+    }
+    return st;
+}
+
 static rf_status gather_shard(rf_sweep *s, rf_shard shard, int *lost)
 {
     rf_status   st = RF_OK;
-    rf_trouble *t = &s->in->trouble;
     rf_journal *journal = NULL;
-    char        name[RF_JOURNAL_NAME_BYTES], path[PATH_MAX];
-    rf_shard_journal(name, shard);
-    snprintf(path, sizeof path, "%s/%s", s->o->folder, name);
-    RF_TRY(rf_journal_open(&journal, path, s->identity.fingerprint, s->identity.summary,
-                           s->cells.count, 1, 0, t));
-    RF_TRY(take_records(s, journal, lost, &t->error));
+    RF_TRY(open_shard(&journal, s, shard));
+    RF_TRY(take_records(s, journal, lost, &s->in->trouble.error));
 done:
     rf_journal_close(journal);
     return st;
 }
 
-/* Before anything is made or removed: no shard is at work, and all are of this sweep. */
-static rf_status check_shards(rf_sweep *s, const rf_shard *shards, int count)
-{
-    rf_status st = RF_OK;
-    for (int i = 0; i < count && s->shard.count < 2; i++) {
-        rf_journal *journal = NULL;
-        char        name[RF_JOURNAL_NAME_BYTES], path[PATH_MAX];
-        rf_shard_journal(name, shards[i]);
-        snprintf(path, sizeof path, "%s/%s", s->o->folder, name);
-        st = rf_journal_open(&journal, path, s->identity.fingerprint, s->identity.summary,
-                             s->cells.count, 1, 0, &s->in->trouble);
-        rf_journal_close(journal);
-        if (st != RF_OK) break;
-    }
-    return st;
-}
-
-static rf_status take_all(rf_sweep *s, const rf_shard *shards, int count)
+static rf_status take_all(rf_sweep *s, const found *f)
 {
     rf_status st = RF_OK;
     char      text[120];
     int       lost = 0;
     RF_TRY(take_records(s, s->journal, &lost, &s->in->trouble.error));
-    for (int i = 0; i < count && s->shard.count < 2; i++) RF_TRY(gather_shard(s, shards[i], &lost));
+    for (int i = 0; i < f->shards && s->shard.count < 2; i++)
+        RF_TRY(gather_shard(s, f->shard[i], &lost));
     if (lost) {
         snprintf(text, sizeof text,
                  "%d finished picture%s missing or changed since, and made again", lost,
@@ -276,48 +306,47 @@ done:
     return st;
 }
 
-/* Of a sweep that begins again in an old folder. */
-static void warn_of_others(rf_sweep *s, const char *folder)
-{
-    char       text[PATH_MAX + 100];
-    int        others = 0;
-    DIR *const dir = opendir(folder);
-    if (!dir) return;
-    for (const struct dirent *e = readdir(dir); e; e = readdir(dir))
-        others += e->d_name[0] != '.' && !is_our_cell(s, e->d_name);
-    closedir(dir);
-    if (!others) return;
-    snprintf(text, sizeof text, "%d older file%s in %s and not of this sweep", others,
-             others == 1 ? " is" : "s are", folder);
-    rf_sweep_warn(s, text);
-}
-
 /* ---- all of it ------------------------------------------------------------------------------ */
+
+/* All that is refused is refused here: nothing has been made yet but sweep.identity. */
+static rf_status enter(rf_sweep *s, found *f)
+{
+    rf_status               st = RF_OK;
+    const rf_sweep_options *o = s->o;
+    RF_TRY(look_around(s, f));
+    if (o->request.overwrite) return begin_again(s, f);
+    RF_TRY(o->resume ? check_begun(s, f) : check_new(s, f));
+    RF_TRY(claim(s, f));
+    if (o->resume) RF_TRY(check_shards(s, f));
+done:
+    return st;
+}
 
 static rf_status open_all(rf_sweep *s)
 {
     rf_status   st = RF_OK;
-    rf_error   *err = &s->in->trouble.error;
-    rf_shard   *shards = NULL;
-    char        name[RF_JOURNAL_NAME_BYTES], cells[PATH_MAX];
-    int         count = 0, empty = 0;
+    rf_trouble *t = &s->in->trouble;
+    found       f = {.empty = 0};
+    char        cells[PATH_MAX];
     const char *folder = s->o->folder;
-    rf_shard_journal(name, s->shard);
-    const int n = snprintf(s->journal_path, sizeof s->journal_path, "%s/%s", folder, name);
-    if (n >= PATH_MAX - 64)
-        return rf_fail(err, RF_E_ARG, "--output: the name of the folder is too long");
+    const int   overwrite = s->o->request.overwrite;
+    if (strlen(folder) >= PATH_MAX - 128)
+        return rf_fail(&t->error, RF_E_ARG, "--output: the name of the folder is too long");
+    path_of_shard(s, s->shard, s->journal_path);
     snprintf(cells, sizeof cells, "%s/cells", folder);
-    RF_TRY(is_empty(folder, &empty, err));
-    if (s->o->resume) RF_TRY(rf_shard_find(&shards, &count, folder, err));
-    RF_TRY(check_shards(s, shards, count));
-    RF_TRY(open_journal(s, empty, count));
-    RF_TRY(make_folder(cells, err));
-    remove_orphans(s, folder, 0);
-    remove_orphans(s, cells, 1);
-    if (s->o->resume) RF_TRY(take_all(s, shards, count));
-    if (s->o->request.overwrite) warn_of_others(s, cells);
+    RF_TRY(enter(s, &f));
+    RF_TRY(rf_journal_open(&s->journal, s->journal_path, s->identity.fingerprint,
+                           s->identity.summary, s->cells.count, s->o->resume && f.begun, overwrite,
+                           t));
+    RF_TRY(make_folder(cells, &t->error));
+    rf_folder_remove_orphans(s, folder, 0);
+    rf_folder_remove_orphans(s, cells, 1);
+    if (s->o->resume) RF_TRY(take_all(s, &f));
+    if (overwrite) rf_folder_warn_of_cells(s, cells);
+    if (s->shard.count < 2) rf_folder_warn_of_grids(s);
 done:
-    free(shards);
+    free(f.shard);
+    free(f.journal);
     return st;
 }
 
@@ -348,12 +377,13 @@ done:
 rf_status rf_sweep_open_folder(rf_sweep *s)
 {
     rf_status st = RF_OK;
-    RF_TRY(
-        rf_identify(&s->identity, &s->cells, s->expert, s->experts.engine, &s->in->trouble.error));
+    RF_TRY(rf_identify(&s->identity, &s->cells, s->expert, s->experts.engine, &s->in->console,
+                       &s->in->trouble.error));
     if (s->ranks.rank == 0) RF_TRY(open_all(s));
     if (s->ranks.size > 1) RF_TRY(share_records(s));
     for (int i = 0; i < s->cells.count; i++) s->mine += rf_sweep_owns(s, i);
     s->before = s->done + s->failed;
+    RF_TRY(rf_sweep_divide_open(s));
 done:
     return st;
 }

@@ -32,8 +32,12 @@ done:
     return st;
 }
 
-static rf_status tell(rf_sweep *s, int cell, rf_cell_record *record, rf_error *err)
+/* Of a job of the plan that runs. */
+static rf_status tell(rf_sweep *s, int job, rf_cell_record *record, rf_error *err)
 {
+    const int   cell = s->map[job];
+    rf_job_info info;
+    if (rf_plan_get_job(s->now, job, &info) == RF_OK) s->ranks.mine.calls_naive += info.calls_alone;
     record->seconds = rf_meter_clock() - s->began;
     return rf_ranks_tell(&s->ranks, cell, record, write_row, s, err);
 }
@@ -54,8 +58,8 @@ static rf_status on_image(void *user, const rf_image *image, rf_error *err)
     rf_signals_release();
     if (st != RF_OK) goto done;
     RF_TRY(rf_file_sha256(hex, path, NULL, NULL, err));
-    RF_TRY(tell(s, cell, &record, err));
-    s->write_s += rf_meter_clock() - begun;
+    RF_TRY(tell(s, image->job_index, &record, err));
+    s->ranks.mine.write_s += rf_meter_clock() - begun;
 done:
     return st;
 }
@@ -74,13 +78,14 @@ static void on_failed(void *user, int job_index, int index, rf_status status, co
     rf_error       err = {0};
     rf_cell_record record = {.state = RF_CELL_FAILED, .error = message};
     (void)index, (void)status;
-    stop_late(s, tell(s, s->map[job_index], &record, &err), &err);
+    stop_late(s, tell(s, job_index, &record, &err), &err);
 }
 
 static int on_progress(void *user, const rf_progress *progress)
 {
     rf_sweep *s = user;
     rf_error  err = {0};
+    s->calls = progress->calls_done;
     rf_meter_update(&s->meter, progress, rf_meter_clock());
     stop_late(s, rf_ranks_serve(&s->ranks, s->groups, write_row, s, &err), &err);
     return s->late != RF_OK || rf_signals_caught();
@@ -112,16 +117,35 @@ static rf_status plan_group(rf_sweep *s, int group)
     return st;
 }
 
-static void add_timings(rf_sweep *s)
+/* A plan that came to its end has made all of its calls. */
+static void count_work(rf_sweep *s, int at_its_end)
 {
-    rf_timings t = {0};
+    rf_ranks_work *mine = &s->ranks.mine;
+    rf_timings     t = {0};
+    rf_plan_info   info;
     rf_plan_get_timings(s->now, &t);
-    s->spent.load += t.load;
-    s->spent.encode += t.encode;
-    s->spent.denoise += t.denoise;
-    s->spent.decode += t.decode;
-    s->spent.flip_us = t.flip_us;
-    s->spent.call_gap_us = t.call_gap_us;
+    rf_plan_get_info(s->now, &info);
+    mine->calls += at_its_end ? info.calls_shared : s->calls;
+    mine->launches += at_its_end ? info.launches : 0;
+    mine->load_s += t.load;
+    mine->encode_s += t.encode;
+    mine->denoise_s += t.denoise;
+    mine->decode_s += t.decode;
+    s->flip_us = t.flip_us;
+    s->call_gap_us = t.call_gap_us;
+}
+
+rf_ranks_work rf_sweep_work(const rf_sweep *s)
+{
+    const rf_ranks_work *a = &s->ranks.mine, *b = &s->ranks.others;
+    return (rf_ranks_work){.calls_naive = a->calls_naive + b->calls_naive,
+                           .calls = a->calls + b->calls,
+                           .launches = a->launches + b->launches,
+                           .load_s = a->load_s + b->load_s,
+                           .encode_s = a->encode_s + b->encode_s,
+                           .denoise_s = a->denoise_s + b->denoise_s,
+                           .decode_s = a->decode_s + b->decode_s,
+                           .write_s = a->write_s + b->write_s};
 }
 
 /* Calls of the groups that this process will take after `group`: its shard's, or its share. */
@@ -142,8 +166,9 @@ static rf_status run_group(rf_sweep *s, int group)
     RF_TRY(plan_group(s, group));
     if (!s->now) goto done;
     rf_meter_plan(&s->meter, calls_after(s, group));
+    s->calls = 0;
     st = rf_plan_run(s->now, &callbacks, err);
-    add_timings(s);
+    count_work(s, st == RF_OK);
     if (s->late != RF_OK) {
         st = s->late;
         *err = s->late_error;

@@ -5,9 +5,24 @@
 #include "tools/sweep/report.h"
 #include "tools/sweep/sweep.h"
 
-static double saving(const rf_plan_info *info)
+/* Shards leave grids, page and lines to the sweep that gathers them. */
+static int is_shard(const rf_sweep *s)
 {
-    return info->calls_shared > 0 ? (double)info->calls_naive / (double)info->calls_shared : 1;
+    return s->shard.count > 1;
+}
+
+static double saving(int64_t naive, int64_t made)
+{
+    return made > 0 ? (double)naive / (double)made : 1;
+}
+
+/* Calls of this shard, or of all ranks: prefixes that are divided among them are made twice. */
+static int64_t calls_divided(const rf_sweep *s)
+{
+    int64_t calls = 0;
+    for (int g = 0; g < s->groups; g++)
+        if (s->shard.count < 2 || s->owner[g] == s->shard.index) calls += s->cost[g];
+    return calls;
 }
 
 static void duration(char *out, size_t bytes, double seconds)
@@ -50,16 +65,15 @@ static void print_plan(const rf_sweep *s)
     printf("%s\n%d cells\n", rf_engine_device(s->experts.engine), s->cells.count);
     print_axes(s);
     printf("calls\n  %-28s %9lld\n", "one by one", (long long)info->calls_naive);
-    printf("  %-28s %9lld  (%.2fx fewer)\n", "shared", (long long)info->calls_shared, saving(info));
+    printf("  %-28s %9lld  (%.2fx fewer)\n", "shared", (long long)info->calls_shared,
+           saving(info->calls_naive, info->calls_shared));
     printf("  %-28s %9lld  (up to %d calls each)\n", "launches", (long long)info->launches,
            info->batch);
     printf("  %-28s %9d\n", "experts read from disk", info->loads);
-    if (s->shard.count > 1) {
-        long long calls = 0;
-        for (int g = 0; g < s->groups; g++)
-            if (s->owner[g] == s->shard.index) calls += s->cost[g];
-        printf("  %-28s %9lld\n", "of this shard", calls);
-    }
+    if (is_shard(s))
+        printf("  %-28s %9lld\n", "of this shard", (long long)calls_divided(s));
+    else if (s->ranks.size > 1)
+        printf("  %-28s %9lld\n", "divided among all ranks", (long long)calls_divided(s));
     printf("memory\n");
     rf_report_bytes("activations (slab)", info->slab_bytes);
     rf_report_bytes("UNets", info->unet_bytes);
@@ -69,6 +83,7 @@ static void print_plan(const rf_sweep *s)
     rf_report_bytes("text encoders, for a while", info->text_bytes);
     rf_report_bytes("VAE decoders", info->vae_bytes);
     rf_report_bytes("most at once", info->peak_bytes);
+    rf_report_pool(info);
 }
 
 static void print_estimate(const rf_sweep_estimate *e)
@@ -108,19 +123,21 @@ static rf_status plan_json(const rf_sweep *s, const rf_sweep_estimate *e, rf_err
                   rf_json_seconds(e->call_s), "decode", rf_json_seconds(e->decode_s), "load",
                   rf_json_seconds(e->load_s), "measured", e->measured);
     return rf_json_print(
-        json_pack("{s:i, s:o, s:i, s:o, s:I, s:I, s:o, s:I, s:i, s:i, s:i, s:b, s:o, s:o, s:o, "
-                  "s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                  "schema", 1, "device", rf_json_text(rf_engine_device(s->experts.engine)), "cells",
-                  s->cells.count, "axes", axes_json(&s->cells), "calls_naive",
-                  (json_int_t)i->calls_naive, "calls_shared", (json_int_t)i->calls_shared, "saving",
-                  rf_json_real(saving(i)), "launches", (json_int_t)i->launches, "batch", i->batch,
-                  "states", i->states, "loads", i->loads, "resident", i->resident, "slab_bytes",
-                  rf_json_bytes(i->slab_bytes), "unet_bytes", rf_json_bytes(i->unet_bytes),
-                  "kv_bytes", rf_json_bytes(i->kv_bytes), "state_bytes",
-                  rf_json_bytes(i->state_bytes), "staging_bytes", rf_json_bytes(i->staging_bytes),
-                  "text_bytes", rf_json_bytes(i->text_bytes), "vae_bytes",
-                  rf_json_bytes(i->vae_bytes), "peak_bytes", rf_json_bytes(i->peak_bytes),
-                  "estimate_s", estimate, "warnings", rf_report_warnings(&s->report)),
+        json_pack(
+            "{s:i, s:o, s:i, s:o, s:I, s:I, s:o, s:I, s:I, s:i, s:i, s:i, s:b, s:o, s:o, s:o, "
+            "s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+            "schema", 1, "device", rf_json_text(rf_engine_device(s->experts.engine)), "cells",
+            s->cells.count, "axes", axes_json(&s->cells), "calls_naive", (json_int_t)i->calls_naive,
+            "calls_shared", (json_int_t)i->calls_shared, "saving",
+            rf_json_real(saving(i->calls_naive, i->calls_shared)), "calls_divided",
+            (json_int_t)calls_divided(s), "launches", (json_int_t)i->launches, "batch", i->batch,
+            "states", i->states, "loads", i->loads, "resident", i->resident, "slab_bytes",
+            rf_json_bytes(i->slab_bytes), "unet_bytes", rf_json_bytes(i->unet_bytes), "kv_bytes",
+            rf_json_bytes(i->kv_bytes), "state_bytes", rf_json_bytes(i->state_bytes),
+            "staging_bytes", rf_json_bytes(i->staging_bytes), "text_bytes",
+            rf_json_bytes(i->text_bytes), "vae_bytes", rf_json_bytes(i->vae_bytes), "peak_bytes",
+            rf_json_bytes(i->peak_bytes), "estimate_s", estimate, "warnings",
+            rf_report_warnings(&s->report)),
         err);
 }
 
@@ -147,21 +164,18 @@ done:
 
 /* ---- after ---------------------------------------------------------------------------------- */
 
-/* "x0-y0-z03" -> FOLDER/grid-z03.png; one Z value: FOLDER/grid.png. */
 static void grid_path(const rf_sweep *s, int z, char path[PATH_MAX])
 {
-    const rf_cells *c = &s->cells;
-    const char     *name = c->cell[z * c->axis[RF_AXIS_X].count * c->axis[RF_AXIS_Y].count].name;
-    if (c->axis[RF_AXIS_Z].count == 1)
-        snprintf(path, PATH_MAX, "%s/grid.png", s->o->folder);
-    else
-        snprintf(path, PATH_MAX, "%s/grid%s.png", s->o->folder, strrchr(name, '-'));
+    char name[NAME_MAX + 1];
+    rf_sweep_grid_name(s, z, name);
+    snprintf(path, PATH_MAX, "%s/%s", s->o->folder, name);
 }
 
 static rf_status write_outputs(rf_sweep *s)
 {
     rf_status            st = RF_OK;
     rf_error            *err = &s->in->trouble.error;
+    const rf_ranks_work  work = rf_sweep_work(s);
     const rf_sweep_story story = {
         .cells = &s->cells,
         .record = s->record,
@@ -170,11 +184,13 @@ static rf_status write_outputs(rf_sweep *s)
         .device = rf_engine_device(s->experts.engine),
         .calls_naive = s->info.calls_naive,
         .calls_shared = s->info.calls_shared,
-        .load_s = s->spent.load,
-        .encode_s = s->spent.encode,
-        .denoise_s = s->spent.denoise,
-        .decode_s = s->spent.decode,
-        .write_s = s->write_s,
+        .calls_made = work.calls,
+        .ranks = s->ranks.size,
+        .load_s = work.load_s,
+        .encode_s = work.encode_s,
+        .denoise_s = work.denoise_s,
+        .decode_s = work.decode_s,
+        .write_s = work.write_s,
         .wall_s = rf_meter_clock() - s->began,
     };
     RF_TRY(rf_results_write(&story, err));
@@ -189,12 +205,6 @@ static json_t *path_json(const rf_sweep *s, const char *name)
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", s->o->folder, name);
     return rf_json_text(path);
-}
-
-/* Shards leave grids, page and lines to the sweep that gathers them. */
-static int is_shard(const rf_sweep *s)
-{
-    return s->shard.count > 1;
 }
 
 static json_t *paths_json(const rf_sweep *s)
@@ -212,39 +222,79 @@ static json_t *paths_json(const rf_sweep *s)
                      "journal", rf_json_text(s->journal_path));
 }
 
+/* Of the whole sweep, as one process would make it at one go. */
+static json_t *planned_json(const rf_sweep *s)
+{
+    const rf_plan_info *i = &s->info;
+    return json_pack("{s:I, s:I, s:I}", "calls_naive", (json_int_t)i->calls_naive, "calls_shared",
+                     (json_int_t)i->calls_shared, "launches", (json_int_t)i->launches);
+}
+
+static json_t *timings_json(const rf_sweep *s, const rf_ranks_work *w)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "load", rf_json_seconds(w->load_s), "encode",
+                     rf_json_seconds(w->encode_s), "denoise", rf_json_seconds(w->denoise_s),
+                     "decode", rf_json_seconds(w->decode_s), "write", rf_json_seconds(w->write_s),
+                     "wall", rf_json_seconds(rf_meter_clock() - s->began));
+}
+
 static rf_status summary_json(const rf_sweep *s, rf_error *err)
 {
-    const rf_timings *t = &s->spent;
-    json_t *const     timings =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "load", rf_json_seconds(t->load), "encode",
-                  rf_json_seconds(t->encode), "denoise", rf_json_seconds(t->denoise), "decode",
-                  rf_json_seconds(t->decode), "write", rf_json_seconds(s->write_s), "wall",
-                  rf_json_seconds(rf_meter_clock() - s->began));
+    const rf_ranks_work w = rf_sweep_work(s);
     return rf_json_print(
-        json_pack("{s:i, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:o}",
+        json_pack("{s:i, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:o, s:I, s:o, s:i, s:s?, s:o, s:o, "
+                  "s:o, s:o}",
                   "schema", 1, "folder", rf_json_text(s->o->folder), "cells", s->mine, "done",
                   s->done, "failed", s->failed, "done_before", s->before, "calls_naive",
-                  (json_int_t)s->info.calls_naive, "calls_shared", (json_int_t)s->info.calls_shared,
-                  "saving", rf_json_real(saving(&s->info)), "launches",
-                  (json_int_t)s->info.launches, "timings_s", timings, "paths", paths_json(s),
-                  "device", rf_json_text(rf_engine_device(s->experts.engine)), "warnings",
-                  rf_report_warnings(&s->report)),
+                  (json_int_t)w.calls_naive, "calls_shared", (json_int_t)w.calls, "saving",
+                  rf_json_real(saving(w.calls_naive, w.calls)), "launches", (json_int_t)w.launches,
+                  "planned", planned_json(s), "ranks", s->ranks.size, "shard",
+                  is_shard(s) ? s->o->shard : NULL, "timings_s", timings_json(s, &w), "paths",
+                  paths_json(s), "device", rf_json_text(rf_engine_device(s->experts.engine)),
+                  "warnings", rf_report_warnings(&s->report)),
         err);
+}
+
+/* "162 calls instead of 270 (1.67x fewer)", and by whom, where one might take it for the whole. */
+static void describe_calls(const rf_sweep *s, char *out, size_t bytes)
+{
+    const rf_ranks_work w = rf_sweep_work(s);
+    char                who[40] = "";
+    if (w.calls == 0) {
+        snprintf(out, bytes, "no calls in this sitting");
+        return;
+    }
+    if (s->ranks.size > 1) snprintf(who, sizeof who, " by %d ranks", s->ranks.size);
+    if (is_shard(s)) snprintf(who, sizeof who, " by shard %d/%d", s->shard.index, s->shard.count);
+    snprintf(out, bytes, "%lld calls%s%s instead of %lld (%.2fx fewer)", (long long)w.calls, who,
+             s->before ? " in this sitting" : "", (long long)w.calls_naive,
+             saving(w.calls_naive, w.calls));
+}
+
+static void print_details(const rf_sweep *s)
+{
+    char                text[300];
+    const rf_ranks_work w = rf_sweep_work(s);
+    snprintf(text, sizeof text,
+             "reading %.2f s, encoding %.2f s, denoising %.2f s, decoding %.2f s, writing %.2f "
+             "s%s; switch %.0f us, between calls %.0f us",
+             w.load_s, w.encode_s, w.denoise_s, w.decode_s, w.write_s,
+             s->ranks.size > 1 ? ", of all ranks together" : "", s->flip_us, s->call_gap_us);
+    rf_console_note(&s->in->console, text);
 }
 
 static void print_summary(const rf_sweep *s)
 {
-    char path[PATH_MAX], text[PATH_MAX + 300], wall[40];
+    char path[PATH_MAX], text[400], calls[200], wall[40];
     for (int z = 0; z < s->cells.axis[RF_AXIS_Z].count && !s->o->no_grid && !is_shard(s); z++) {
         grid_path(s, z, path);
         puts(path);
     }
     if (!s->o->no_report && !is_shard(s)) printf("%s/report.html\n", s->o->folder);
     duration(wall, sizeof wall, rf_meter_clock() - s->began);
-    snprintf(text, sizeof text,
-             "%d of %d cells are done, %d failed; %lld calls instead of %lld (%.2fx fewer); %s",
-             s->done, s->mine, s->failed, (long long)s->info.calls_shared,
-             (long long)s->info.calls_naive, saving(&s->info), wall);
+    describe_calls(s, calls, sizeof calls);
+    snprintf(text, sizeof text, "%d of %d cells are done, %d failed; %s; %s", s->done, s->mine,
+             s->failed, calls, wall);
     rf_console_note(&s->in->console, text);
     if (s->done + s->failed < s->mine)
         rf_console_note(&s->in->console, "a rank gave up: --resume makes what is open");
@@ -252,13 +302,7 @@ static void print_summary(const rf_sweep *s)
         rf_console_note(&s->in->console,
                         "when all shards are done, the same command with --resume and without "
                         "--shard gathers them");
-    if (!s->in->console.verbose) return;
-    snprintf(text, sizeof text,
-             "reading %.2f s, encoding %.2f s, denoising %.2f s, decoding %.2f s, writing %.2f s; "
-             "switch %.0f us, between calls %.0f us",
-             s->spent.load, s->spent.encode, s->spent.denoise, s->spent.decode, s->write_s,
-             s->spent.flip_us, s->spent.call_gap_us);
-    rf_console_note(&s->in->console, text);
+    if (s->in->console.verbose) print_details(s);
 }
 
 rf_status rf_sweep_finish(rf_sweep *s)
