@@ -54,8 +54,8 @@ typedef struct rf_options {
                            CPU at once); tests have "emulated", a GPU's kernels on the CPU */
     const char *dtype;  /* activations: "f16" or "bf16" on a GPU, "bf16" or "f32" on the CPU; NULL
                            or "auto" for the device's fastest */
-    int plan_only;     /* plans are made and never run: where no CUDA GPU can be used, `device` cuda
-                          is one that is assumed, with a warning that says why */
+    int plan_only; /* plans are made to be looked at: where no CUDA GPU can be used, `device` cuda
+                      is one that is assumed, with a warning that says why */
     int      threads;  /* CPU threads, 1..1024; 0 for one per core */
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
@@ -84,6 +84,9 @@ const char *
 rf_engine_device(const rf_engine *engine); /* "cpu: AMD EPYC (AVX-512, BF16), 2 threads" */
 /* Of the activations: "f16", "bf16" or "f32".  Where it is f16 a VAE computes in bf16. */
 const char *rf_engine_dtype(const rf_engine *engine);
+
+/* Whether its GPU is assumed (rf_options.plan_only): what would use it is RF_E_DEVICE. */
+int rf_engine_is_assumed(const rf_engine *engine);
 
 /* A CUDA GPU of this machine. */
 typedef struct rf_gpu_info {

@@ -120,7 +120,8 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     if (!is_finite(r, x)) {
         const rf_ring_mark bad = {.slot = r->slot, .picture = r->picture};
         rf_ring_fail(p, &bad, program->expert);
-        return rf_fail(err, RF_E_NAN, "a step gave NaN");
+        st = rf_fail(err, RF_E_NAN, "a step gave NaN");
+        goto done;
     }
     RF_TRY(put(r, at, x, err));
     RF_TRY(rf_denoise_predict(p, &pass, err));

@@ -67,6 +67,11 @@ const char *rf_engine_device(const rf_engine *engine)
     return engine->description;
 }
 
+int rf_engine_is_assumed(const rf_engine *engine)
+{
+    return rf_device_only_plans(&engine->device);
+}
+
 const char *rf_engine_dtype(const rf_engine *engine)
 {
     return rf_dtype_name(engine->dtype);

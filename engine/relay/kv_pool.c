@@ -63,14 +63,34 @@ static size_t most_read(rf_plan *p, size_t largest)
     return most;
 }
 
+static rf_kv_program *program_of(const rf_plan_expert *x, int tokens)
+{
+    for (int i = 0; i < x->kvs; i++)
+        if (x->kv[i].tokens == tokens) return &x->kv[i];
+    return NULL;
+}
+
+/* A program for each length. */
+static rf_status list_program(rf_plan_expert *x, int tokens, rf_error *err)
+{
+    if (program_of(x, tokens)) return RF_OK;
+    rf_kv_program *list = rf_plan_grown(x->kv, x->kvs, sizeof *list);
+    if (!list) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
+    x->kv = list;
+    x->kv[x->kvs++] = (rf_kv_program){.tokens = tokens};
+    return RF_OK;
+}
+
 rf_status rf_kv_size(rf_plan *p, rf_error *err)
 {
     rf_kv_pool *pool = &p->kv_pool;
     size_t      conds = 0, largest = 0;
     for (int i = 0; i < p->expert_count; i++) {
-        const rf_plan_expert *x = &p->expert[i];
+        rf_plan_expert *x = &p->expert[i];
         conds += (size_t)x->conds;
         for (int c = 0; c < x->conds; c++) {
+            const rf_status st = list_program(x, x->cond[c].rows, err);
+            if (st != RF_OK) return st;
             const size_t bytes = bytes_of(p, x, &x->cond[c]);
             const size_t context = context_bytes_of(p, x, &x->cond[c]);
             pool->all_bytes += bytes;
@@ -91,6 +111,13 @@ rf_status rf_kv_size(rf_plan *p, rf_error *err)
 
 void rf_kv_free(rf_plan *p)
 {
+    for (int i = 0; i < p->expert_count; i++) {
+        rf_plan_expert *x = &p->expert[i];
+        for (int k = 0; k < x->kvs; k++) rf_program_free(&x->kv[k].program);
+        free(x->kv);
+        x->kv = NULL;
+        x->kvs = 0;
+    }
     free(p->kv_pool.block);
     p->kv_pool.block = NULL;
 }
@@ -185,26 +212,44 @@ done:
     return st;
 }
 
-static rf_status record(rf_plan *p, const rf_plan_expert *x, const rf_unet_kv_args *args,
-                        rf_error *err)
+rf_status rf_kv_record(rf_plan *p, int expert, rf_error *err)
 {
-    rf_expert *e = x->expert;
-    return rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], e->unet.kv, rf_unet_kv,
-                           args, p->slab, p->slab_bytes, &p->scratch_program, err);
+    const rf_plan_expert *x = &p->expert[expert];
+    rf_expert            *e = x->expert;
+    for (int i = 0; i < x->kvs; i++) {
+        rf_kv_program *kv = &x->kv[i];
+        kv->base = p->kv_pool.base;
+        const rf_unet_kv_args args = {
+            .list = &e->blocks, .arch = &e->arch.unet, .pool = kv->base, .tokens = kv->tokens};
+        const rf_status st =
+            rf_record_place(&p->engine->device, &e->weights[RF_NET_UNET], e->unet.kv, rf_unet_kv,
+                            &args, p->slab, p->slab_bytes, &kv->program, err);
+        if (st != RF_OK) return st;
+    }
+    return RF_OK;
+}
+
+/* Its calls are products of the context: where they read and write is all that changes. */
+static void aim(rf_kv_program *kv, const void *context, char *base)
+{
+    for (size_t i = 0; i < kv->program.count; i++) {
+        rf_gemm_args *a = &kv->program.call[i].args.gemm;
+        a->x = context;
+        a->y = base + ((char *)a->y - kv->base);
+    }
+    kv->base = base;
 }
 
 static rf_status compute(rf_plan *p, const rf_plan_expert *x, rf_conditioning *cond, const hole *h,
                          rf_error *err)
 {
-    rf_kv_pool     *pool = &p->kv_pool;
-    rf_unet_kv_args args = {.list = &x->expert->blocks,
-                            .arch = &x->expert->arch.unet,
-                            .pool = pool->base + h->from,
-                            .tokens = cond->rows};
-    rf_status       st = RF_OK;
-    RF_TRY(bring_context(p, x, cond, &args.context, err));
-    RF_TRY(record(p, x, &args, err));
-    RF_TRY(rf_program_run(&p->scratch_program, &p->engine->device, err));
+    rf_kv_pool    *pool = &p->kv_pool;
+    rf_kv_program *kv = program_of(x, cond->rows);
+    const void    *context = NULL;
+    rf_status      st = RF_OK;
+    RF_TRY(bring_context(p, x, cond, &context, err));
+    aim(kv, context, pool->base + h->from);
+    RF_TRY(rf_program_run(&kv->program, &p->engine->device, err));
     insert(pool, h, bytes_of(p, x, cond), cond);
     pool->computed++;
 done:
@@ -214,11 +259,8 @@ done:
 rf_status rf_kv_fill(rf_plan *p, int expert, rf_error *err)
 {
     const rf_plan_expert *x = &p->expert[expert];
-    const rf_unet_kv_args any = {
-        .list = &x->expert->blocks, .arch = &x->expert->arch.unet, .tokens = x->cond[0].rows};
-    rf_status st = RF_OK;
-    hole      h;
-    RF_TRY(record(p, x, &any, err)); /* so that the program has its room before the loop */
+    rf_status             st = RF_OK;
+    hole                  h;
     for (int c = 0; c < x->conds; c++) {
         rf_conditioning *cond = &x->cond[c];
         if (cond->kv || !find_hole(&p->kv_pool, bytes_of(p, x, cond), &h)) continue;

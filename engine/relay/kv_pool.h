@@ -12,6 +12,7 @@
 #ifndef RF_KV_POOL_H
 #define RF_KV_POOL_H
 
+#include "engine/core/program.h"
 #include "engine/core/twin.h"
 #include "engine/refinery.h"
 
@@ -27,6 +28,13 @@ typedef struct rf_kv_block {
     size_t           at, bytes; /* in the pool */
     rf_conditioning *cond;
 } rf_kv_block;
+
+/* What computes prompts of that length, recorded once: its blocks go where `base` was. */
+typedef struct rf_kv_program {
+    int        tokens;
+    rf_program program;
+    char      *base;
+} rf_kv_program;
 
 typedef struct rf_kv_pool {
     char        *base;             /* the device's; NULL until the plan's memory is taken */
@@ -54,13 +62,16 @@ void      rf_kv_free(rf_plan *plan);
 rf_status rf_kv_open(rf_plan *plan, rf_error *err);
 void      rf_kv_close(rf_plan *plan); /* nothing is in the pool from now on */
 
-/* Ahead of the loop: those of an expert's conditionings for which there is still room.  The UNet is
- * loaded. */
+/* The expert's programs, over the weights as they lie now. */
+rf_status rf_kv_record(rf_plan *plan, int expert, rf_error *err);
+
+/* Ahead of the loop: those of an expert's conditionings for which there is still room.  Its
+ * programs are recorded. */
 rf_status rf_kv_fill(rf_plan *plan, int expert, rf_error *err);
 
 /* Before a launch is queued: `kv` of all conditionings of its rows stands, and stays until the next
- * call; what is missing is queued on the ops' stream.  The UNet is loaded.  The host waits only if
- * more than RF_KV_UPLOADS contexts are under way. */
+ * call; what is missing is queued on the ops' stream, and nothing is allocated.  The expert's
+ * programs are recorded.  The host waits only if more than RF_KV_UPLOADS contexts are under way. */
 rf_status rf_kv_bring(rf_plan *plan, const rf_pass *pass, rf_error *err);
 
 #endif

@@ -89,6 +89,8 @@ typedef struct rf_plan_expert {
     int                    groups;
     rf_text_shape         *shape;
     int                    shapes;
+    rf_kv_program         *kv; /* one per length of its conditionings */
+    int                    kvs;
     rf_plan_table          table[RF_TABLES];
     int                    computed; /* embeddings stand, and what keys and values had room */
     int64_t recorded; /* which loading of the UNet its programs are for; 0: there are none */

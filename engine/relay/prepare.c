@@ -261,6 +261,7 @@ rf_status rf_plan_summon(rf_plan *p, int expert, const rf_callbacks *callbacks, 
     const double start = rf_now(), loaded = p->timings.load;
     rf_residency_make_room(p, expert);
     RF_TRY(load_unet(p, x, callbacks, err));
+    RF_TRY(rf_kv_record(p, expert, err));
     RF_TRY(compute(p, expert, err));
     RF_TRY(record_expert(p, expert, err));
     p->timings.encode += rf_now() - start - (p->timings.load - loaded);

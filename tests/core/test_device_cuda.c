@@ -353,7 +353,7 @@ Test(device_cuda, a_profiler_sees_what_was_queued_in_between)
 
     rf_error err = {0};
     emu_runtime_fail(4, 999); /* after choosing the GPU and two waits */
-    cr_expect_eq(rf_device_profile(&device, 1, &err), RF_E_DEVICE);
+    cr_expect_eq(rf_device_profile(&device, 1, &err), RF_E_LOST);
     cr_expect(strstr(err.message, "cudaProfilerStart"), "%s", err.message);
     rf_graph_destroy(&device, graph);
     end(&device, &d);

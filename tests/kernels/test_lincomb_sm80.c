@@ -160,8 +160,8 @@ static bool flags_right(int e, int type, gpu_settings s)
     const float   one[N] = {1, 1, 1, 1, 1};
     const int32_t none[N] = {RIGHT};
     int32_t       got[N], want[N] = {RIGHT};
-    const size_t  bytes = (size_t)(N * e) * sizeof(float);
-    float        *x = calloc((size_t)(N * e), sizeof *x), *y = malloc(bytes);
+    const size_t  elems = (size_t)N * (size_t)e, bytes = elems * sizeof(float);
+    float        *x = calloc(elems, sizeof *x), *y = malloc(bytes);
     for (int i = 0; i < e; i += 100) x[e + i] = NAN; /* blocks say the same */
     x[3 * e - 1] = -INFINITY;
     x[3 * e + e / 2] = 65520; /* infinite in f16 alone */

@@ -72,6 +72,7 @@ Test(relay_cuda, batches_and_shared_prefixes_change_nothing, .timeout = 300)
 {
     relays   r;
     shooting batch = shooting_latents, one = shooting_latents, tree = shooting_latents;
+    fast_alone();
     gpu_open(&r, f16);
     const rf_stage relay[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
                               {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
@@ -102,6 +103,7 @@ Test(relay_cuda, turns_change_nothing, .timeout = 300)
 {
     relays   r = {.path = {make_tiny(7), make_tiny(8)}};
     shooting s[2] = {shooting_latents, shooting_latents};
+    fast_alone();
     for (int i = 0; i < 2; i++) {
         rf_error err = {0};
         gpu_start(&r, (rf_options){.dtype = "f16", .memory = (uint64_t)i, .kv_pool = (uint64_t)i});
@@ -209,6 +211,7 @@ enum { PADDING = 4096 };
 Test(relay_cuda, two_experts_add_only_their_weights, .timeout = 60)
 {
     relays r;
+    fast_alone();
     gpu_open(&r, f16);
     rf_stage aa[2] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
                       {.expert = r.expert[0], .until = 1, .prompt = "a", .cfg_scale = 1}};
@@ -231,6 +234,7 @@ Test(relay_cuda, memory_is_flat_over_1000_renders, .timeout = 300)
 {
     relays   r;
     shooting s = shooting_nothing;
+    fast_alone();
     gpu_open(&r, f16);
     relays_hash(&r);
     const rf_stage stage[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},

@@ -72,6 +72,12 @@ const char *rf_engine_dtype(const rf_engine *engine)
     return "f32";
 }
 
+int rf_engine_is_assumed(const rf_engine *engine)
+{
+    (void)engine;
+    return 0;
+}
+
 rf_status rf_gpu_get_info(int ordinal, rf_gpu_info *out, int *count, rf_error *err)
 {
     (void)ordinal;

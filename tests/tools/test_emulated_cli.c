@@ -62,6 +62,21 @@ Test(emulated_cli, each_machine_that_will_not_do_gets_its_sentence)
     expect("", RENDER "--device gpu", 2, "it can be auto, cpu, cuda or cuda:N");
 }
 
+Test(emulated_cli, sweeps_plan_for_a_gpu_that_is_not_here)
+{
+    static const char plan[] = "sweep -m tiny.safetensors -p 'a fox' --size 64x64 --steps 2 "
+                               "--x 'Seed: 1, 2' --device cuda --dry-run ";
+    expect("driver=0", plan, 0, "there is no NVIDIA driver");
+    cr_expect(strstr(r.out, "not known for a GPU that is not here"), "%s", r.out);
+    char command[256];
+    snprintf(command, sizeof command, "%s --json", plan);
+    expect("driver=0", command, 0, "");
+    cr_expect(strstr(r.out, "\"estimate_s\":null"), "%s", r.out);
+    snprintf(command, sizeof command, "%s --seconds-per-call 0.5", plan);
+    expect("driver=0", command, 0, "");
+    cr_expect(strstr(r.out, "at 0.5 s a call"), "%s", r.out);
+}
+
 /* Told before a byte of weights is read. */
 Test(emulated_cli, a_plan_that_does_not_fit_is_refused_with_what_would_help)
 {
@@ -180,9 +195,9 @@ static double distance(const char *a, const char *b)
     return sum / n;
 }
 
-/* The same command, base and refiner, on the CPU and on the emulated GPU: nothing but roundoff
- * between the two, which is little beside what another seed changes.  (What roundoff may be, to the
- * bit of a latent, tests/relay/test_relay_cuda.c says.) */
+/* The same command on the CPU and on the emulated GPU: nothing but roundoff between the two, which
+ * is little beside what another seed changes.  (What roundoff may be, and switches of experts:
+ * tests/relay/test_relay_cuda.c.) */
 Test(emulated_cli, the_same_command_renders_on_cpu_and_gpu, .timeout = 300)
 {
     static const struct {
@@ -191,10 +206,9 @@ Test(emulated_cli, the_same_command_renders_on_cpu_and_gpu, .timeout = 300)
                 {"gpu.png", "--device emulated"},
                 {"other.png", "--device cpu --dtype f32 --seed 2"}};
     char command[256];
-    rf_spawn_expect(&r, "synth --seed 8 other.safetensors -q", 0, "");
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
-        snprintf(command, sizeof command, RENDER "-r other.safetensors --cfg 1 %s -o %s",
-                 runs[i].options, runs[i].file);
+        snprintf(command, sizeof command, RENDER "--steps 1 --cfg 1 %s -o %s", runs[i].options,
+                 runs[i].file);
         expect("", command, 0, "");
     }
     const double gpu = distance("cpu.png", "gpu.png"), other = distance("cpu.png", "other.png");

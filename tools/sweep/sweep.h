@@ -116,7 +116,8 @@ typedef struct rf_sweep_estimate {
 } rf_sweep_estimate;
 
 /* How long this process would take for its part.  Without --seconds-per-call it renders the first
- * cell's base in two steps, and counts by the second.  What running a plan gives. */
+ * cell's base in two steps, and counts by the second; for a GPU that is assumed it cannot.  What
+ * running a plan gives. */
 rf_status rf_sweep_estimate_time(rf_sweep *s, rf_sweep_estimate *out);
 
 #endif

@@ -89,6 +89,10 @@ static void print_plan(const rf_sweep *s)
 static void print_estimate(const rf_sweep_estimate *e)
 {
     char total[40];
+    if (e->total_s < 0) {
+        printf("time\n  not known for a GPU that is not here, without --seconds-per-call\n");
+        return;
+    }
     duration(total, sizeof total, e->total_s);
     printf("time\n  about %s", total);
     if (e->measured)
@@ -119,9 +123,11 @@ static rf_status plan_json(const rf_sweep *s, const rf_sweep_estimate *e, rf_err
 {
     const rf_plan_info *i = &s->info;
     json_t *const       estimate =
-        json_pack("{s:o, s:o, s:o, s:o, s:b}", "total", rf_json_seconds(e->total_s), "call",
-                  rf_json_seconds(e->call_s), "decode", rf_json_seconds(e->decode_s), "load",
-                  rf_json_seconds(e->load_s), "measured", e->measured);
+        e->total_s < 0
+                  ? json_null()
+                  : json_pack("{s:o, s:o, s:o, s:o, s:b}", "total", rf_json_seconds(e->total_s), "call",
+                              rf_json_seconds(e->call_s), "decode", rf_json_seconds(e->decode_s), "load",
+                              rf_json_seconds(e->load_s), "measured", e->measured);
     return rf_json_print(
         json_pack(
             "{s:i, s:o, s:i, s:o, s:I, s:I, s:o, s:I, s:I, s:i, s:i, s:i, s:b, s:o, s:o, s:o, "

@@ -98,6 +98,10 @@ rf_status rf_sweep_estimate_time(rf_sweep *s, rf_sweep_estimate *out)
     double    size = 1, calls = 0;
     int       cells = 0;
     *out = (rf_sweep_estimate){.call_s = s->o->seconds_per_call};
+    if (out->call_s <= 0 && rf_engine_is_assumed(s->experts.engine)) {
+        out->total_s = -1; /* nobody can tell for a GPU that is not here */
+        goto done;
+    }
     if (out->call_s <= 0) RF_TRY(measure(s, out));
     st = size_of_call(s, &size);
     if (st != RF_OK) {
