@@ -12,7 +12,7 @@ typedef struct bias_call {
     int          n;
 } bias_call;
 
-enum { BIAS_THREADS = 128 };
+enum { BIAS_THREADS = 256 };
 
 template <class T> RF_KERNEL(BIAS_THREADS) vendor_bias_kernel(const __grid_constant__ bias_call c)
 {
