@@ -255,7 +255,7 @@ static int usage(void)
     fprintf(
         stderr,
         "usage: refinery-bench gemm|conv|attention [--row NAME] [--batch N] [--dtype f16|bf16]\n"
-        "       refinery-bench choose --out FILE [--row NAME] [--dtype f16|bf16]\n"
+        "       refinery-bench choose --out FILE [--row NAME]\n"
         "       refinery-bench network BASE [REFINER] [--size N] [--batch N] [--flips N]\n"
         "       all: [--device cuda:N] [--runs N] [--choices FILE] [--json FILE]\n"
         "            [--cublaslt FILE] [--cudnn FILE]\n");
