@@ -119,15 +119,19 @@ static json_t *axes_json(const rf_cells *cells)
     return list;
 }
 
+/* null: nobody can tell. */
+static json_t *estimate_json(const rf_sweep_estimate *e)
+{
+    if (e->total_s < 0) return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:b}", "total", rf_json_seconds(e->total_s), "call",
+                     rf_json_seconds(e->call_s), "decode", rf_json_seconds(e->decode_s), "load",
+                     rf_json_seconds(e->load_s), "measured", e->measured);
+}
+
 static rf_status plan_json(const rf_sweep *s, const rf_sweep_estimate *e, rf_error *err)
 {
     const rf_plan_info *i = &s->info;
-    json_t *const       estimate =
-        e->total_s < 0
-                  ? json_null()
-                  : json_pack("{s:o, s:o, s:o, s:o, s:b}", "total", rf_json_seconds(e->total_s), "call",
-                              rf_json_seconds(e->call_s), "decode", rf_json_seconds(e->decode_s), "load",
-                              rf_json_seconds(e->load_s), "measured", e->measured);
+    json_t *const       estimate = estimate_json(e);
     return rf_json_print(
         json_pack(
             "{s:i, s:o, s:i, s:o, s:I, s:I, s:o, s:I, s:I, s:i, s:i, s:i, s:b, s:o, s:o, s:o, "
