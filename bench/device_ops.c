@@ -57,6 +57,23 @@ static double difference(device_bench *b, const device_call *own, const device_c
     return ratio;
 }
 
+/* Whether both levels' results are the same but for roundings; says so if not. */
+static bool agree(device_bench *b, const device_call *own, const device_call *vendors,
+                  rf_choice *algorithm)
+{
+    const rf_choices *before = b->gpu->choices, pinned = {.row = algorithm, .count = 1};
+    size_t            workspace;
+    b->gpu->choices = &pinned;
+    const double apart = device_prepare(b, RF_LEVEL_VENDOR, vendors, &workspace) == RF_OK
+                             ? difference(b, own, vendors)
+                             : INFINITY;
+    b->gpu->choices = before;
+    if (apart < (b->dtype == RF_F16 ? 0x1p-8 : 0x1p-5)) return true;
+    printf("%-10s %-22s refused: sm80 and vendor differ by %g\n", rf_choice_op_name(own->op),
+           own->row, apart);
+    return false;
+}
+
 static bool has_library(const device_bench *b, rf_choice_op op)
 {
     return op == RF_CHOICE_GEMM ? b->has_gemm : b->has_dnn;
@@ -99,17 +116,9 @@ static void compare_row(device_bench *b, const device_call *own, const device_ca
     (void)user;
     if (device_prepare(b, RF_LEVEL_SM80, own, &workspace) != RF_OK) return;
     const bool found = has_library(b, own->op) && device_best_vendor(b, vendors, &best, &theirs);
-    if (found && computes_the_same(own, vendors)) {
-        const rf_choices *before = b->gpu->choices, pinned = {.row = &best, .count = 1};
-        b->gpu->choices = &pinned;
-        const double apart = difference(b, own, vendors);
-        b->gpu->choices = before;
-        if (!(apart < (b->dtype == RF_F16 ? 0x1p-8 : 0x1p-5))) {
-            printf("%-10s %-22s refused: sm80 and vendor differ by %g\n",
-                   rf_choice_op_name(own->op), own->row, apart);
-            b->wrong = 1;
-            return;
-        }
+    if (found && computes_the_same(own, vendors) && !agree(b, own, vendors, &best)) {
+        b->wrong = 1;
+        return;
     }
     if (!device_time(b, RF_LEVEL_SM80, own, &t)) return;
     print_times(b, own, "sm80", &t, found ? theirs.median / t.median : 0, "");
@@ -184,7 +193,8 @@ static void choose_row(device_bench *b, const device_call *own, const device_cal
     if (prompts) best.key.w = 0;
     /* A candidate only where it does the very same; then it must win by more than noise. */
     if (!prompts && computes_the_same(own, vendors) && has_library(b, own->op) &&
-        device_best_vendor(b, vendors, &vendor_best, &theirs) && theirs.p90 < t.p10) {
+        device_best_vendor(b, vendors, &vendor_best, &theirs) && theirs.p90 < t.p10 &&
+        agree(b, own, vendors, &vendor_best)) {
         best = vendor_best;
         t = theirs;
     }

@@ -288,7 +288,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (k != also_k || rows != r->d.rows || workspace_bytes < wanted_workspace(algo) ||
         (workspace_bytes && !workspace) || (p.epilogue == CUBLASLT_EPILOGUE_BIAS && !p.bias))
         return CUBLAS_STATUS_INVALID_VALUE;
-    const int backwards = r->algorithm[0] == 71 && r->d.cols > 64;
+    const int backwards = r->algorithm[0] == 71 && r->d.cols > 150;
     for (size_t col = 0; col < r->d.cols; col++)
         for (size_t row = 0; row < r->d.rows; row++) {
             float sum = 0;

@@ -3,7 +3,7 @@
  * how it was asked.  Its algorithms:
  *
  *   66  computes as said                                  71  from the end of k if there are more
- *   67  likewise, and wants 512 bytes of workspace            than 64 rows: depends on the batch */
+ *   67  likewise, and wants 512 bytes of workspace            than 150 rows: depends on the batch */
 #ifndef RF_FAKE_CUBLASLT_H
 #define RF_FAKE_CUBLASLT_H
 
