@@ -2,8 +2,9 @@
  * the plain product on memory that the host can read, in the order of k and in f32, and remembers
  * how it was asked.  Its algorithms:
  *
- *   66  computes as said                                  71  from the end of k if there are more
- *   67  likewise, and wants 512 bytes of workspace            than 150 rows: depends on the batch */
+ *   66  computes as said
+ *   67  likewise, and wants 512 bytes of workspace
+ *   71  from the end of k if there are more than 150 rows: depends on the batch */
 #ifndef RF_FAKE_CUBLASLT_H
 #define RF_FAKE_CUBLASLT_H
 
