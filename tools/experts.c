@@ -23,6 +23,7 @@ rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char 
         .plan_only = request->dry_run,
         .threads = request->threads,
         .memory = request->memory,
+        .kv_pool = request->kv_pool,
         .hash_cache = x->hash_cache,
         .warn = warn,
         .trace = trace,

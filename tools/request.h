@@ -41,6 +41,7 @@ typedef struct rf_request {
     const char *dtype, *device;
     int         threads; /* 0: one per core */
     uint64_t    memory;  /* for weights; 0: no limit */
+    uint64_t    kv_pool; /* for prompts' keys and values; 0: the engine's default */
     const char *progress;
     const char *trace;            /* file; NULL: none */
     int         profile_steps[2]; /* first and last; 0: all */

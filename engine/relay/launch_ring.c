@@ -148,8 +148,11 @@ void rf_ring_mark_state(rf_plan *p, const rf_ring_mark *mark)
     side->mark[side->marks++] = *mark;
 }
 
+/* What is known to have failed needs no flag: so a launch that is left out, since all of its runs
+ * have, adds no marks, and there is room for those of the others. */
 void rf_ring_fork(rf_plan *p, int from, int to)
 {
+    if (p->slot[from].failed >= 0) return;
     for (int i = 0; i < p->ring.sides; i++) {
         rf_ring_side *side = &p->ring.side[i];
         const int     marks = side->queued ? side->marks : 0;

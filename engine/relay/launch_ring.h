@@ -107,7 +107,7 @@ int32_t         *rf_ring_device_bad(const rf_plan *plan);
 
 /* A flag of the launch will be about that state. */
 void rf_ring_mark_state(rf_plan *plan, const rf_ring_mark *mark);
-/* A fork: what flags still to come say of `from` they say of `to`. */
+/* A fork, whose books are copied: what flags still to come say of `from` they say of `to`. */
 void rf_ring_fork(rf_plan *plan, int from, int to);
 
 /* ---- doing it ----------------------------------------------------------------------------- */

@@ -127,6 +127,7 @@ static rf_status open_experts(rf_sweep *s)
     rf_request *q = &s->o->request;
     rf_trouble *t = &s->in->trouble;
     if (q->threads == 0) q->threads = rf_ranks_threads(&s->ranks);
+    q->device = rf_rank_device(&s->ranks, q->device, s->gpu);
     RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, NULL, s, t));
     rf_experts_say_device(&s->experts, q, &s->in->console);
     for (int i = 0; i < s->cells.files; i++)

@@ -13,6 +13,7 @@
 #include "tools/render_report.h"
 #include "tools/sweep/cells.h"
 #include "tools/sweep/fingerprint.h"
+#include "tools/sweep/rank_gpu.h"
 #include "tools/sweep/ranks.h"
 #include "tools/sweep/shard.h"
 
@@ -32,6 +33,7 @@ typedef struct rf_sweep {
     rf_sweep_options *o;
     rf_shard          shard;
     rf_ranks          ranks;
+    char              gpu[RF_RANK_DEVICE]; /* of this rank, where several share a machine */
     rf_experts        experts;
     rf_cells          cells;
     rf_expert       **expert; /* [cells.files] */
