@@ -1,6 +1,7 @@
 /* refinery-bench: options, timing, and the table.
  *
  *     refinery-bench [--op NAME] [--row NAME] [--threads N] [--seconds S] [--seed N] [--csv FILE]
+ *     refinery-bench gemm|conv|attention|choose|network ...       on a GPU: bench/device_bench.c
  *
  * Times are of single calls on a warm host; the median is reported, p10 and p90 say how quiet the
  * machine was. */
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "bench/device_bench.h"
 
 enum { BUFFERS = 32, RUNS_LEAST = 20, RUNS_MOST = 2000 };
 
@@ -187,6 +190,7 @@ static void parse(bench *b, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && argv[1][0] != '-') return bench_on_device(argc, argv);
     bench b = {.seconds = 0.5, .seed = 1};
     parse(&b, argc, argv);
     b.state = b.seed;

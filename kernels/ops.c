@@ -21,5 +21,6 @@ static const rf_ops tables[] = {
 
 const rf_ops *rf_ops_of(rf_level level)
 {
-    return level == RF_LEVEL_SM80 ? rf_ops_sm80() : &tables[level];
+    if (level == RF_LEVEL_SM80) return rf_ops_sm80();
+    return level == RF_LEVEL_VENDOR ? rf_ops_vendor() : &tables[level];
 }

@@ -40,14 +40,17 @@ typedef struct rf_ops {
     rf_pixels_fn            *pixels;
 } rf_ops;
 
-/* The table of `level`, constant.  NULL: this build has none (sm80 without CUDA).  A function that
- * is NULL is an op that the level lacks; who calls it says so (rf_call_prepare), and no other level
- * takes its place. */
+/* The table of `level`, constant.  NULL: this build has none (sm80 and vendor without CUDA).  A
+ * function that is NULL is an op that the level lacks; who calls it says so (rf_call_prepare), and
+ * no other level takes its place. */
 const rf_ops *rf_ops_of(rf_level level);
 
 /* The sm80 table, or NULL: which of the two is decided when a program is linked (ops_sm80.c or
  * ops_no_cuda.c). */
 const rf_ops *rf_ops_sm80(void);
+
+/* The vendor table (gemm, conv and attention alone), or NULL: likewise. */
+const rf_ops *rf_ops_vendor(void);
 
 /* The sm80 table of builds and machines that can only plan: checks, workspace and packed sizes are
  * the level's own, and what computes returns RF_E_UNSUPPORTED.  In every build. */

@@ -17,6 +17,7 @@
 
 #include <stddef.h>
 
+#include "kernels/choice/choice.h"
 #include "kernels/ops.h"
 #include "kernels/status.h"
 
@@ -28,10 +29,12 @@ enum {
 
 typedef struct rf_device {
     const rf_ops                *ops;
-    void                        *stream;      /* of ops: rf_host * on the host, rf_gpu * on a GPU */
-    const struct rf_device_kind *kind;        /* device_kind.h; NULL: not open */
-    void                        *state;       /* of the kind */
-    size_t                       allocations; /* successful rf_device_alloc calls so far */
+    void                        *stream;  /* of ops: rf_host * on the host, rf_gpu * on a GPU */
+    const struct rf_device_kind *kind;    /* device_kind.h; NULL: not open */
+    void                        *state;   /* of the kind */
+    const rf_choices            *choices; /* of its class; NULL: rules alone (the host) */
+    const char                  *choices_hash; /* SHA-256 of their file, for metadata; or NULL */
+    size_t                       allocations;  /* successful rf_device_alloc calls so far */
     size_t                       bytes_held, bytes_peak;
     size_t                       staging_held;         /* pinned bytes of rf_device_alloc_staging */
     char                         name[RF_DEVICE_NAME]; /* "cuda:0 NVIDIA H100 80GB HBM3" */

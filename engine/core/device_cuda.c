@@ -12,6 +12,7 @@
 #include "engine/core/device_fault.h"
 #include "engine/core/device_kind.h"
 #include "kernels/device/gpu.h"
+#include "kernels/device/vendor.h"
 
 #if CUDART_VERSION < 12000
 #error "refinery needs CUDA 12 or newer"
@@ -32,6 +33,7 @@ typedef struct cuda_state {
     int          ordinal, threads;
     size_t       memory_bytes; /* free when it was opened */
     cudaStream_t stream[RF_STREAMS];
+    rf_choices   choices;
 } cuda_state;
 
 static cuda_state *state_of(const rf_device *device)
@@ -293,6 +295,8 @@ static void cuda_close(rf_device *device)
     cuda_state *s = state_of(device);
     for (int i = 0; i < RF_STREAMS; i++)
         if (s->stream[i]) NOTE_CUDA("closing", cudaStreamDestroy, s->stream[i]);
+    rf_vendor_destroy(s->gpu.vendor);
+    rf_choices_free(&s->choices);
     free(s);
 }
 
@@ -394,6 +398,30 @@ static rf_status check_memory(rf_device *device, rf_error *err)
                    device->name, bytes * mib, (double)total * mib, MEMORY_LEAST_MIB);
 }
 
+static int wants_vendor(const rf_choices *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->row[i].level == RF_LEVEL_VENDOR) return 1;
+    return 0;
+}
+
+/* The choice table of its class, and the vendor's libraries if that has rows for them. */
+static rf_status open_choices(rf_device *device, const struct cudaDeviceProp *gpu, rf_error *err)
+{
+    cuda_state           *s = state_of(device);
+    const rf_choice_file *f = rf_choice_file_of(gpu->major, gpu->minor);
+    rf_status             st = RF_OK;
+    if (!f) return RF_OK;
+    RF_TRY(rf_choices_read(&s->choices, (const char *)f->text, f->bytes, f->device_class, err));
+    s->gpu.choices = device->choices = &s->choices;
+    device->choices_hash = f->sha256;
+    if (!wants_vendor(&s->choices)) goto done;
+    RF_TRY(rf_vendor_create(&s->gpu.vendor, err));
+    RF_TRY(rf_vendor_open_for(s->gpu.vendor, &s->choices, err));
+done:
+    return st;
+}
+
 static rf_status open_gpu(rf_device *device, rf_error *err)
 {
     cuda_state           *s = state_of(device);
@@ -412,6 +440,7 @@ static rf_status open_gpu(rf_device *device, rf_error *err)
                  cudaStreamNonBlocking);
     s->gpu.stream = s->stream[RF_STREAM_OPS];
     s->gpu.shared_bytes_max = (int)gpu.sharedMemPerBlockOptin;
+    RF_TRY(open_choices(device, &gpu, err));
 done:
     return st;
 }

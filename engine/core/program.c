@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/core/trace.h"
+#include "kernels/choice/choice_keys.h"
 
 const char *rf_op_name(rf_op_kind kind)
 {
@@ -52,12 +53,34 @@ static int has_op(const rf_ops *ops, rf_op_kind kind)
     return 0;
 }
 
+int rf_call_by_vendor(const rf_device *device, const rf_op_call *call)
+{
+    rf_choice_key key;
+    switch (call->kind) {
+    case RF_OP_GEMM: key = rf_gemm_choice_key(&call->args.gemm); break;
+    case RF_OP_CONV: key = rf_conv_choice_key(&call->args.conv); break;
+    case RF_OP_ATTENTION: key = rf_attention_choice_key(&call->args.attention); break;
+    default: return 0;
+    }
+    const rf_choice *row = rf_choose(device->choices, &key);
+    return row && row->level == RF_LEVEL_VENDOR;
+}
+
+/* The level that a call works with.  It shares its weights with the device's own: both pack alike.
+ */
+static const rf_ops *ops_of(const rf_device *device, const rf_op_call *call)
+{
+    return call->by_vendor ? rf_ops_of(RF_LEVEL_VENDOR) : device->ops;
+}
+
 rf_status rf_call_prepare(rf_device *device, const rf_op_call *call, size_t *workspace_bytes,
                           rf_error *err)
 {
-    const rf_ops *ops = device->ops;
+    const rf_ops *ops = ops_of(device, call);
     rf_status     st = RF_OK;
     *workspace_bytes = 0;
+    if (!ops)
+        return rf_fail(err, RF_E_UNSUPPORTED, "%s: this build has no vendor level", call->label);
     if (!has_op(ops, call->kind))
         return rf_fail(err, RF_E_UNSUPPORTED, "%s: the %s level has no %s kernel", call->label,
                        rf_level_name(ops->level), rf_op_name(call->kind));
@@ -121,7 +144,7 @@ rf_status rf_program_run_range(const rf_program *program, size_t first, size_t l
         if (device->trace)
             rf_trace_begin(device->trace, RF_TRACE_OP, "%s %s", rf_op_name(call->kind),
                            call->label);
-        st = run_call(call, device->ops, device->stream);
+        st = run_call(call, ops_of(device, call), device->stream);
         if (st == RF_OK) continue;
         const rf_status cause = rf_device_check(device, err);
         if (cause != RF_OK) return cause;

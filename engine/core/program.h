@@ -28,6 +28,7 @@ enum { RF_CALL_LABEL = 72 }; /* "output_blocks.0.1.transformer_blocks.9.attn1" a
 typedef struct rf_op_call {
     rf_op_kind kind;
     char       label[RF_CALL_LABEL]; /* where in the network: for errors, traces and tests */
+    int        by_vendor;            /* its device's choice table gives it to the vendor level */
     union {
         rf_gemm_args      gemm;
         rf_conv_args      conv;
@@ -50,6 +51,9 @@ typedef struct rf_program {
 /* Appends a copy of `call`.  RF_E_NOMEM. */
 rf_status rf_program_add(rf_program *program, const rf_op_call *call, rf_error *err);
 void      rf_program_free(rf_program *program); /* {0} is fine */
+
+/* Whether the device's choice table gives this call to the vendor level: what by_vendor becomes. */
+int rf_call_by_vendor(const rf_device *device, const rf_op_call *call);
 
 /* Workspace of a call: 0 bytes for ops that need none.  RF_E_SHAPE names the call; RF_E_UNSUPPORTED
  * if the device's level lacks the op: no other level takes its place. */

@@ -186,6 +186,7 @@ static void state(rf_recorder *r, rf_op_call *call, const char *name)
     snprintf(call->label, sizeof call->label, "%.*s%s", (int)(sizeof call->label / 2 + 20), r->path,
              name);
     size_t workspace = 0;
+    call->by_vendor = rf_call_by_vendor(r->device, call);
     r->st = rf_call_prepare(r->device, call, &workspace, r->err);
     if (r->st != RF_OK) return;
     if (workspace > r->workspace_bytes) r->workspace_bytes = workspace;

@@ -220,7 +220,9 @@ rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_fil
     if (json_object_set_new(root, "schema", json_integer(SCHEMA)) != 0 ||
         json_object_set_new(root, "refinery", json_string(RF_VERSION)) != 0 ||
         json_object_set_new(root, "dtype",
-                            files->dtype ? json_string(files->dtype) : json_null()) != 0) {
+                            files->dtype ? json_string(files->dtype) : json_null()) != 0 ||
+        (files->choice_table &&
+         json_object_set_new(root, "choice_table", json_string(files->choice_table)) != 0)) {
         st = rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
         goto done;
     }
@@ -381,7 +383,8 @@ static rf_status read_dtype(rf_saved_job *saved, const json_t *v, const place *p
 
 static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
 {
-    static const char *const others[] = {"schema", "refinery", "dtype", "vae", "stages", NULL};
+    static const char *const others[] = {"schema", "refinery", "dtype", "choice_table",
+                                         "vae",    "stages",   NULL};
     static const place       top = {"", -1}, vae = {"vae", -1};
     rf_status                st = RF_OK;
     rf_saved_job            *saved = NULL;

@@ -5,7 +5,9 @@
  *
  * Every field of rf_job and rf_stage is there under its own name, so that later versions with other
  * defaults read the same job.  Seeds are strings of digits (a double does not hold them), other
- * numbers have the digits that read back exactly, "the sampler's own" eta is null. */
+ * numbers have the digits that read back exactly, "the sampler's own" eta is null.  A picture made
+ * on a GPU also has "choice_table", the SHA-256 of the table that chose its kernels: told, not
+ * needed for reading. */
 #ifndef RF_JOB_JSON_H
 #define RF_JOB_JSON_H
 
@@ -16,6 +18,7 @@ typedef struct rf_job_files {
     const rf_file_ref *stage; /* [job's stage_count] */
     rf_file_ref        vae;   /* all NULL: the last active stage's */
     const char        *dtype; /* NULL: not told */
+    const char *choice_table; /* SHA-256 of the GPU's table; NULL: none (the CPU), not written */
 } rf_job_files;
 
 /* The job that renders picture `index` of `job` alone: one picture, with its own seeds.  Strings

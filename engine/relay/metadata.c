@@ -17,6 +17,7 @@ typedef struct extras {
     size_t           count;
     char             number[RF_NUMBER_BYTES];
     char             switch_step[24];
+    char             choice_table[24]; /* "sm90 0123456789" */
 } extras;
 
 static void add(extras *x, const char *key, const char *value)
@@ -124,6 +125,11 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
     if (j->job.sigmas) add(&x, "Sigmas", j->job.sigmas);
     add(&x, "VAE from", vae->expert->name);
     add(&x, "Precision", rf_dtype_name(p->engine->dtype));
+    if (p->engine->device.choices_hash) { /* a GPU: the JSON has all digits */
+        snprintf(x.choice_table, sizeof x.choice_table, "%s %.10s",
+                 p->engine->device.choices->device_class, p->engine->device.choices_hash);
+        add(&x, "Choice table", x.choice_table);
+    }
     info.extra = x.pair;
     info.extra_count = x.count;
     return rf_infotext_build(out, &info, err);
@@ -135,7 +141,9 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
     const rf_plan_vae *vae = &p->vae[j->vae];
     rf_file_ref       *file = calloc((size_t)j->course.stages, sizeof *file);
     if (!file) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
-    rf_job_files files = {.stage = file, .dtype = rf_dtype_name(p->engine->dtype)};
+    rf_job_files files = {.stage = file,
+                          .dtype = rf_dtype_name(p->engine->dtype),
+                          .choice_table = p->engine->device.choices_hash};
     for (int i = 0; i < j->course.stages; i++) {
         const rf_expert *e = j->job.stages[i].expert;
         file[i] = (rf_file_ref){.name = e->name, .path = e->path};

@@ -64,8 +64,8 @@ typedef rf_status rf_attention_fn(void *stream, const rf_attention_args *a);
 rf_status rf_attention_check(const rf_attention_args *a);
 
 rf_attention_prepare_fn rf_attention_prepare_ref, rf_attention_prepare_cpu,
-    rf_attention_prepare_sm80;
-rf_attention_fn rf_attention_ref, rf_attention_cpu, rf_attention_sm80;
+    rf_attention_prepare_sm80, rf_attention_prepare_vendor;
+rf_attention_fn rf_attention_ref, rf_attention_cpu, rf_attention_sm80, rf_attention_vendor;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_ATTENTION_SHAPES(X)                                                                     \

@@ -13,6 +13,7 @@
 #include "kernels/attention/sm80_attention_tiles.h"
 #include "kernels/attention/sm80_narrow.cuh"
 #include "kernels/attention/sm80_wide.cuh"
+#include "kernels/choice/choice_keys.h"
 
 typedef wide_shape<1, 3> wide_tile;
 typedef wide_shape<2, 4> deep_tile;
@@ -37,9 +38,18 @@ static rf_status launch_wide(const rf_gpu *gpu, const rf_attention_args *a)
                      S::SHARED_BYTES, gpu, *a);
 }
 
+/* The table's tile where it names one that fits, or the rule's: the bytes are the same. */
+static int tile_of(const rf_gpu *gpu, const rf_attention_args *a)
+{
+    const rf_choice_key key = rf_attention_choice_key(a);
+    const int           rule = rf_attention_tile_sm80(a->sq, a->d, gpu->shared_bytes_max);
+    const int           tile = rf_choose_tile(gpu->choices, &key, RF_ATTENTION_TILES, rule);
+    return rf_attention_tile_fits(tile, a->d, gpu->shared_bytes_max) ? tile : rule;
+}
+
 template <class T> static rf_status launch_type(const rf_gpu *gpu, const rf_attention_args *a)
 {
-    switch (rf_attention_tile_sm80(a->sq, a->d, gpu->shared_bytes_max)) {
+    switch (tile_of(gpu, a)) {
     case RF_ATTENTION_SMALL: return launch_narrow<T, 1>(gpu, a);
     case RF_ATTENTION_TALL: return launch_narrow<T, 2>(gpu, a);
     case RF_ATTENTION_WIDE: return launch_wide<T, wide_tile>(gpu, a);

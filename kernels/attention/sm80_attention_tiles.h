@@ -2,7 +2,8 @@
  * sample and the device's shared memory; never of the batch.  All tiles take 64 keys at a time in
  * the same order, so they give the same bytes.
  *
- * Not measured yet.  When bench has run on a GPU its table replaces this function. */
+ * Not measured yet.  Rows of the device class's table (kernels/choice/), made by bench on a GPU, go
+ * before it. */
 #ifndef RF_SM80_ATTENTION_TILES_H
 #define RF_SM80_ATTENTION_TILES_H
 
@@ -15,7 +16,15 @@ typedef enum rf_attention_tile {
     RF_ATTENTION_TALL,      /* d <= 64,  128 queries, 3 stages,  48 KiB */
     RF_ATTENTION_WIDE,      /* d <= 512,  64 queries, 3 stages,  97 KiB */
     RF_ATTENTION_WIDE_DEEP, /* d <= 512,  64 queries, 4 stages of twice the size, 137 KiB */
+    RF_ATTENTION_TILES,
 } rf_attention_tile;
+
+/* Whether a tile can do heads of `d` on a device with this much shared memory. */
+static inline int rf_attention_tile_fits(int tile, int d, int shared_bytes)
+{
+    const int kib = tile == RF_ATTENTION_WIDE ? 97 : tile == RF_ATTENTION_WIDE_DEEP ? 137 : 48;
+    return (tile >= RF_ATTENTION_WIDE) == (d > 64) && kib * 1024 <= shared_bytes;
+}
 
 static inline rf_attention_tile rf_attention_tile_sm80(int sq, int d, int shared_bytes)
 {

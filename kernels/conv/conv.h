@@ -164,10 +164,12 @@ typedef rf_status rf_conv_pack_fn(void *stream, const rf_conv_weight_shape *s, v
     X(vae_256_down, 1, 256, 256, 512, 0, 512, RF_CONV_DOWN_RB, "encoder")                          \
     X(vae_128_out, 1, 128, 128, 512, 0, 8, RF_CONV_SAME, "encoder conv_out")
 
-rf_conv_prepare_fn    rf_conv_prepare_ref, rf_conv_prepare_cpu, rf_conv_prepare_sm80;
-rf_conv_fn            rf_conv_ref, rf_conv_cpu, rf_conv_sm80;
-rf_conv_pack_bytes_fn rf_conv_pack_bytes_ref, rf_conv_pack_bytes_cpu, rf_conv_pack_bytes_sm80;
-rf_conv_pack_fn       rf_conv_pack_ref, rf_conv_pack_cpu, rf_conv_pack_sm80;
+rf_conv_prepare_fn rf_conv_prepare_ref, rf_conv_prepare_cpu, rf_conv_prepare_sm80,
+    rf_conv_prepare_vendor;
+rf_conv_fn            rf_conv_ref, rf_conv_cpu, rf_conv_sm80, rf_conv_vendor;
+rf_conv_pack_bytes_fn rf_conv_pack_bytes_ref, rf_conv_pack_bytes_cpu, rf_conv_pack_bytes_sm80,
+    rf_conv_pack_bytes_vendor;
+rf_conv_pack_fn rf_conv_pack_ref, rf_conv_pack_cpu, rf_conv_pack_sm80, rf_conv_pack_vendor;
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,8 @@
 /* Which tile the sm80 conv works with: a pure function of the map's size, the channels and the
  * device's shared memory; never of n, which is the batch.  All tiles give the same bytes.
  *
- * Not measured yet: the reasons are wave counts of SDXL's shapes on 132 multiprocessors.  When
- * bench has run on a GPU its table replaces this function. */
+ * Not measured yet: the reasons are wave counts of SDXL's shapes on 132 multiprocessors.  Rows of
+ * the device class's table (kernels/choice/), made by bench on a GPU, go before it. */
 #ifndef RF_CONV_TILES_H
 #define RF_CONV_TILES_H
 
@@ -19,7 +19,19 @@ typedef enum rf_conv_tile {
     RF_CONV_SQUARE,    /* 128 x 128, 3 stages,  97   KiB */
     RF_CONV_WIDE,      /* 128 x 160, 4 stages, 145   KiB */
     RF_CONV_TALL,      /* 256 x 160, 4 stages, 210   KiB */
+    RF_CONV_TILES,
 } rf_conv_tile;
+
+/* Shared memory of a block, bytes. */
+static inline int rf_conv_tile_bytes(int tile)
+{
+    const int half_kib = tile == RF_CONV_SMALL    ? 129
+                         : tile == RF_CONV_THIN   ? 146
+                         : tile == RF_CONV_SQUARE ? 194
+                         : tile == RF_CONV_WIDE   ? 290
+                                                  : 420;
+    return half_kib * 512;
+}
 
 /* `pixels`: of one image of the output. */
 static inline rf_conv_tile rf_conv_tile_sm80(int pixels, int cin, int cout, int shared_bytes)

@@ -26,6 +26,7 @@
  * tiles are filled element by element instead (RAGGED): the rest is the same. */
 #include "kernels/conv/conv.h"
 
+#include "kernels/choice/choice_keys.h"
 #include "kernels/conv/conv_tiles.h"
 #include "kernels/conv/sm80_conv_plan.h"
 #include "kernels/device/matmul.cuh"
@@ -279,10 +280,20 @@ static rf_status launch_tile(const rf_gpu *gpu, const conv_call *c)
     return rf_launch(conv_kernel<T, S, RAGGED>, grid, S::THREADS, shared_bytes, gpu, *c);
 }
 
-template <class T> static rf_status launch_type(const rf_gpu *gpu, const conv_call *c, int ragged)
+/* The table's tile where it names one that fits, or the rule's: the bytes are the same. */
+static int tile_of(const rf_gpu *gpu, const rf_conv_args *a, int pixels)
+{
+    const rf_choice_key key = rf_conv_choice_key(a);
+    const int           rule = rf_conv_tile_sm80(pixels, a->cin, a->cout, gpu->shared_bytes_max);
+    const int           tile = rf_choose_tile(gpu->choices, &key, RF_CONV_TILES, rule);
+    return rf_conv_tile_bytes(tile) <= gpu->shared_bytes_max ? tile : rule;
+}
+
+template <class T>
+static rf_status launch_type(const rf_gpu *gpu, const conv_call *c, int tile, int ragged)
 {
     if (ragged) return launch_tile<T, small_tile, true>(gpu, c);
-    switch (rf_conv_tile_sm80(c->pixels, c->cin, c->cout, gpu->shared_bytes_max)) {
+    switch (tile) {
     case RF_CONV_TALL: return launch_tile<T, tall_tile, false>(gpu, c);
     case RF_CONV_WIDE: return launch_tile<T, wide_tile, false>(gpu, c);
     case RF_CONV_SQUARE: return launch_tile<T, square_tile, false>(gpu, c);
@@ -329,8 +340,9 @@ extern "C" rf_status rf_conv_sm80(void *stream, const rf_conv_args *a)
     if (st != RF_OK) return st;
     const conv_call c = call_of(a);
     const int ragged = c.cin % PIECE || c.c1 % PIECE || !rf_aligned_16(c.x) || !rf_aligned_16(c.x2);
-    return a->dtype == RF_F16 ? launch_type<f16>(gpu, &c, ragged)
-                              : launch_type<bf16>(gpu, &c, ragged);
+    const int tile = tile_of(gpu, a, c.pixels);
+    return a->dtype == RF_F16 ? launch_type<f16>(gpu, &c, tile, ragged)
+                              : launch_type<bf16>(gpu, &c, tile, ragged);
 }
 
 extern "C" rf_status rf_conv_pack_sm80(void *stream, const rf_conv_weight_shape *s, void *dst,

@@ -13,6 +13,8 @@ typedef struct rf_gpu {
     int   shared_bytes_max; /* that a block may opt in to: 99 KiB on sm_86, sm_89 and sm_120, 163 on
                              * sm_80, 227 on sm_90 and sm_100 (CUDA C++ Programming Guide, table
                              * "Technical Specifications per Compute Capability") */
+    const struct rf_choices *choices; /* of its class (kernels/choice/choice.h); NULL: rules hold */
+    struct rf_vendor        *vendor;  /* kernels/device/vendor.h; NULL: no vendor level */
 } rf_gpu;
 
 #ifdef __cplusplus

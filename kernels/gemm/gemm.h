@@ -131,10 +131,12 @@ typedef rf_status rf_gemm_pack_fn(void *stream, const rf_gemm_weight_shape *s, v
     X(vae_skip, 65536, 256, 512, 0, RF_ACT_NONE, "1x1 skip, upper levels")                         \
     X(rate, 4096, 1280, 1280, 0, RF_ACT_NONE, "what bench calls the machine's rate")
 
-rf_gemm_prepare_fn    rf_gemm_prepare_ref, rf_gemm_prepare_cpu, rf_gemm_prepare_sm80;
-rf_gemm_fn            rf_gemm_ref, rf_gemm_cpu, rf_gemm_sm80;
-rf_gemm_pack_bytes_fn rf_gemm_pack_bytes_ref, rf_gemm_pack_bytes_cpu, rf_gemm_pack_bytes_sm80;
-rf_gemm_pack_fn       rf_gemm_pack_ref, rf_gemm_pack_cpu, rf_gemm_pack_sm80;
+rf_gemm_prepare_fn rf_gemm_prepare_ref, rf_gemm_prepare_cpu, rf_gemm_prepare_sm80,
+    rf_gemm_prepare_vendor;
+rf_gemm_fn            rf_gemm_ref, rf_gemm_cpu, rf_gemm_sm80, rf_gemm_vendor;
+rf_gemm_pack_bytes_fn rf_gemm_pack_bytes_ref, rf_gemm_pack_bytes_cpu, rf_gemm_pack_bytes_sm80,
+    rf_gemm_pack_bytes_vendor;
+rf_gemm_pack_fn rf_gemm_pack_ref, rf_gemm_pack_cpu, rf_gemm_pack_sm80, rf_gemm_pack_vendor;
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
  * same. */
 #include "kernels/gemm/gemm.h"
 
+#include "kernels/choice/choice_keys.h"
 #include "kernels/device/matmul.cuh"
 #include "kernels/gemm/sm80_gemm_plan.h"
 #include "kernels/gemm/sm80_tiles.h"
@@ -195,10 +196,20 @@ static rf_status launch_tile(const rf_gpu *gpu, const gemm_call *c)
     return rf_launch(gemm_kernel<T, S, RAGGED>, grid, S::THREADS, S::RING_BYTES, gpu, *c);
 }
 
-template <class T> static rf_status launch_type(const rf_gpu *gpu, const gemm_call *c, int ragged)
+/* The table's tile where it names one that fits, or the rule's: the bytes are the same. */
+static int tile_of(const rf_gpu *gpu, const rf_gemm_args *a, int rows)
+{
+    const rf_choice_key key = rf_gemm_choice_key(a);
+    const int           rule = rf_gemm_tile_sm80(rows, a->k, gpu->shared_bytes_max);
+    const int           tile = rf_choose_tile(gpu->choices, &key, RF_GEMM_TILES, rule);
+    return rf_gemm_tile_bytes(tile) <= gpu->shared_bytes_max ? tile : rule;
+}
+
+template <class T>
+static rf_status launch_type(const rf_gpu *gpu, const gemm_call *c, int tile, int ragged)
 {
     if (ragged) return launch_tile<T, small_tile, true>(gpu, c);
-    switch (rf_gemm_tile_sm80(c->w.rows, c->k, gpu->shared_bytes_max)) {
+    switch (tile) {
     case RF_GEMM_TALL: return launch_tile<T, tall_tile, false>(gpu, c);
     case RF_GEMM_WIDE: return launch_tile<T, wide_tile, false>(gpu, c);
     case RF_GEMM_SQUARE: return launch_tile<T, square_tile, false>(gpu, c);
@@ -229,8 +240,9 @@ extern "C" rf_status rf_gemm_sm80(void *stream, const rf_gemm_args *a)
     c.wide = c.cols % PIECE == 0 && rf_aligned_16(c.y) && rf_aligned_16(c.bias) &&
              rf_aligned_16(c.residual);
     const int ragged = c.k % PIECE || c.k1 % PIECE || !rf_aligned_16(c.x) || !rf_aligned_16(c.x2);
-    return a->dtype == RF_F16 ? launch_type<f16>(gpu, &c, ragged)
-                              : launch_type<bf16>(gpu, &c, ragged);
+    const int tile = tile_of(gpu, a, c.w.rows);
+    return a->dtype == RF_F16 ? launch_type<f16>(gpu, &c, tile, ragged)
+                              : launch_type<bf16>(gpu, &c, tile, ragged);
 }
 
 extern "C" rf_status rf_gemm_pack_sm80(void *stream, const rf_gemm_weight_shape *s, void *dst,

@@ -2,8 +2,8 @@
  * for GEGLU), k and the device's shared memory; never of m, which grows with the batch.  All tiles
  * give the same bytes.
  *
- * Not measured yet: the reasons are wave counts of the UNet's shapes on 132 multiprocessors.  When
- * bench has run on a GPU its table replaces this function. */
+ * Not measured yet: the reasons are wave counts of the UNet's shapes on 132 multiprocessors.  Rows
+ * of the device class's table (kernels/choice/), made by bench on a GPU, go before it. */
 #ifndef RF_SM80_TILES_H
 #define RF_SM80_TILES_H
 
@@ -16,7 +16,18 @@ typedef enum rf_gemm_tile {
     RF_GEMM_SQUARE,    /* 128 x 128, 3 stages,  96 KiB */
     RF_GEMM_WIDE,      /* 128 x 160, 4 stages, 144 KiB */
     RF_GEMM_TALL,      /* 256 x 160, 4 stages, 208 KiB */
+    RF_GEMM_TILES,
 } rf_gemm_tile;
+
+/* Shared memory of a block, bytes. */
+static inline int rf_gemm_tile_bytes(int tile)
+{
+    const int kib = tile == RF_GEMM_SMALL    ? 64
+                    : tile == RF_GEMM_SQUARE ? 96
+                    : tile == RF_GEMM_WIDE   ? 144
+                                             : 208;
+    return kib * 1024;
+}
 
 static inline rf_gemm_tile rf_gemm_tile_sm80(int rows, int k, int shared_bytes)
 {

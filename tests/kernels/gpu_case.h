@@ -45,6 +45,9 @@ const emu_counters *gpu_counts(void);
 /* Also forgets faults and counts; the result lives until the next call. */
 const rf_gpu *gpu_use(gpu_settings settings);
 
+/* The choice table of devices used from now on; NULL, as at first: none. */
+void gpu_choose(const struct rf_choices *table);
+
 /* Whether every access of a kernel is looked at. */
 bool gpu_checked(void);
 

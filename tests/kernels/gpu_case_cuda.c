@@ -10,11 +10,12 @@
 
 enum { BUFFERS = 32 };
 
-static rf_device device;
-static rf_gpu    gpu;
-static rf_error  fault; /* the first since gpu_use */
-static char     *staging;
-static size_t    staging_bytes;
+static rf_device                device;
+static rf_gpu                   gpu;
+static const struct rf_choices *choices; /* of gpu_choose */
+static rf_error                 fault;   /* the first since gpu_use */
+static char                    *staging;
+static size_t                   staging_bytes;
 static struct {
     void  *at;
     size_t bytes;
@@ -41,7 +42,13 @@ const rf_gpu *gpu_use(gpu_settings settings)
     gpu = *(const rf_gpu *)device.stream;
     if (settings.shared_bytes_max < gpu.shared_bytes_max)
         gpu.shared_bytes_max = settings.shared_bytes_max;
+    gpu.choices = choices;
     return &gpu;
+}
+
+void gpu_choose(const struct rf_choices *table)
+{
+    choices = table;
 }
 
 bool gpu_checked(void)

@@ -10,9 +10,10 @@
 
 enum { BUFFERS = 32 };
 
-static rf_gpu gpu;
-static void  *buffers[BUFFERS];
-static int    buffers_used;
+static rf_gpu                   gpu;
+static const struct rf_choices *choices;
+static void                    *buffers[BUFFERS];
+static int                      buffers_used;
 
 const rf_gpu *gpu_use(gpu_settings settings)
 {
@@ -20,13 +21,18 @@ const rf_gpu *gpu_use(gpu_settings settings)
     const uint64_t seed = settings.seed + (other ? strtoull(other, NULL, 10) : 0);
     emu_configure(&(emu_settings){.seed = seed, .odd_base = seed % 2, .defect = settings.defect});
     emu_clear();
-    gpu = (rf_gpu){.shared_bytes_max = settings.shared_bytes_max};
+    gpu = (rf_gpu){.shared_bytes_max = settings.shared_bytes_max, .choices = choices};
     return &gpu;
 }
 
 const char *gpu_missing(void)
 {
     return "";
+}
+
+void gpu_choose(const struct rf_choices *table)
+{
+    choices = table;
 }
 
 bool gpu_checked(void)

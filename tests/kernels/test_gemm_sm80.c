@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "kernels/choice/choice.h"
 #include "kernels/gemm/sm80_tiles.h"
 #include "tests/kernels/gemm_case.h"
 #include "tests/kernels/gpu_case.h"
@@ -269,6 +270,30 @@ Test(gemm_sm80, bits_depend_on_neither_m_nor_tile_nor_order, .timeout = 60)
 {
     check_bits((gemm_row){"tall", 140, 320, 136, 64, RF_ACT_SILU}, RF_BF16);
     check_bits((gemm_row){"gated", 140, 320, 136, 0, RF_ACT_GEGLU}, RF_F16);
+}
+
+/* A row of the choice table names the tile, which changes no byte; one that does not fit the device
+ * is left alone. */
+Test(gemm_sm80, the_tables_tile_gives_the_same_bytes, .timeout = 60)
+{
+    inputs       in = inputs_of((gemm_row){"table", 70, 320, 136, 0, RF_ACT_NONE}, RF_F16);
+    const size_t bytes = 70 * 320 * 2;
+    char        *want = rows_of(&in, 0, 70, (gpu_settings){GPU_SHARED_H100, 0, 0}, 0);
+    for (int tile = 0; tile <= RF_GEMM_TILES; tile++)
+        for (int i = 0; i < LIMITS; i++) {
+            rf_choice        row = {.key = {RF_CHOICE_GEMM, RF_F16, RF_ACT_NONE, 320, 136, 0, 0},
+                                    .level = RF_LEVEL_SM80,
+                                    .count = 1};
+            const rf_choices table = {.row = &row, .count = 1};
+            row.number[0] = tile;
+            gpu_choose(&table);
+            char *got = rows_of(&in, 0, 70, (gpu_settings){limits[i], 0, 0}, 0);
+            gpu_choose(NULL);
+            cr_expect(!memcmp(got, want, bytes), "tile %d", tile);
+            free(got);
+        }
+    free(want);
+    free_inputs(&in);
 }
 
 /* ---- real widths -------------------------------------------------------------------------------

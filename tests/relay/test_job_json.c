@@ -253,3 +253,21 @@ Test(job_json, what_json_cannot_hold)
     cr_expect(strstr(err.message, "sampler is not UTF-8 text"), "%s", err.message);
     cr_expect_null(json);
 }
+
+/* Of a picture made on a GPU: which table chose its kernels.  Of others not a byte. */
+Test(job_json, the_choice_table_is_told_where_there_is_one)
+{
+    char         *json = NULL, *without = NULL;
+    rf_saved_job *saved = NULL;
+    rf_job_files  with = of_full;
+    cr_assert_eq(rf_job_json(&without, &full, 0, &with, NULL), RF_OK);
+    cr_expect_null(strstr(without, "choice_table"));
+    with.choice_table = HASH;
+    cr_assert_eq(rf_job_json(&json, &full, 0, &with, NULL), RF_OK);
+    cr_expect_not_null(strstr(json, "\"choice_table\":\"" HASH "\""));
+    cr_assert_eq(rf_saved_job_from_json(&saved, json, NULL), RF_OK);
+    cr_expect_null(rf_saved_job_note(saved, 0), "a known field");
+    rf_saved_job_free(saved);
+    free(json);
+    free(without);
+}

@@ -46,9 +46,9 @@ BEGIN {
 }
 
 /^[ \t]*#[ \t]*include[ \t]*<(cuda|cublas|cudnn|nvtx|nv)/ {
-    if (FILENAME !~ /^kernels\/(.*\.cu$|device\/|[^\/]*\/vendor\.c$)|^engine\/core\/(device_cuda|trace_nvtx)\.c$|nvtx_probe\.c$/)
-        complain("CUDA headers stay in .cu files, kernels/device/, vendor.c, device_cuda.c and " \
-            "trace_nvtx.c")
+    if (FILENAME !~ /^kernels\/(.*\.cu$|device\/|[^\/]*\/vendor\.c$)|^engine\/core\/(device_cuda|trace_nvtx)\.c$|nvtx_probe\.c$|^tests\/vendor\//)
+        complain("CUDA headers stay in .cu files, kernels/device/, vendor.c, device_cuda.c, " \
+            "trace_nvtx.c and tests/vendor/")
 }
 
 # One header includes oneDNN (kernels/onednn_api.h), so that 2.x and 3.x differ in one place.

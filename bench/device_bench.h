@@ -1,0 +1,105 @@
+/* What the benches on a GPU share: options, memory, timing, and calls of an op at any level.
+ *
+ * Times are of single calls between two events, after warm-up, with the L2 cache overwritten before
+ * each: in the engine a call's weights come from memory too.  The median counts. */
+#ifndef RF_DEVICE_BENCH_H
+#define RF_DEVICE_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "engine/core/device.h"
+#include "kernels/device/gpu.h"
+#include "kernels/device/vendor.h"
+
+enum { DEVICE_BUFFERS = 16, DEVICE_RUNS_MOST = 1000 };
+
+typedef struct device_bench {
+    const char *row, *choices_path, *cublaslt, *cudnn, *out_path, *file[2];
+    int         ordinal, batch, runs, size, flips;
+    bool        choosing; /* calls have as many images as are ever planned; `batch` are timed */
+    rf_dtype    dtype;
+    FILE       *json; /* a line per measurement; NULL: none */
+
+    rf_device  device;
+    rf_gpu    *gpu; /* device.stream */
+    rf_choices choices;
+    rf_vendor *vendor; /* NULL: this build has none */
+    bool       has_gemm, has_dnn;
+    rf_event  *from, *to;
+    void      *flush;
+    size_t     flush_bytes;
+    void      *staging;
+    size_t     staging_bytes;
+    struct {
+        void  *at;
+        size_t bytes;
+    } buffer[DEVICE_BUFFERS];
+    int      buffers;
+    uint64_t random;
+    int      wrong; /* the exit code */
+    rf_error err;
+} device_bench;
+
+/* refinery-bench gemm|conv|attention|choose|network ...; returns the exit code. */
+int bench_on_device(int argc, char **argv);
+
+/* Prints the device's error and ends the program's part in `wrong`. */
+bool device_ok(device_bench *b, rf_status st);
+
+/* Memory of the current row; NULL once something failed, which has been said. */
+void *device_take(device_bench *b, size_t bytes);
+void *device_random(device_bench *b, rf_dtype dtype, size_t elems); /* normal(0, 1), nearly */
+void  device_give_all(device_bench *b);
+bool  device_put(device_bench *b, void *to, const void *from, size_t bytes);
+bool  device_get(device_bench *b, void *to, const void *from, size_t bytes);
+
+/* One call of an op: `batch` images of device memory. */
+typedef struct device_call {
+    rf_choice_op op;
+    const char  *row;
+    int          images;
+    union {
+        rf_gemm_args      gemm;
+        rf_conv_args      conv;
+        rf_attention_args attention;
+    } args;
+    double      flop, bytes;
+    size_t      out_bytes; /* of one image */
+    const char *compared;  /* what is compared with the vendor's */
+} device_call;
+
+/* Image `i` of a call, alone; and its first `images`. */
+device_call   device_image(const device_call *c, int i);
+device_call   device_first(const device_call *c, int images);
+void         *device_output(const device_call *c);
+rf_status     device_prepare(const device_bench *b, rf_level level, const device_call *c,
+                             size_t *workspace_bytes);
+rf_status     device_run(const device_bench *b, rf_level level, const device_call *c);
+rf_choice_key device_key(const device_call *c);
+
+/* Microseconds: median, p10, p90.  False if a run failed, which has been said. */
+typedef struct device_times {
+    double median, p10, p90;
+} device_times;
+bool device_time(device_bench *b, rf_level level, const device_call *c, device_times *out);
+
+/* Whether every image of a call has the bytes that it has alone, in batches of 1, 2, 4, 8 and 16 as
+ * far as the call has images: what pins an algorithm.  Overwrites the output. */
+bool device_same_bytes(device_bench *b, rf_level level, const device_call *c);
+
+/* The fastest algorithm of the vendor, pinned in *best; when choosing, of those that keep their
+ * bytes.  False if there is none, which has been said. */
+bool device_best_vendor(device_bench *b, const device_call *c, rf_choice *best, device_times *t);
+
+/* Walks the shape tables of an op (or of all: RF_CHOICE_OPS), a call at a time. */
+typedef void device_row_fn(device_bench *b, const device_call *own, const device_call *vendors,
+                           void *user);
+void         device_rows(device_bench *b, rf_choice_op op, device_row_fn *each, void *user);
+
+void bench_device_ops(device_bench *b, rf_choice_op op);
+void bench_choose(device_bench *b);
+void bench_device_network(device_bench *b);
+
+#endif
