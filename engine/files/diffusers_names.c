@@ -13,7 +13,7 @@ typedef struct renamed {
     const char *ours, *theirs;
 } renamed;
 
-const char *rf_diffusers_folder(rf_part part)
+const char *rf_diffusers_part(rf_part part)
 {
     static const char *const folders[RF_PARTS] = {[RF_PART_UNET] = "unet",
                                                   [RF_PART_CLIP_L] = "text_encoder",

@@ -17,7 +17,7 @@ typedef struct rf_diffusers_tensor {
 } rf_diffusers_tensor;
 
 /* The folder of a part: "unet", "text_encoder", "text_encoder_2", "vae". */
-const char *rf_diffusers_folder(rf_part part);
+const char *rf_diffusers_part(rf_part part);
 
 /* The tensors that a canonical one is cut into, by equal stretches of rows, in order; their number.
  * 1 for all but OpenCLIP's fused q, k, v (3); 0 for what diffusers does not have (position ids,

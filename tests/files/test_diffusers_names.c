@@ -27,7 +27,7 @@ static void add(listing *l, const rf_layout_tensor *t, const rf_diffusers_tensor
     if (d->transposed) dim[0] = t->dim[1], dim[1] = t->dim[0];
     cr_assert_lt(l->lines, LINES);
     char *line = l->line[l->lines++];
-    int   used = snprintf(line, LINE, "%s %s ", rf_diffusers_folder(t->part), d->name);
+    int   used = snprintf(line, LINE, "%s %s ", rf_diffusers_part(t->part), d->name);
     for (int i = 0; i < ndim; i++)
         used +=
             snprintf(line + used, LINE - (size_t)used, "%s%lld", i ? "x" : "", (long long)dim[i]);
