@@ -1,4 +1,4 @@
-/* The measurement: its figures against known ones, its reports, and a run with random experts. */
+/* The measurement's figures against known ones, its reports, and its plans. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <math.h>
@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/files/synth.h"
 #include "tests/files/fixture.h"
 #include "tools/measure/figures.h"
+#include "tools/measure/prompt_plan.h"
 #include "tools/measure/reports.h"
 #include "tools/pictures/read_png.h"
+#include "tools/sweep/cells.h"
 
-TestSuite(measure, .timeout = 120, .fini = fixture_cleanup);
+TestSuite(measure, .timeout = 60, .fini = fixture_cleanup);
 
 Test(measure, figures_are_the_known_ones)
 {
@@ -45,16 +46,22 @@ Test(measure, figures_are_the_known_ones)
 
 enum { PROMPTS = 40, SHOWN = 2, POINTS = 11 };
 
-static void make_up(rf_measurement *m, rf_measure_options *o, rf_asked *asked)
+static void make_up(rf_measurement *m, rf_asked *asked)
 {
-    *o = (rf_measure_options){
-        .asked = asked, .prompts = PROMPTS, .points = POINTS, .seeds = 1, .shown = SHOWN};
-    *m = (rf_measurement){.recipe = "r", .sampler = "s", .steps = 30, .cfg_scale = 6};
+    *m = (rf_measurement){.sampler = "s",
+                          .steps = 30,
+                          .cfg_scale = 6,
+                          .prompts = PROMPTS,
+                          .points = POINTS,
+                          .seeds = 1,
+                          .shown = SHOWN};
+    m->asked = calloc(PROMPTS, sizeof(const rf_asked *));
     m->outcome = calloc((size_t)PROMPTS * POINTS, sizeof *m->outcome);
     m->pictures = calloc((size_t)SHOWN * POINTS, (size_t)RF_SIDE * RF_SIDE * 3);
-    for (int i = 0; i < PROMPTS; i++) asked[i].prompt = (char *)"cat, red body, left side, solo";
+    asked->prompt = (char *)"cat, red body, left side, solo";
+    for (int i = 0; i < PROMPTS; i++) m->asked[i] = asked;
     for (int p = 0; p < POINTS; p++) {
-        o->point[p] = p / 10.0;
+        m->point[p] = p / 10.0;
         for (int i = 0; i < PROMPTS; i++) {
             rf_outcome *out = &m->outcome[p * PROMPTS + i];
             out->content = i % 5 < 3 + p / 3 ? 1 : 0.4;
@@ -77,14 +84,13 @@ static char *slurp(const char *path)
 
 Test(measure, reports_say_what_was_measured)
 {
-    rf_error           err = {0};
-    rf_measurement     m;
-    rf_measure_options o;
-    rf_asked           asked[PROMPTS] = {0};
-    rf_pixels          sheet = {0};
-    make_up(&m, &o, asked);
-    const rf_report_input in = {.m = &m, .o = &o, .command = "a \"command\""};
-    cr_assert_eq(rf_curve_json(fixture_path("c.json"), &in, &err), RF_OK, "%s", err.message);
+    rf_error       err = {0};
+    rf_measurement m;
+    rf_asked       asked = {0};
+    rf_pixels      sheet = {0};
+    make_up(&m, &asked);
+    cr_assert_eq(rf_curve_json(fixture_path("c.json"), &m, "a \"command\"", &err), RF_OK, "%s",
+                 err.message);
     json_t *all = json_loads(slurp(fixture_path("c.json")), 0, NULL);
     cr_assert_not_null(all);
     json_t *first = json_array_get(json_object_get(all, "points"), 0), *content = NULL;
@@ -96,77 +102,80 @@ Test(measure, reports_say_what_was_measured)
     cr_expect_float_eq(json_real_value(content), 0.6 + 0.4 * 0.4 - 1, 1e-4);
     json_decref(all);
 
-    cr_assert_eq(rf_curve_svg(fixture_path("c.svg"), &in, &err), RF_OK, "%s", err.message);
+    cr_assert_eq(rf_curve_svg(fixture_path("c.svg"), &m, &err), RF_OK, "%s", err.message);
     const char *svg = slurp(fixture_path("c.svg"));
     cr_expect_not_null(strstr(svg, "prefers-color-scheme:dark"));
     cr_expect_not_null(strstr(svg, "content 0.760 ("));
     cr_expect_not_null(strstr(svg, "</svg>"));
 
-    cr_assert_eq(rf_contact_sheet(fixture_path("c.png"), &in, &err), RF_OK, "%s", err.message);
+    cr_assert_eq(rf_contact_sheet(fixture_path("c.png"), &m, &err), RF_OK, "%s", err.message);
     cr_assert_eq(rf_png_read(&sheet, fixture_path("c.png"), &err), RF_OK, "%s", err.message);
     cr_expect_geq(sheet.width, POINTS * RF_SIDE);
     cr_expect_geq(sheet.height, SHOWN * RF_SIDE);
     cr_expect_eq(sheet.rgb[((size_t)sheet.width * (size_t)sheet.height - 1) * 3], 255);
     free(sheet.rgb);
-    o.shown = 0;
-    cr_expect_eq(rf_contact_sheet(fixture_path("d.png"), &in, &err), RF_E_ARG);
-    cr_expect_eq(rf_curve_svg(fixture_path("none/c.svg"), &in, &err), RF_E_CREATE);
+    m.shown = 0;
+    cr_expect_eq(rf_contact_sheet(fixture_path("d.png"), &m, &err), RF_E_ARG);
+    cr_expect_eq(rf_curve_svg(fixture_path("none/c.svg"), &m, &err), RF_E_CREATE);
     rf_measurement_release(&m);
 }
 
-/* ---- a run -------------------------------------------------------------------------------- */
+/* ---- plans -------------------------------------------------------------------------------- */
 
-static int count_jobs(void *user, size_t done, size_t total)
+/* 60 prompts of the 275, a multiple of what there is of most: no value is asked for twice as often
+ * as another of its aspect; all 275 come, once each. */
+Test(measure, few_prompts_ask_for_everything)
 {
-    *(size_t *)user = done;
-    return done > total;
+    rf_error  err = {0};
+    rf_asked *asked = NULL;
+    size_t    count = 0, order[300];
+    int       kinds[RF_KINDS] = {0}, colours[RF_COLOURS] = {0}, places[RF_PLACES + 1] = {0};
+    char      taken[300] = {0};
+    cr_assert_eq(rf_asked_read(&asked, &count, "docs/demo/prompts.txt", &err), RF_OK, "%s",
+                 err.message);
+    cr_assert_leq(count, 300u);
+    cr_assert_eq(rf_prompts_order(order, asked, count, &err), RF_OK);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_lt(order[i], count);
+        cr_expect_not(taken[order[i]]);
+        taken[order[i]] = 1;
+    }
+    for (int i = 0; i < 60; i++) {
+        const rf_scene *s = &asked[order[i]].scene;
+        kinds[s->kind]++, colours[s->colour]++, places[s->place]++;
+    }
+    for (int i = 0; i < RF_KINDS; i++) cr_expect(abs(kinds[i] - 12) <= 1, "%d", kinds[i]);
+    for (int i = 0; i < RF_COLOURS; i++) cr_expect(abs(colours[i] - 10) <= 1, "%d", colours[i]);
+    for (int i = 0; i <= RF_PLACES; i++) cr_expect(abs(places[i] - 15) <= 1, "%d", places[i]);
+    rf_asked_free(asked, count);
 }
 
-Test(measure, runs_and_repeats_itself)
+/* The plan in docs/demo is one of these, and sweeps understand it. */
+Test(measure, plans_are_plans_of_sweeps)
 {
     rf_error   err = {0};
-    char       base[256], refiner[256];
-    rf_asked   asked[2] = {{.scene = {.place = 0}, .prompt = (char *)"cat, solo"},
-                           {.scene = {.place = RF_TWO, .accessory = 1}, .prompt = (char *)"hat"}};
-    size_t     jobs = 0;
-    rf_outcome first[4];
-    snprintf(base, sizeof base, "%s", fixture_path("base.safetensors"));
-    snprintf(refiner, sizeof refiner, "%s", fixture_path("refiner.safetensors"));
-    for (int i = 0; i < 2; i++) {
-        const rf_synth_options synth = {.arch = "tiny", .seed = 1 + i, .type = RF_FILE_F16};
-        cr_assert_eq(rf_synth_write(i ? refiner : base, &synth, &err), RF_OK, "%s", err.message);
+    rf_trouble trouble = {0};
+    rf_axis    committed[RF_AXES], printed[RF_AXES];
+    rf_asked  *asked = NULL;
+    size_t     count = 0;
+    FILE      *file = fopen(fixture_path("plan.json"), "w");
+    cr_assert_not_null(file);
+    cr_assert_eq(rf_asked_read(&asked, &count, "docs/demo/prompts.txt", &err), RF_OK);
+    cr_assert_eq(rf_axes_from_json(committed, "docs/demo/sweep.json", &trouble), RF_OK, "%s",
+                 trouble.error.message);
+    cr_assert_eq(rf_prompt_plan_print(file, asked, count, (size_t)committed[RF_AXIS_Y].count,
+                                      "0-1 [11]", "1-2", &err),
+                 RF_OK);
+    fclose(file);
+    cr_assert_eq(rf_axes_from_json(printed, fixture_path("plan.json"), &trouble), RF_OK, "%s",
+                 trouble.error.message);
+    for (int a = 0; a < RF_AXES; a++) {
+        cr_assert_eq(committed[a].count, printed[a].count);
+        cr_expect_eq(committed[a].kind, printed[a].kind);
+        for (int i = 0; i < printed[a].count; i++)
+            cr_expect_str_eq(committed[a].value[i].text, printed[a].value[i].text);
+        rf_axis_release(&committed[a]);
+        rf_axis_release(&printed[a]);
     }
-    const rf_measure_options o = {.base = base,
-                                  .refiner = refiner,
-                                  .judge = "tools/judge/judge.safetensors",
-                                  .asked = asked,
-                                  .prompts = 2,
-                                  .point = {0, 0.5},
-                                  .points = 2,
-                                  .seeds = 2,
-                                  .steps = 3,
-                                  .shown = 1,
-                                  .threads = 2,
-                                  .progress = count_jobs,
-                                  .user = &jobs};
-    for (int again = 0; again < 2; again++) {
-        rf_measurement m;
-        cr_assert_eq(rf_measure(&m, &o, &err), RF_OK, "%s", err.message);
-        cr_expect_eq(jobs, 4);
-        cr_expect_eq(strlen(m.sha256[1]), 64);
-        cr_expect_neq(
-            memcmp(m.pictures, m.pictures + RF_SIDE * RF_SIDE * 3, (size_t)RF_SIDE * RF_SIDE * 3),
-            0);
-        for (int i = 0; i < 4; i++) {
-            cr_expect(m.outcome[i].style >= 0 && m.outcome[i].style <= 1);
-            cr_expect_eq(isnan(m.outcome[i].right[RF_PLACE]), i % 2); /* of two, none is asked */
-            cr_expect_eq(isnan(m.outcome[i].right[RF_ACCESSORY]), i % 2 == 0);
-        }
-        for (int i = 0; again && i < 4; i++) {
-            cr_expect_eq(first[i].content, m.outcome[i].content);
-            cr_expect_eq(first[i].style, m.outcome[i].style);
-        }
-        memcpy(first, m.outcome, sizeof first);
-        rf_measurement_release(&m);
-    }
+    rf_asked_free(asked, count);
 }

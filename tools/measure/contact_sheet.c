@@ -30,12 +30,12 @@ static void draw(sheet *s, const rf_label_style *style, int x, int y, int width,
     rf_label_draw(s->labels, &s->canvas, style, &label, x, y, width);
 }
 
-static void draw_head(sheet *s, const rf_report_input *in)
+static void draw_head(sheet *s, const rf_measurement *m)
 {
     char text[32];
     draw(s, &PLAIN, 2 * GAP, GAP, LEFT - 3 * GAP, "base makes this share of the steps:");
-    for (int i = 0; i < in->o->points; i++) {
-        const double x = in->o->point[i];
+    for (int i = 0; i < m->points; i++) {
+        const double x = m->point[i];
         snprintf(text, sizeof text, "%g", x);
         draw(s, &CENTRED, LEFT + i * CELL - GAP, GAP, CELL + GAP, text);
         if (x == 0 || x == 1)
@@ -44,21 +44,21 @@ static void draw_head(sheet *s, const rf_report_input *in)
     }
 }
 
-rf_status rf_contact_sheet(const char *path, const rf_report_input *in, rf_error *err)
+rf_status rf_contact_sheet(const char *path, const rf_measurement *m, rf_error *err)
 {
     rf_status st = RF_OK;
-    const int rows = in->o->shown, columns = in->o->points;
+    const int rows = m->shown, columns = m->points;
     sheet     s = {0};
     if (!rows) return rf_fail(err, RF_E_ARG, "%s: no pictures were kept for it", path);
     RF_TRY(rf_labels_open(&s.labels, err));
     RF_TRY(rf_canvas_create(&s.canvas, LEFT + columns * CELL + GAP, TOP + rows * CELL + GAP, err));
-    draw_head(&s, in);
+    draw_head(&s, m);
     for (int row = 0; row < rows; row++) {
         const int y = TOP + row * CELL;
-        draw(&s, &PLAIN, 2 * GAP, y, LEFT - 3 * GAP, in->o->asked[row].prompt);
+        draw(&s, &PLAIN, 2 * GAP, y, LEFT - 3 * GAP, m->asked[row]->prompt);
         for (int column = 0; column < columns; column++) {
             const size_t    at = (size_t)(row * columns + column) * RF_SIDE * RF_SIDE * 3;
-            const rf_pixels picture = {in->m->pictures + at, RF_SIDE, RF_SIDE};
+            const rf_pixels picture = {m->pictures + at, RF_SIDE, RF_SIDE};
             rf_canvas_place(&s.canvas, LEFT + column * CELL, y, &picture);
         }
     }

@@ -47,7 +47,7 @@ static double y_of(double score)
     return BOTTOM - (BOTTOM - TOP) * fmin(fmax(score, 0), 1);
 }
 
-static void draw_axes(FILE *f, const rf_report_input *in)
+static void draw_axes(FILE *f, const rf_measurement *m)
 {
     fprintf(f,
             "<text x=\"%d\" y=\"28\" font-weight=\"bold\">What was asked, and how it is drawn, "
@@ -55,8 +55,8 @@ static void draw_axes(FILE *f, const rf_report_input *in)
             LEFT);
     fprintf(f,
             "<text class=\"small\" x=\"%d\" y=\"47\">%zu held-out prompts at each of %d switch "
-            "points, %d steps; bands: 95 %% intervals</text>\n",
-            LEFT, in->o->prompts, in->o->points, in->m->steps);
+            "points, %d steps; bands: 95 %% intervals over prompts</text>\n",
+            LEFT, m->prompts, m->points, m->steps);
     for (int i = 0; i <= 5; i++) {
         const double y = y_of(i / 5.0);
         fprintf(f, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n", LEFT, y,
@@ -82,56 +82,54 @@ static void draw_axes(FILE *f, const rf_report_input *in)
             LEFT - 20, BOTTOM + 45, RIGHT + 20, BOTTOM + 45);
 }
 
-static rf_figure figure_at(const rf_report_input *in, int point, int figure)
+static rf_figure figure_at(const rf_measurement *m, int point, int figure)
 {
-    return rf_figure_of(in->m->outcome + (size_t)point * in->o->prompts, NULL, in->o->prompts,
-                        figure);
+    return rf_figure_of(m->outcome + (size_t)point * m->prompts, NULL, m->prompts, figure);
 }
 
-static void draw_curve(FILE *f, const rf_report_input *in, int curve)
+static void draw_curve(FILE *f, const rf_measurement *m, int curve)
 {
     const char *name = CURVES[curve].name;
-    const int   figure = CURVES[curve].figure, n = in->o->points;
+    const int   figure = CURVES[curve].figure, n = m->points;
     fprintf(f, "<polygon class=\"%s band\" points=\"", name);
     for (int i = 0; i < n; i++)
-        fprintf(f, "%.1f,%.1f ", x_of(in->o->point[i]), y_of(figure_at(in, i, figure).high));
+        fprintf(f, "%.1f,%.1f ", x_of(m->point[i]), y_of(figure_at(m, i, figure).high));
     for (int i = n; i-- > 0;)
-        fprintf(f, "%.1f,%.1f ", x_of(in->o->point[i]), y_of(figure_at(in, i, figure).low));
+        fprintf(f, "%.1f,%.1f ", x_of(m->point[i]), y_of(figure_at(m, i, figure).low));
     fprintf(f, "\"/>\n<polyline class=\"%s line\" points=\"", name);
     for (int i = 0; i < n; i++)
-        fprintf(f, "%.1f,%.1f ", x_of(in->o->point[i]), y_of(figure_at(in, i, figure).mean));
+        fprintf(f, "%.1f,%.1f ", x_of(m->point[i]), y_of(figure_at(m, i, figure).mean));
     fprintf(f, "\"/>\n");
     for (int i = 0; i < n; i++) {
-        const rf_figure p = figure_at(in, i, figure);
+        const rf_figure p = figure_at(m, i, figure);
         fprintf(f,
                 "<circle class=\"%s dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.6\"><title>%s %.3f (%.3f "
                 "to %.3f) at %.2f</title></circle>\n",
-                name, x_of(in->o->point[i]), y_of(p.mean), name, p.mean, p.low, p.high,
-                in->o->point[i]);
+                name, x_of(m->point[i]), y_of(p.mean), name, p.mean, p.low, p.high, m->point[i]);
     }
 }
 
 /* Each curve's name stands at its end, unless both end together. */
-static void draw_names(FILE *f, const rf_report_input *in)
+static void draw_names(FILE *f, const rf_measurement *m)
 {
-    const int last = in->o->points - 1;
+    const int last = m->points - 1;
     double    y[2];
-    for (int i = 0; i < 2; i++) y[i] = y_of(figure_at(in, last, CURVES[i].figure).mean) + 5;
+    for (int i = 0; i < 2; i++) y[i] = y_of(figure_at(m, last, CURVES[i].figure).mean) + 5;
     const int lower = y[1] >= y[0]; /* which of the two */
     if (fabs(y[0] - y[1]) < 18) y[lower] = y[!lower] + 18;
     for (int i = 0; i < 2; i++)
         fprintf(f, "<text class=\"%s name\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", CURVES[i].name,
-                x_of(in->o->point[last]) + 12, y[i], CURVES[i].name);
+                x_of(m->point[last]) + 12, y[i], CURVES[i].name);
 }
 
-rf_status rf_curve_svg(const char *path, const rf_report_input *in, rf_error *err)
+rf_status rf_curve_svg(const char *path, const rf_measurement *m, rf_error *err)
 {
     FILE *f = fopen(path, "w");
     if (!f) return rf_fail(err, RF_E_CREATE, "%s: %s", path, strerror(errno));
     fprintf(f, HEAD, WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH, HEIGHT);
-    draw_axes(f, in);
-    for (int i = 0; i < 2; i++) draw_curve(f, in, i);
-    draw_names(f, in);
+    draw_axes(f, m);
+    for (int i = 0; i < 2; i++) draw_curve(f, m, i);
+    draw_names(f, m);
     fprintf(f, "</svg>\n");
     const int failed = ferror(f);
     if (fclose(f) != 0 || failed) return rf_fail(err, RF_E_IO, "%s: writing failed", path);

@@ -1,28 +1,109 @@
 /* The measurement; see measure.h. */
 #include "tools/measure/measure.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "engine/refinery.h"
-#include "tools/recipes.h"
-
-/* Prompts of one plan: enough to fill its batches. */
-enum { TOGETHER = 4 };
+#include "tools/measure/cell_lines.h"
+#include "tools/pictures/read_png.h"
 
 typedef struct work {
     const rf_measure_options *o;
     rf_measurement           *m;
-    rf_engine                *engine;
-    rf_expert                *expert[2];
     rf_judge                 *judge;
-    const rf_recipe          *recipe;
+    rf_cell_line             *line; /* [lines] */
+    size_t                    lines;
+    size_t                   *prompt_of; /* [lines] */
+    int                      *point_of;  /* [lines] */
+    int                      *seen;      /* [points, prompts]: pictures */
     rf_error                 *err;
-    size_t                    first, done; /* prompt of the plan at work; jobs finished before it */
 } work;
+
+static rf_status no_memory(const work *w)
+{
+    return rf_fail(w->err, RF_E_NOMEM, "%s: no memory for %zu cells", w->o->folder, w->lines);
+}
+
+/* ---- which cell is what ------------------------------------------------------------------- */
+
+static rf_status number_prompt(work *w, size_t line)
+{
+    const char     *prompt = w->line[line].prompt;
+    const rf_asked *asked = w->o->asked;
+    size_t         *at = &w->prompt_of[line], known = 0;
+    for (*at = 0; *at < w->m->prompts; ++*at)
+        if (strcmp(w->m->asked[*at]->prompt, prompt) == 0) return RF_OK;
+    while (known < w->o->asked_count && strcmp(asked[known].prompt, prompt) != 0) known++;
+    if (known == w->o->asked_count)
+        return rf_fail(w->err, RF_E_ARG,
+                       "cell %s asks for \"%.200s\": the list of prompts does not say what scene "
+                       "that is",
+                       w->line[line].name, prompt);
+    w->m->asked[w->m->prompts++] = &asked[known];
+    return RF_OK;
+}
+
+/* Keeps the points ascending. */
+static rf_status add_point(work *w, double point)
+{
+    rf_measurement *m = w->m;
+    int             at = 0;
+    while (at < m->points && m->point[at] < point) at++;
+    if (at < m->points && m->point[at] <= point) return RF_OK;
+    if (m->points == RF_POINTS_MAX)
+        return rf_fail(w->err, RF_E_ARG, "%s has more than %d switch points", w->o->folder,
+                       RF_POINTS_MAX);
+    memmove(&m->point[at + 1], &m->point[at], (size_t)(m->points - at) * sizeof *m->point);
+    m->point[at] = point;
+    m->points++;
+    return RF_OK;
+}
+
+static rf_status number_cells(work *w)
+{
+    rf_status       st = RF_OK;
+    rf_measurement *m = w->m;
+    m->asked = calloc(w->lines, sizeof(const rf_asked *));
+    w->prompt_of = calloc(w->lines, sizeof *w->prompt_of);
+    w->point_of = calloc(w->lines, sizeof *w->point_of);
+    if (!m->asked || !w->prompt_of || !w->point_of) return no_memory(w);
+    for (size_t i = 0; i < w->lines; i++) {
+        RF_TRY(number_prompt(w, i));
+        RF_TRY(add_point(w, w->line[i].point));
+    }
+    for (size_t i = 0; i < w->lines; i++)
+        while (m->point[w->point_of[i]] < w->line[i].point) w->point_of[i]++;
+done:
+    return st;
+}
+
+/* Every prompt has as many pictures as any other at every point, or means would be of unlike. */
+static rf_status count_seeds(work *w)
+{
+    rf_measurement *m = w->m;
+    const size_t    outcomes = m->prompts * (size_t)m->points;
+    m->shown = w->o->shown < 0 ? 0 : w->o->shown;
+    if ((size_t)m->shown > m->prompts) m->shown = (int)m->prompts;
+    m->outcome = calloc(outcomes, sizeof *m->outcome);
+    w->seen = calloc(outcomes, sizeof *w->seen);
+    m->pictures = calloc((size_t)m->shown * (size_t)m->points + 1, (size_t)RF_SIDE * RF_SIDE * 3);
+    if (!m->outcome || !w->seen || !m->pictures) return no_memory(w);
+    for (size_t i = 0; i < w->lines; i++)
+        w->seen[(size_t)w->point_of[i] * m->prompts + w->prompt_of[i]]++;
+    m->seeds = w->seen[0];
+    for (size_t i = 0; i < outcomes; i++)
+        if (w->seen[i] != m->seeds)
+            return rf_fail(w->err, RF_E_FORMAT,
+                           "%s/results.jsonl: not every prompt has %d pictures at every switch "
+                           "point: cells are missing, or there twice",
+                           w->o->folder, m->seeds);
+    memset(w->seen, 0, outcomes * sizeof *w->seen);
+    return RF_OK;
+}
 
 /* ---- one picture -------------------------------------------------------------------------- */
 
@@ -30,7 +111,7 @@ static void add_reading(const work *w, rf_outcome *outcome, const rf_asked *aske
                         const rf_reading *reading)
 {
     int          right[RF_ATTRIBUTES], exact = 1;
-    const double share = 1.0 / w->o->seeds;
+    const double share = 1.0 / w->m->seeds;
     rf_scene_grade(right, &asked->scene, reading);
     if (!asked->scene.accessory) right[RF_ACCESSORY] = -1;
     for (int i = 0; i < RF_ATTRIBUTES; i++) {
@@ -42,176 +123,126 @@ static void add_reading(const work *w, rf_outcome *outcome, const rf_asked *aske
     outcome->style += reading->style * share;
 }
 
-static rf_status on_image(void *user, const rf_image *image, rf_error *err)
+/* The pixels of the picture that the sweep has made, or an error. */
+static rf_status read_picture(const work *w, const rf_cell_line *line, const char *path,
+                              rf_pixels *out)
 {
-    work        *w = user;
-    rf_reading   reading;
-    const size_t points = (size_t)w->o->points;
-    const size_t prompt = w->first + (size_t)image->job_index / points;
-    const size_t point = (size_t)image->job_index % points;
-    (void)err;
-    rf_judge_read(w->judge, image->rgb, &reading);
-    add_reading(w, &w->m->outcome[point * w->o->prompts + prompt], &w->o->asked[prompt], &reading);
-    if (prompt < (size_t)w->o->shown && image->index == 0)
-        memcpy(w->m->pictures + (prompt * points + point) * RF_SIDE * RF_SIDE * 3, image->rgb,
-               (size_t)RF_SIDE * RF_SIDE * 3);
-    return RF_OK;
-}
-
-/* ---- some prompts at all points ----------------------------------------------------------- */
-
-static rf_status recipe_texts(const work *w, const rf_asked *asked, char *texts[2])
-{
-    rf_status            st = RF_OK;
-    rf_trouble           trouble = {0};
-    const rf_recipe_tags tags = {.common = asked->prompt, .when = "switch"};
-    const rf_recipe_tags none = {.when = "switch"};
-    RF_TRY(rf_recipe_text(&texts[0], w->recipe->prompt, &tags, &trouble));
-    RF_TRY(rf_recipe_text(&texts[1], w->recipe->negative, &none, &trouble));
-done:
-    if (st != RF_OK) (void)rf_fail(w->err, st, "%s", trouble.error.message);
-    return st;
-}
-
-static void make_job(const work *w, rf_job *job, rf_stage stages[2], double point, uint64_t seed,
-                     char *const texts[2])
-{
-    stages[0] = (rf_stage){.expert = w->expert[0],
-                           .until = point,
-                           .prompt = texts[0],
-                           .negative = texts[1],
-                           .cfg_scale = (float)w->recipe->cfg_scale};
-    stages[1] = (rf_stage){.expert = w->expert[1], .until = 1, .cfg_scale = -1};
-    *job = rf_job_default();
-    job->stages = stages, job->stage_count = 2;
-    job->sampler = w->recipe->sampler;
-    job->steps = w->m->steps;
-    job->width = job->height = RF_SIDE;
-    job->seed = seed;
-    job->count = w->o->seeds;
-    job->batch = TOGETHER;
-}
-
-static int on_progress(void *user, const rf_progress *progress)
-{
-    const work  *w = user;
-    const size_t seeds = (size_t)w->o->seeds;
-    return w->o->progress &&
-           w->o->progress(w->o->user, w->done + (size_t)progress->pictures_done / seeds,
-                          w->o->prompts * (size_t)w->o->points);
-}
-
-/* One plan: what the points have in common, which is the base's part, is rendered once. */
-static rf_status run_some(work *w, size_t prompts)
-{
-    rf_status    st = RF_OK;
-    rf_plan     *plan = NULL;
-    char        *texts[TOGETHER][2] = {{NULL}};
-    rf_job       job[TOGETHER * RF_POINTS_MAX];
-    rf_stage     stages[TOGETHER * RF_POINTS_MAX][2];
-    const size_t points = (size_t)w->o->points;
-    for (size_t i = 0; i < prompts; i++) {
-        RF_TRY(recipe_texts(w, &w->o->asked[w->first + i], texts[i]));
-        for (size_t k = 0; k < points; k++)
-            make_job(w, &job[i * points + k], stages[i * points + k], w->o->point[k],
-                     1 + (w->first + i) * (uint64_t)w->o->seeds, texts[i]);
-    }
-    RF_TRY(rf_plan_create_many(&plan, w->engine, job, (int)(prompts * points), w->err));
-    const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = w};
-    RF_TRY(rf_plan_run(plan, &callbacks, w->err));
-done:
-    rf_plan_destroy(plan);
-    for (size_t i = 0; i < prompts; i++) {
-        free(texts[i][0]);
-        free(texts[i][1]);
-    }
-    return st;
-}
-
-static rf_status run_all(work *w)
-{
-    rf_status    st = RF_OK;
-    const size_t prompts = w->o->prompts, points = (size_t)w->o->points;
-    for (w->first = 0; w->first < prompts; w->first += TOGETHER) {
-        const size_t left = prompts - w->first;
-        RF_TRY(run_some(w, left < TOGETHER ? left : TOGETHER));
-        w->done = (left < TOGETHER ? prompts : w->first + TOGETHER) * points;
-        if (w->o->progress && w->o->progress(w->o->user, w->done, prompts * points))
-            return rf_fail(w->err, RF_E_CANCELLED, "stopped after %zu jobs", w->done);
-    }
+    rf_status st = RF_OK;
+    char      hex[RF_SHA256_HEX];
+    *out = (rf_pixels){0};
+    RF_TRY(rf_file_sha256(hex, path, NULL, NULL, w->err));
+    if (strcmp(hex, line->sha256) != 0)
+        return rf_fail(w->err, RF_E_FORMAT,
+                       "%s is not the picture that the sweep made (its SHA-256 differs)", path);
+    RF_TRY(rf_png_read(out, path, w->err));
+    if (out->width != RF_SIDE || out->height != RF_SIDE)
+        st = rf_fail(w->err, RF_E_ARG, "%s: %dx%d pixels; the judge reads %dx%d", path, out->width,
+                     out->height, RF_SIDE, RF_SIDE);
 done:
     return st;
 }
 
-/* ---- all ---------------------------------------------------------------------------------- */
+static rf_status judge_cell(work *w, size_t i)
+{
+    rf_status       st = RF_OK;
+    rf_measurement *m = w->m;
+    rf_pixels       pixels;
+    rf_reading      reading;
+    char            path[PATH_MAX];
+    const size_t    prompt = w->prompt_of[i], point = (size_t)w->point_of[i];
+    const size_t    at = point * m->prompts + prompt;
+    snprintf(path, sizeof path, "%s/cells/%s.png", w->o->folder, w->line[i].name);
+    RF_TRY(read_picture(w, &w->line[i], path, &pixels));
+    rf_judge_read(w->judge, pixels.rgb, &reading);
+    add_reading(w, &m->outcome[at], m->asked[prompt], &reading);
+    if (w->seen[at]++ == 0 && prompt < (size_t)m->shown)
+        memcpy(m->pictures + (prompt * (size_t)m->points + point) * RF_SIDE * RF_SIDE * 3,
+               pixels.rgb, (size_t)RF_SIDE * RF_SIDE * 3);
+done:
+    free(pixels.rgb);
+    return st;
+}
 
-static rf_status open_all(work *w)
+/* ---- how it was made ---------------------------------------------------------------------- */
+
+static void copy_text(char *out, size_t bytes, const char *text)
+{
+    snprintf(out, bytes, "%s", text ? text : "");
+}
+
+/* An expert that makes no step is not read, and has no SHA-256 in the picture. */
+static void take_expert(rf_measurement *m, int i, const rf_saved_job *saved, int stage)
+{
+    const rf_file_ref file = rf_saved_job_file(saved, stage);
+    if (!file.sha256) return;
+    copy_text(m->name[i], sizeof m->name[i], file.name);
+    copy_text(m->sha256[i], sizeof m->sha256[i], file.sha256);
+}
+
+static rf_status read_making(const work *w, int expert, const rf_cell_line *line)
 {
     rf_status         st = RF_OK;
-    rf_measurement   *m = w->m;
-    const char *const paths[2] = {w->o->base, w->o->refiner};
-    const rf_options  options = {
-         .threads = w->o->threads, .dtype = w->o->dtype, .level = w->o->level};
-    RF_TRY(rf_judge_open(&w->judge, w->o->judge, w->err));
-    RF_TRY(rf_engine_create(&w->engine, &options, w->err));
-    snprintf(m->device, sizeof m->device, "%s", rf_engine_device(w->engine));
-    snprintf(m->dtype, sizeof m->dtype, "%s", rf_engine_dtype(w->engine));
-    for (int i = 0; i < 2; i++) {
-        RF_TRY(rf_expert_open(&w->expert[i], w->engine, paths[i], w->err));
-        RF_TRY(rf_expert_sha256(w->expert[i], m->sha256[i], w->err));
-        snprintf(m->name[i], sizeof m->name[i], "%s", rf_expert_name(w->expert[i]));
+    rf_picture_texts *texts = NULL;
+    rf_saved_job     *saved = NULL;
+    char              path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/cells/%s.png", w->o->folder, line->name);
+    RF_TRY(rf_picture_texts_read(&texts, path, w->err));
+    const char *json = rf_picture_texts_get(texts, "refinery");
+    if (!json) {
+        st = rf_fail(w->err, RF_E_FORMAT,
+                     "%s does not tell how it was made (was it swept with --no-metadata?)", path);
+        goto done;
     }
+    RF_TRY(rf_saved_job_from_json(&saved, json, w->err));
+    const rf_job *job = rf_saved_job_get(saved);
+    copy_text(w->m->sampler, sizeof w->m->sampler, job->sampler);
+    copy_text(w->m->dtype, sizeof w->m->dtype, rf_saved_job_dtype(saved));
+    w->m->steps = job->steps;
+    w->m->cfg_scale = (double)job->stages[0].cfg_scale;
+    take_expert(w->m, expert, saved, expert ? job->stage_count - 1 : 0);
 done:
+    rf_saved_job_free(saved);
+    rf_picture_texts_free(texts);
     return st;
 }
 
-static double now(void)
+/* The base shows in a cell that switches late, the refiner in one that switches early. */
+static rf_status read_makings(const work *w)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static rf_status prepare(work *w)
-{
-    const rf_measure_options *o = w->o;
-    const size_t              points = (size_t)o->points;
-    if (o->points < 1 || o->points > RF_POINTS_MAX || !o->prompts || o->seeds < 1 ||
-        o->seeds > 64 || o->shown < 0 || (size_t)o->shown > o->prompts)
-        return rf_fail(w->err, RF_E_ARG,
-                       "points are 1 to %d, prompts at least 1, seeds 1 to 64, rows at most the "
-                       "prompts",
-                       RF_POINTS_MAX);
-    w->recipe = rf_recipe_find("pony-animagine");
-    w->m->recipe = w->recipe->name, w->m->sampler = w->recipe->sampler;
-    w->m->cfg_scale = w->recipe->cfg_scale;
-    w->m->steps = o->steps ? o->steps : w->recipe->steps;
-    w->m->outcome = calloc(o->prompts * points, sizeof *w->m->outcome);
-    w->m->pictures = calloc((size_t)o->shown * points + 1, (size_t)RF_SIDE * RF_SIDE * 3);
-    if (!w->m->outcome || !w->m->pictures)
-        return rf_fail(w->err, RF_E_NOMEM, "no memory for %zu prompts", o->prompts);
-    return RF_OK;
+    rf_status st = RF_OK;
+    for (int expert = 0; expert < 2; expert++) {
+        const int point = expert ? 0 : w->m->points - 1;
+        size_t    i = 0;
+        while (w->point_of[i] != point) i++;
+        RF_TRY(read_making(w, expert, &w->line[i]));
+    }
+done:
+    return st;
 }
 
 rf_status rf_measure(rf_measurement *out, const rf_measure_options *options, rf_error *err)
 {
-    rf_status    st = RF_OK;
-    work         w = {.o = options, .m = out, .err = err};
-    const double began = now();
+    rf_status st = RF_OK;
+    work      w = {.o = options, .m = out, .err = err};
     *out = (rf_measurement){0};
-    RF_TRY(prepare(&w));
-    RF_TRY(open_all(&w));
-    RF_TRY(run_all(&w));
-    out->seconds = now() - began;
+    RF_TRY(rf_judge_open(&w.judge, options->judge, err));
+    RF_TRY(rf_cell_lines_read(&w.line, &w.lines, options->folder, err));
+    RF_TRY(number_cells(&w));
+    RF_TRY(count_seeds(&w));
+    for (size_t i = 0; i < w.lines; i++) RF_TRY(judge_cell(&w, i));
+    RF_TRY(read_makings(&w));
 done:
-    for (int i = 2; i-- > 0;) rf_expert_close(w.expert[i]);
-    rf_engine_destroy(w.engine);
+    rf_cell_lines_free(w.line, w.lines);
     rf_judge_close(w.judge);
+    free(w.prompt_of);
+    free(w.point_of);
+    free(w.seen);
     return st;
 }
 
 void rf_measurement_release(rf_measurement *m)
 {
+    free(m->asked);
     free(m->outcome);
     free(m->pictures);
     *m = (rf_measurement){0};

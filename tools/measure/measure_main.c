@@ -1,61 +1,46 @@
-/* refinery-measure: content and style over the switch point, for two demo experts. */
+/* refinery-measure: content and style over the switch point, of a sweep of the demo's experts. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/measure/figures.h"
+#include "tools/measure/prompt_plan.h"
 #include "tools/measure/reports.h"
 
 static const char HELP[] =
-    "usage: refinery-measure --base FILE --refiner FILE [options]\n"
+    "usage: refinery-measure FOLDER [options]\n"
+    "       refinery-measure --plan N [options]\n"
     "\n"
-    "Renders held-out prompts at every switch point by the recipe, has the judge read the\n"
-    "pictures, and writes switch-curve.json, switch-curve.svg and contact-sheet.png.\n"
+    "Has the judge read every picture of a finished `refinery sweep` in FOLDER (axes Refiner "
+    "switch\n"
+    "at, Prompt S/R, Seed; 128x128), and writes switch-curve.json, switch-curve.svg and\n"
+    "contact-sheet.png.\n"
     "\n"
     "  --out FOLDER      where to [docs/demo]\n"
-    "  --prompts FILE    what to ask for [docs/demo/prompts.txt]\n"
-    "  --count N         only the first N prompts [all]\n"
-    "  --points LIST     share of the steps made by the base [0,0.1,0.2,...,1]\n"
-    "  --seeds N         pictures per prompt and point [1]\n"
-    "  --steps N         [the recipe's]\n"
+    "  --prompts FILE    what the prompts ask for [docs/demo/prompts.txt]\n"
     "  --rows N          prompts on the contact sheet [6]\n"
     "  --judge FILE      [tools/judge/judge.safetensors]\n"
-    "  --dtype TYPE      f32 or bf16 [the device's]\n"
-    "  --threads N       [one per core]\n";
+    "\n"
+    "--plan N prints the plan of such a sweep over N prompts that ask for everything about "
+    "equally\n"
+    "often; its command names the first of them as its prompt.\n"
+    "\n"
+    "  --points VALUES   of the axis Refiner switch at [0-1 [11]]\n"
+    "  --seeds VALUES    of the axis Seed [no such axis]\n";
 
 typedef struct settings {
     rf_measure_options o;
-    const char        *out, *prompts;
-    long               count;
-    size_t             told;
+    const char        *out, *prompts, *points, *seeds;
+    long               plan; /* 0: none is asked for */
 } settings;
 
-enum { OUT, PROMPTS, COUNT, POINTS, SEEDS, STEPS, ROWS, JUDGE, DTYPE, THREADS, BASE, REFINER };
+enum { OUT, PROMPTS, ROWS, JUDGE, PLAN, POINTS, SEEDS };
 
 static const struct option OPTIONS[] = {{"out", 1, NULL, OUT},     {"prompts", 1, NULL, PROMPTS},
-                                        {"count", 1, NULL, COUNT}, {"points", 1, NULL, POINTS},
-                                        {"seeds", 1, NULL, SEEDS}, {"steps", 1, NULL, STEPS},
                                         {"rows", 1, NULL, ROWS},   {"judge", 1, NULL, JUDGE},
-                                        {"dtype", 1, NULL, DTYPE}, {"threads", 1, NULL, THREADS},
-                                        {"base", 1, NULL, BASE},   {"refiner", 1, NULL, REFINER},
-                                        {NULL, 0, NULL, 0}};
-
-/* Ascending shares between 0 and 1; 0 if it is no such list. */
-static int parse_points(rf_measure_options *o, const char *text)
-{
-    for (o->points = 0; o->points < RF_POINTS_MAX; text++) {
-        char        *end;
-        const double x = strtod(text, &end);
-        if (end == text || !(x >= 0 && x <= 1)) return 0;
-        if (o->points && x <= o->point[o->points - 1]) return 0;
-        o->point[o->points++] = x;
-        if (!*end) return 1;
-        if (*end != ',') return 0;
-        text = end;
-    }
-    return 0;
-}
+                                        {"plan", 1, NULL, PLAN},   {"points", 1, NULL, POINTS},
+                                        {"seeds", 1, NULL, SEEDS}, {NULL, 0, NULL, 0}};
 
 static int parse_number(long *out, const char *text, long min, long max)
 {
@@ -71,15 +56,10 @@ static int set(settings *s, int option, const char *value)
     case OUT: s->out = value; return 1;
     case PROMPTS: s->prompts = value; return 1;
     case JUDGE: s->o.judge = value; return 1;
-    case DTYPE: s->o.dtype = value; return 1;
-    case BASE: s->o.base = value; return 1;
-    case REFINER: s->o.refiner = value; return 1;
-    case POINTS: return parse_points(&s->o, value);
-    case COUNT: return parse_number(&s->count, value, 1, 1000000);
-    case SEEDS: return parse_number(&n, value, 1, 64) && (s->o.seeds = (int)n);
-    case STEPS: return parse_number(&n, value, 1, 1000) && (s->o.steps = (int)n);
+    case POINTS: s->points = value; return 1;
+    case SEEDS: s->seeds = value; return 1;
+    case PLAN: return parse_number(&s->plan, value, 1, 1000000);
     case ROWS: return parse_number(&n, value, 1, 64) && (s->o.shown = (int)n);
-    case THREADS: return parse_number(&n, value, 1, 1024) && (s->o.threads = (int)n);
     default: return 0;
     }
 }
@@ -87,22 +67,12 @@ static int set(settings *s, int option, const char *value)
 static int parse(settings *s, int argc, char **argv)
 {
     int option;
-    *s = (settings){.out = "docs/demo", .prompts = "docs/demo/prompts.txt"};
-    s->o = (rf_measure_options){
-        .judge = "tools/judge/judge.safetensors", .seeds = 1, .shown = 6, .points = 11};
-    for (int i = 0; i < 11; i++) s->o.point[i] = i / 10.0;
+    *s = (settings){.out = "docs/demo", .prompts = "docs/demo/prompts.txt", .points = "0-1 [11]"};
+    s->o = (rf_measure_options){.judge = "tools/judge/judge.safetensors", .shown = 6};
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) >= 0)
         if (!set(s, option, optarg)) return 0;
-    return optind == argc && s->o.base && s->o.refiner;
-}
-
-static int show_progress(void *user, size_t done, size_t total)
-{
-    settings *s = user;
-    if (done != s->told)
-        fprintf(stderr, "\r%zu of %zu jobs%s", done, total, done == total ? "\n" : "");
-    s->told = done;
-    return 0;
+    s->o.folder = argv[optind];
+    return optind + !s->plan == argc;
 }
 
 /* The command again, without the folders of absolute paths: they mean nothing elsewhere. */
@@ -116,60 +86,72 @@ static void command_text(char *out, size_t bytes, int argc, char **argv)
     }
 }
 
-static void print_points(const rf_report_input *in)
+static void print_points(const rf_measurement *m)
 {
-    printf("switch at  content  style  exact\n");
-    for (int i = 0; i < in->o->points; i++) {
-        const rf_outcome *o = in->m->outcome + (size_t)i * in->o->prompts;
-        printf("%9.2f  %7.3f  %5.3f  %5.3f\n", in->o->point[i],
-               rf_figure_of(o, NULL, in->o->prompts, RF_CONTENT).mean,
-               rf_figure_of(o, NULL, in->o->prompts, RF_STYLE).mean,
-               rf_figure_of(o, NULL, in->o->prompts, RF_EXACT).mean);
+    static const int COLUMNS[] = {RF_CONTENT, RF_STYLE, RF_EXACT};
+    printf("%zu prompts, %d a prompt and point; with 95 %% intervals over prompts\n"
+           "switch at  content               style                 exact\n",
+           m->prompts, m->seeds);
+    for (int i = 0; i < m->points; i++) {
+        printf("%9.6g", m->point[i]);
+        for (int c = 0; c < 3; c++) {
+            const rf_figure f =
+                rf_figure_of(m->outcome + (size_t)i * m->prompts, NULL, m->prompts, COLUMNS[c]);
+            printf("  %.3f (%.3f..%.3f)", f.mean, f.low, f.high);
+        }
+        printf("\n");
     }
-    printf("%.0f s\n", in->m->seconds);
 }
 
-static rf_status write_reports(const settings *s, const rf_report_input *in, rf_error *err)
+static rf_status write_reports(const char *folder, const rf_measurement *m, const char *command,
+                               rf_error *err)
 {
-    rf_status   st = RF_OK;
-    char        path[1024];
-    const char *folder = s->out;
+    rf_status st = RF_OK;
+    char      path[1024];
     snprintf(path, sizeof path, "%s/switch-curve.json", folder);
-    RF_TRY(rf_curve_json(path, in, err));
+    RF_TRY(rf_curve_json(path, m, command, err));
     snprintf(path, sizeof path, "%s/switch-curve.svg", folder);
-    RF_TRY(rf_curve_svg(path, in, err));
+    RF_TRY(rf_curve_svg(path, m, err));
     snprintf(path, sizeof path, "%s/contact-sheet.png", folder);
-    RF_TRY(rf_contact_sheet(path, in, err));
+    RF_TRY(rf_contact_sheet(path, m, err));
 done:
     return st;
 }
 
+static rf_status print_plan(const settings *s, rf_error *err)
+{
+    if ((size_t)s->plan > s->o.asked_count)
+        return rf_fail(err, RF_E_ARG, "%s has %zu prompts, and --plan wants %ld", s->prompts,
+                       s->o.asked_count, s->plan);
+    return rf_prompt_plan_print(stdout, s->o.asked, s->o.asked_count, (size_t)s->plan, s->points,
+                                s->seeds, err);
+}
+
 int main(int argc, char **argv)
 {
-    rf_status       st = RF_OK;
-    rf_error        err = {0};
-    settings        s;
-    char            command[1024];
-    rf_measurement  m = {0};
-    rf_asked       *asked = NULL;
-    size_t          count = 0;
-    rf_report_input in = {.m = &m, .o = &s.o, .command = command};
+    rf_status      st = RF_OK;
+    rf_error       err = {0};
+    settings       s;
+    char           command[1024];
+    rf_measurement m = {0};
+    rf_asked      *asked = NULL;
+    command_text(command, sizeof command, argc, argv); /* getopt moves the words about */
     if (!parse(&s, argc, argv)) {
         fputs(HELP, stderr);
         return 2;
     }
-    command_text(command, sizeof command, argc, argv);
-    RF_TRY(rf_asked_read(&asked, &count, s.prompts, &err));
+    RF_TRY(rf_asked_read(&asked, &s.o.asked_count, s.prompts, &err));
     s.o.asked = asked;
-    s.o.prompts = s.count && (size_t)s.count < count ? (size_t)s.count : count;
-    if ((size_t)s.o.shown > s.o.prompts) s.o.shown = (int)s.o.prompts;
-    s.o.progress = show_progress, s.o.user = &s;
+    if (s.plan) {
+        st = print_plan(&s, &err);
+        goto done;
+    }
     RF_TRY(rf_measure(&m, &s.o, &err));
-    RF_TRY(write_reports(&s, &in, &err));
-    print_points(&in);
+    RF_TRY(write_reports(s.out, &m, command, &err));
+    print_points(&m);
 done:
     rf_measurement_release(&m);
-    rf_asked_free(asked, count);
+    rf_asked_free(asked, s.o.asked_count);
     if (st != RF_OK) fprintf(stderr, "refinery-measure: %s\n", err.message);
     return st != RF_OK || fflush(stdout) != 0;
 }
