@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/files/hash.h"
-#include "engine/files/safetensors.h"
+#include "engine/files/model_file.h"
 #include "tools/cache_path.h"
 #include "tools/inspect_report.h"
 #include "tools/signals.h"
@@ -54,22 +53,24 @@ static rf_status inspect_file(rf_invocation *in, const char *path, const char *c
     rf_status             st = RF_OK;
     const inspect_values *v = in->values;
     rf_error             *err = &in->trouble.error;
-    rf_safetensors       *file = NULL;
+    rf_model_file        *file = NULL;
     rf_inspection         x = {.path = path};
     x.container = sniff(path, &x.bytes);
     if (x.container == RF_CONTAINER_SAFETENSORS) {
-        RF_TRY(rf_safetensors_open(&file, path, err));
-        x.tensors = rf_safetensors_list(file);
-        x.header = rf_safetensors_header(file);
-        rf_checkpoint_identify(&x.identity, x.tensors);
+        RF_TRY(rf_model_file_open(&file, path, err));
+        x.tensors = rf_model_file_list(file);
+        x.header = rf_model_file_header(file);
+        for (size_t i = 0; !x.header && i < x.tensors->count; i++)
+            x.bytes += x.tensors->item[i].bytes;
+        rf_checkpoint_identify(&x.identity, x.tensors, rf_model_file_stored(file));
     }
-    if (v->hash) RF_TRY(rf_file_sha256(x.sha256, path, cache, rf_signals_flag(), err));
+    if (v->hash) RF_TRY(rf_model_file_sha256(x.sha256, path, cache, rf_signals_flag(), err));
     if (v->common.json)
         RF_TRY(rf_inspect_print_json(&x, err));
     else
         rf_inspect_print_text(&x, v->common.verbose);
 done:
-    rf_safetensors_close(file);
+    rf_model_file_close(file);
     return st;
 }
 

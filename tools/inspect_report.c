@@ -35,7 +35,7 @@ static json_t *parts_json(const rf_identity *identity)
 static json_t *metadata_json(const rf_header *header)
 {
     json_t *metadata = json_object();
-    for (size_t i = 0; i < header->meta_count; i++)
+    for (size_t i = 0; header && i < header->meta_count; i++)
         json_object_set_new(metadata, header->meta[i].key, rf_json_text(header->meta[i].value));
     return metadata;
 }
@@ -173,7 +173,7 @@ static void print_arch(const rf_sdxl_arch *a)
 static void print_metadata(const rf_header *header, int verbose)
 {
     enum { COLUMNS = 70, ALL = 1 << 30 };
-    for (size_t i = 0; i < header->meta_count; i++) {
+    for (size_t i = 0; header && i < header->meta_count; i++) {
         fputs("  ", stdout);
         print_safe(header->meta[i].key, COLUMNS);
         fputs(": ", stdout);
@@ -189,7 +189,9 @@ void rf_inspect_print_text(const rf_inspection *x, int verbose)
     char               bytes[40];
     grouped(bytes, sizeof bytes, x->bytes);
     print_safe(x->path, 1 << 30);
-    printf(": %s\n", opened ? rf_model_kind_name(identity->kind) : rf_container_text(x->container));
+    printf(": %s%s\n",
+           opened ? rf_model_kind_name(identity->kind) : rf_container_text(x->container),
+           opened && !x->header ? ", as a diffusers folder" : "");
     printf("  %s bytes", bytes);
     if (opened) printf(", %zu tensors", x->tensors->count);
     putchar('\n');

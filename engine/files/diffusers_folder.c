@@ -355,3 +355,20 @@ const rf_tensors *rf_diffusers_folder_list(const rf_diffusers_folder *f)
 {
     return &f->list;
 }
+
+int rf_diffusers_folder_files(const rf_diffusers_folder *f)
+{
+    int files = 0;
+    for (int i = 0; i < RF_PARTS; i++) files += f->part[i] ? rf_shards_files(f->part[i]) : 0;
+    return files;
+}
+
+const char *rf_diffusers_folder_file(const rf_diffusers_folder *f, int index)
+{
+    for (int i = 0; i < RF_PARTS; i++) {
+        const int files = f->part[i] ? rf_shards_files(f->part[i]) : 0;
+        if (index < files) return rf_shards_path(f->part[i], index);
+        index -= files;
+    }
+    return NULL;
+}

@@ -16,4 +16,8 @@ void      rf_diffusers_folder_close(rf_diffusers_folder *folder); /* NULL is fin
 /* Lives as long as the folder is open. */
 const rf_tensors *rf_diffusers_folder_list(const rf_diffusers_folder *folder);
 
+/* The weight files in use: "PATH/unet/diffusion_pytorch_model.safetensors". */
+int         rf_diffusers_folder_files(const rf_diffusers_folder *folder);
+const char *rf_diffusers_folder_file(const rf_diffusers_folder *folder, int index);
+
 #endif

@@ -5,7 +5,7 @@
 #include "engine/core/arch.h"
 #include "engine/core/device.h"
 #include "engine/files/checkpoint.h"
-#include "engine/files/safetensors.h"
+#include "engine/files/model_file.h"
 #include "engine/files/sdxl_derive.h"
 #include "engine/model/unet.h"
 #include "engine/refinery.h"
@@ -42,7 +42,7 @@ typedef enum rf_network {
 struct rf_expert {
     rf_engine       *engine;
     char            *path, *name;
-    rf_safetensors  *file;
+    rf_model_file   *file;
     rf_sdxl_arch     arch;
     const char      *vae_prefix; /* of the VAE's names: a VAE alone may have none */
     rf_unet_list     blocks;

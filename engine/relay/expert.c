@@ -1,6 +1,7 @@
 /* Experts: an opened checkpoint and the packed weights of its networks; see refinery.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <utf8proc.h>
 
@@ -20,12 +21,18 @@ static void make_utf8(char *name)
     }
 }
 
+/* The last part of the path, without ".safetensors" and the like; of a folder all of it. */
 static char *stem_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    const char *base = slash ? slash + 1 : path;
-    const char *dot = strrchr(base, '.');
-    return strndup(base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
+    struct stat info;
+    const int   folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    size_t      end = strlen(path);
+    while (end > 1 && path[end - 1] == '/') end--;
+    size_t base = end;
+    while (base > 0 && path[base - 1] != '/') base--;
+    size_t dot = end;
+    while (dot > base && path[dot] != '.') dot--;
+    return strndup(path + base, (!folder && dot > base ? dot : end) - base);
 }
 
 /* An expert of any file that has tensors; what they are is still to be found out. */
@@ -47,7 +54,7 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
     e->hash.path = e->path;
     e->hash.cache = engine->hash_cache;
     e->hash.turn = &engine->hash_turn;
-    RF_TRY(rf_safetensors_open(&e->file, path, err));
+    RF_TRY(rf_model_file_open(&e->file, path, err));
 done:
     return st;
 }
@@ -55,7 +62,7 @@ done:
 static rf_status check_expert(rf_expert *e, rf_error *err)
 {
     rf_checkpoint   checkpoint;
-    const rf_status st = rf_checkpoint_check(&checkpoint, rf_safetensors_list(e->file), err);
+    const rf_status st = rf_checkpoint_check(&checkpoint, rf_model_file_list(e->file), err);
     if (st != RF_OK) return st;
     e->arch = checkpoint.arch;
     if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0)
@@ -88,7 +95,7 @@ rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *pat
     rf_expert *e = NULL;
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, err));
-    const rf_tensors *list = rf_safetensors_list(e->file);
+    const rf_tensors *list = rf_model_file_list(e->file);
     if (rf_model_kind_of(list) == RF_MODEL_VAE) {
         RF_TRY(rf_vae_derive(&e->arch.vae, &e->vae_prefix, list, err));
         e->arch.has_vae = 1;
@@ -108,7 +115,7 @@ void rf_expert_close(rf_expert *expert)
     rf_file_hash_stop(&expert->hash);
     for (int i = 0; i < RF_NETWORKS; i++)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
-    rf_safetensors_close(expert->file);
+    rf_model_file_close(expert->file);
     free(expert->path);
     free(expert->name);
     free(expert);
@@ -157,7 +164,7 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
     *w = (rf_weights){
-        .file = rf_safetensors_list(e->file), .prefix = prefix[network], .dtype = e->engine->dtype};
+        .file = rf_model_file_list(e->file), .prefix = prefix[network], .dtype = e->engine->dtype};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;

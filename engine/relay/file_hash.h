@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/files/hash.h"
+#include "engine/files/model_file.h"
 #include "kernels/status.h"
 
 typedef struct rf_file_hash {
