@@ -48,13 +48,17 @@ const char *rf_version(void); /* of the library linked, e.g. "0.1.0" */
 typedef struct rf_engine rf_engine;
 
 typedef struct rf_options {
-    const char *device;  /* "cpu", or NULL for the best this build and machine have */
-    const char *dtype;   /* activations: "bf16" or "f32"; NULL or "auto" for the device's fastest */
-    int         threads; /* CPU threads, 1..1024; 0 for one per core */
-    uint64_t    memory;  /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
-                            Where a plan's experts need more it finishes one expert's calls before
-                            it loads the next (rf_plan_info.loads).  One alone may be larger */
-    const char *level;   /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
+    const char *device; /* "cpu", "cuda" or "cuda:N" (a GPU, counted from 0), or NULL or "auto" for
+                           the CPU; tests have "emulated", a GPU's kernels on the CPU */
+    const char *dtype;  /* activations: "f16" or "bf16" on a GPU, "bf16" or "f32" on the CPU; NULL
+                           or "auto" for the device's fastest */
+    int      threads;   /* CPU threads, 1..1024; 0 for one per core */
+    uint64_t memory;    /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
+                           Where a plan's experts need more it finishes one expert's calls before
+                           it loads the next (rf_plan_info.loads).  One alone may be larger */
+    uint64_t kv_pool;   /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
+                           launch reads.  Never changes a picture */
+    const char *level;  /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
     const char
         *hash_cache; /* file that remembers SHA-256 by path, size, mtime, inode; NULL: none */
     void (*warn)(void *user, const char *message); /* one sentence; NULL: warnings are dropped */
@@ -65,7 +69,8 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
 void      rf_engine_destroy(rf_engine *engine); /* after its plans and experts; NULL is fine */
 const char *
 rf_engine_device(const rf_engine *engine); /* "cpu: AMD EPYC (AVX-512, BF16), 2 threads" */
-const char *rf_engine_dtype(const rf_engine *engine); /* "bf16" or "f32" */
+/* Of the activations: "f16", "bf16" or "f32".  Where it is f16 a VAE computes in bf16. */
+const char *rf_engine_dtype(const rf_engine *engine);
 
 /* ---- experts ------------------------------------------------------------------------------ */
 
@@ -264,13 +269,17 @@ typedef struct rf_plan_info {
     int    stage_count;
     int    batch;         /* as planned: at most all pictures */
     size_t slab_bytes;    /* activations, shared by all experts */
-    size_t kv_bytes;      /* prompt keys and values, time embeddings */
+    size_t kv_bytes;      /* the pool of prompt keys and values, and time embeddings */
+    size_t kv_pool_bytes; /* the pool alone ... */
+    size_t kv_all_bytes;  /* ... and what all prompts take: if it is more, some are computed again
+                             when they are read, for less than 1 % of a call of 1024x1024 */
     size_t state_bytes;   /* latents and sampler state */
     size_t staging_bytes; /* fixed buffers through which files are read */
     size_t text_bytes;    /* largest text encoders, released once the prompts are encoded */
     size_t unet_bytes;    /* UNet weights of all experts, packed */
     size_t vae_bytes;     /* decoder weights */
     size_t peak_bytes;    /* most that is held at once */
+    size_t host_bytes; /* beside a GPU: of the host's memory, pinned tables and encoded prompts */
     /* of the first job */
     const char   *vae;                /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */
@@ -407,7 +416,7 @@ void      rf_saved_job_free(rf_saved_job *saved); /* NULL is fine */
 /* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture. */
 const rf_job *rf_saved_job_get(const rf_saved_job *saved);
 rf_file_ref   rf_saved_job_file(const rf_saved_job *saved, int stage); /* -1: the separate VAE */
-const char   *rf_saved_job_dtype(const rf_saved_job *saved); /* "bf16"; NULL if not told */
+const char   *rf_saved_job_dtype(const rf_saved_job *saved);           /* "f16"; NULL if not told */
 /* Fields that cannot be honoured, one sentence each; NULL past the last. */
 const char *rf_saved_job_note(const rf_saved_job *saved, int i);
 

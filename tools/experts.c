@@ -14,11 +14,6 @@ rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char 
 {
     const char *device = request->device, *wanted = request->dtype;
     *x = (rf_experts){.count = 0};
-    if (device && strcmp(device, "cuda") == 0) {
-        rf_trouble_hint(trouble, "--device cpu works here");
-        return rf_fail(&trouble->error, RF_E_DEVICE,
-                       "--device cuda: this build computes on the CPU only");
-    }
     x->hash_cache = rf_cache_path_sha256();
     const rf_options options = {
         .device = device && strcmp(device, "auto") != 0 ? device : NULL,

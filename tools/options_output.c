@@ -3,7 +3,7 @@
 
 #define AT(member) .offset = offsetof(rf_request, member)
 
-static const char *const DTYPES[] = {"auto", "bf16", "f32", NULL};
+static const char *const DTYPES[] = {"auto", "f16", "bf16", "f32", NULL};
 static const char *const DEVICES[] = {"auto", "cpu", "cuda", NULL};
 static const char *const PROGRESS[] = {"auto", "bar", "plain", "json", "none", NULL};
 
@@ -106,7 +106,7 @@ const rf_option rf_options_machine[] = {
      AT(dtype),
      .value = "TYPE",
      .fallback = "auto",
-     .help = "of the activations: auto, bf16, f32",
+     .help = "of the activations: auto, f16, bf16, f32",
      .group = "Machine",
      .aliases = "type precision",
      .choices = DTYPES},
@@ -130,12 +130,12 @@ const rf_option rf_options_machine[] = {
      .group = "Machine",
      .aliases = "max-memory vram"},
     {.name = "device",
-     .kind = RF_OPTION_CHOICE,
+     .kind = RF_OPTION_NAME, /* cuda:1 is one as well: the engine knows */
      .place = RF_PLACE_MORE,
      AT(device),
      .value = "NAME",
      .fallback = "auto",
-     .help = "auto, cpu, cuda",
+     .help = "auto, cpu, cuda, cuda:N",
      .group = "Machine",
      .choices = DEVICES},
     {.name = "progress",

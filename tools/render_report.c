@@ -62,17 +62,20 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
     for (int i = 0; i <= info->steps; i++)
         json_array_append_new(sigmas, rf_json_real(info->sigmas[i]));
     return rf_json_print(
-        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, "
+        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                  "s:o, s:o, s:i, "
                   "s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
                   "schema", 1, "device", rf_json_text(r->device), "slab_bytes",
                   rf_json_bytes(info->slab_bytes), "weights_bytes", weights, "kv_bytes",
-                  rf_json_bytes(info->kv_bytes), "staging_bytes",
-                  rf_json_bytes(info->staging_bytes), "calls", calls, "state_bytes",
-                  rf_json_bytes(info->state_bytes), "text_bytes", rf_json_bytes(info->text_bytes),
-                  "vae_bytes", rf_json_bytes(info->vae_bytes), "peak_bytes",
-                  rf_json_bytes(info->peak_bytes), "experts", experts, "first_steps", first_steps,
-                  "stage_sigmas", switches, "steps", info->steps, "count", r->job->count, "batch",
-                  info->batch, "vae", rf_json_text(info->vae), "sampler",
+                  rf_json_bytes(info->kv_bytes), "kv_pool_bytes",
+                  rf_json_bytes(info->kv_pool_bytes), "kv_all_bytes",
+                  rf_json_bytes(info->kv_all_bytes), "host_bytes", rf_json_bytes(info->host_bytes),
+                  "staging_bytes", rf_json_bytes(info->staging_bytes), "calls", calls,
+                  "state_bytes", rf_json_bytes(info->state_bytes), "text_bytes",
+                  rf_json_bytes(info->text_bytes), "vae_bytes", rf_json_bytes(info->vae_bytes),
+                  "peak_bytes", rf_json_bytes(info->peak_bytes), "experts", experts, "first_steps",
+                  first_steps, "stage_sigmas", switches, "steps", info->steps, "count",
+                  r->job->count, "batch", info->batch, "vae", rf_json_text(info->vae), "sampler",
                   rf_json_text(info->sampler), "schedule", rf_json_text(info->schedule), "sigmas",
                   sigmas, "warnings", rf_report_warnings(r)),
         err);
@@ -83,6 +86,16 @@ void rf_report_bytes(const char *what, size_t bytes)
     const int mega = bytes >= 1 << 20;
     printf("  %-28s %9.1f %s\n", what, (double)bytes / (mega ? 1 << 20 : 1 << 10),
            mega ? "MiB" : "KiB");
+}
+
+void rf_report_pool(const rf_plan_info *info)
+{
+    const double mib = 1.0 / (1 << 20);
+    if (info->kv_all_bytes > info->kv_pool_bytes)
+        printf(
+            "  keys and values of all prompts are %.1f MiB, and %.1f MiB are kept: the others are "
+            "computed again when they are read\n",
+            (double)info->kv_all_bytes * mib, (double)info->kv_pool_bytes * mib);
 }
 
 static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_stage_info *stages)
@@ -113,6 +126,8 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
     rf_report_bytes("text encoders, for a while", info->text_bytes);
     rf_report_bytes("VAE decoder", info->vae_bytes);
     rf_report_bytes("most at once", info->peak_bytes);
+    if (info->host_bytes) rf_report_bytes("of the host's memory", info->host_bytes);
+    rf_report_pool(info);
 }
 
 rf_status rf_report_plan(const rf_report *r, int json, rf_error *err)

@@ -26,6 +26,8 @@ json_t *rf_report_warnings(const rf_report *report);
 
 /* A line of a table: what takes how much. */
 void rf_report_bytes(const char *what, size_t bytes);
+/* The line below it, where the pool does not hold the keys and values of all prompts. */
+void rf_report_pool(const rf_plan_info *info);
 
 /* The plan: a JSON object, or a table for people. */
 rf_status rf_report_plan(const rf_report *report, int json, rf_error *err);

@@ -34,7 +34,7 @@ typedef struct rf_device {
     size_t                       allocations; /* successful rf_device_alloc calls so far */
     size_t                       bytes_held, bytes_peak;
     size_t                       staging_held;         /* pinned bytes of rf_device_alloc_staging */
-    char                         name[RF_DEVICE_NAME]; /* "cuda:0 NVIDIA H100 (9.0, 80 GB)" */
+    char                         name[RF_DEVICE_NAME]; /* "cuda:0 NVIDIA H100 80GB HBM3" */
     rf_error                     lost;                 /* status RF_OK: it works */
     char                         note[RF_DEVICE_NOTES][RF_DEVICE_NOTE_BYTES];
     size_t                       notes;
@@ -48,6 +48,10 @@ rf_status rf_device_open_host(rf_device *out, int threads, rf_level level, rf_er
  * too old a one, no such GPU, a GPU that this build has no kernels for, or whose memory is taken.
  */
 rf_status rf_device_open_cuda(rf_device *out, int ordinal, int threads, rf_error *err);
+
+/* The CUDA device over the emulator, in programs that are linked with it: tests.  Elsewhere
+ * RF_E_DEVICE says so. */
+rf_status rf_device_open_emulated(rf_device *out, int threads, rf_error *err);
 
 /* Everything taken from the device must have been given back; zeroed is fine. */
 void rf_device_close(rf_device *device);

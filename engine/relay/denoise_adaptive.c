@@ -1,7 +1,6 @@
 /* DPM adaptive: the picture decides which noise levels are visited, so stage, prompt entries and
  * time embedding of a call are found when it comes. */
 #include <math.h>
-#include <string.h>
 
 #include "engine/relay/plan.h"
 #include "engine/sample/adaptive.h"
@@ -37,9 +36,41 @@ static rf_status report(adaptive_run *r, double sigma, rf_error *err)
 /* The embedding table holds one row per conditioning, all for this noise level. */
 static rf_status embed(rf_plan *p, rf_plan_table *table, float timestep, rf_error *err)
 {
+    rf_device *device = &p->engine->device;
+    rf_status  st = RF_OK;
     for (int i = 0; i < table->rows; i++) ((float *)table->timestep.host)[i] = timestep;
     p->last_end = 0; /* that is no gap between two calls */
-    return rf_program_run(&table->embed, &p->engine->device, err);
+    RF_TRY(rf_twin_up(device, &table->timestep, 0, (size_t)table->rows * sizeof timestep, err));
+    RF_TRY(rf_program_run(&table->embed, device, err));
+done:
+    return st;
+}
+
+/* Between the solver, whose arrays are the host's, and rows of the pool.  What is brought is there
+ * on return: the next step depends on it, so that there is nothing to do meanwhile. */
+static rf_status bring(const adaptive_run *r, float *to, const float *row, rf_error *err)
+{
+    rf_device   *device = &r->plan->engine->device;
+    const size_t bytes = (size_t)r->job->h * (size_t)r->job->w * 4 * sizeof *to;
+    rf_status    st = RF_OK;
+    RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_DOWN, to, row, bytes, err));
+    RF_TRY(rf_device_wait(device, err));
+done:
+    return st;
+}
+
+static rf_status put(const adaptive_run *r, float *row, const float *from, rf_error *err)
+{
+    const size_t bytes = (size_t)r->job->h * (size_t)r->job->w * 4 * sizeof *from;
+    return rf_device_copy(&r->plan->engine->device, RF_STREAM_OPS, RF_COPY_UP, row, from, bytes,
+                          err);
+}
+
+static int is_finite(const adaptive_run *r, const float *x)
+{
+    int finite = 1;
+    for (int e = 0; e < r->job->h * r->job->w * 4; e++) finite &= isfinite(x[e]) != 0;
+    return finite;
 }
 
 /* The call, with its rows behind those of all planned ones; its update is in no list. */
@@ -72,7 +103,6 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     adaptive_run *r = user;
     rf_plan      *p = r->plan;
     float        *at = rf_slot_row(p, r->slot, RF_SOURCE_X);
-    const size_t  bytes = (size_t)r->job->h * (size_t)r->job->w * 4 * sizeof *x;
     rf_status     st = RF_OK;
     r->stage = rf_course_stage_at(&r->job->course, &p->engine->table, k, sigma, r->stage);
     RF_TRY(report(r, sigma, err));
@@ -85,11 +115,14 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     const rf_pass pass = {.program = program, .sample = &sample, .count = 1};
     RF_TRY(embed(p, &p->expert[program->expert].table[RF_TABLE_ADAPTIVE],
                  rf_timestep_for_sigma(&p->engine->table, sigma), err));
-    if (x != at) memcpy(at, x, bytes);
-    rf_denoise_mark(p, &pass);
+    if (!is_finite(r, x)) {
+        const rf_ring_mark bad = {.slot = r->slot, .picture = r->picture};
+        rf_ring_fail(p, &bad, program->expert);
+        return rf_fail(err, RF_E_NAN, "a step gave NaN");
+    }
+    RF_TRY(put(r, at, x, err));
     RF_TRY(rf_denoise_predict(p, &pass, err));
-    memcpy(d, p->pool + (size_t)p->sample_row[RF_SOURCE_D] * p->elems, bytes);
-    if (p->slot[r->slot].failed >= 0) return rf_fail(err, RF_E_NAN, "a step gave NaN");
+    RF_TRY(bring(r, d, p->pool + (size_t)p->sample_row[RF_SOURCE_D] * p->elems, err));
 done:
     return st;
 }
@@ -108,7 +141,7 @@ static rf_status start(rf_plan *p, const adaptive_run *r, rf_error *err)
     const rf_call         none = {.step = 0};
     const rf_plan_program shape = {.h = r->job->h, .w = r->job->w};
     const rf_sample       sample = {.sampler = &none, .slot = r->slot, .picture = r->picture};
-    return rf_denoise_start(p, &(rf_pass){.program = &shape, .sample = &sample, .count = 1}, err);
+    return rf_denoise_begin(p, &(rf_pass){.program = &shape, .sample = &sample, .count = 1}, err);
 }
 
 rf_status rf_denoise_adaptive(rf_plan *p, rf_picture picture, int slot, const rf_progress *progress,
@@ -128,17 +161,19 @@ rf_status rf_denoise_adaptive(rf_plan *p, rf_picture picture, int slot, const rf
     const double            eta = isnan(j->job.eta) ? sampler->eta : j->job.eta;
     const size_t            elems = (size_t)j->h * (size_t)j->w * 4;
     float                  *x = p->decode_latent.host; /* free until the picture is decoded */
-    rf_status               st = start(p, &r, err);
-    if (st != RF_OK) return st;
-    memcpy(x, rf_slot_row(p, slot, RF_SOURCE_X), elems * sizeof *x);
+    rf_status               st = RF_OK;
+    RF_TRY(start(p, &r, err));
+    RF_TRY(bring(&r, x, rf_slot_row(p, slot, RF_SOURCE_X), err));
     st = rf_adaptive_run(&model, r.sigma_max, r.sigma_min, eta, j->job.s_noise, elems,
                          p->adaptive_scratch, x, err);
-    memcpy(rf_slot_row(p, slot, RF_SOURCE_X), x, elems * sizeof *x);
-    if (st != RF_E_NAN) return st;
+    if (st == RF_OK) RF_TRY(put(&r, rf_slot_row(p, slot, RF_SOURCE_X), x, err));
+    if (st != RF_E_NAN) goto done;
     if (p->slot[slot].failed < 0) { /* it found no step */
-        if (!callbacks || !callbacks->failed) return st;
-        p->slot[slot].failed = 0;
-        p->slot[slot].failed_expert = rf_plan_expert_of(p, j, r.stage);
+        if (!callbacks || !callbacks->failed) goto done;
+        const rf_ring_mark bad = {.slot = slot, .picture = picture};
+        rf_ring_fail(p, &bad, rf_plan_expert_of(p, j, r.stage));
     }
-    return RF_OK; /* its picture's fault: the executor decides */
+    st = RF_OK; /* its picture's fault: the executor decides */
+done:
+    return st;
 }

@@ -81,6 +81,23 @@ static void fill_ids(const encoding *e)
                     e->cond[i]->id[e->encoder][k * RF_TOKENS_PER_CHUNK + t];
 }
 
+/* Outputs of the program at hand, where the host reads them. */
+static rf_status bring_states(const encoding *e, rf_error *err)
+{
+    const rf_plan     *p = e->plan;
+    rf_device         *device = &e->plan->engine->device;
+    const rf_clip_args args = rf_clip_args_of(p, e->x, e->shape, e->encoder, e->count);
+    const size_t       row = RF_TOKENS_PER_CHUNK * rf_dtype_bytes(p->engine->dtype);
+    const size_t       hidden = (size_t)args.chunks * (size_t)args.arch->width * row;
+    const size_t       pooled = (size_t)args.prompts * (size_t)args.arch->projection * row;
+    rf_status          st = RF_OK;
+    RF_TRY(rf_twin_down(device, &p->hidden, 0, hidden, err));
+    if (e->encoder == RF_ENCODER_G) RF_TRY(rf_twin_down(device, &p->pooled_rows, 0, pooled, err));
+    RF_TRY(rf_device_wait(device, err));
+done:
+    return st;
+}
+
 /* What came out for prompt i: its columns of the context, and its pooled vector. */
 static void take_states(const encoding *e, int i)
 {
@@ -112,7 +129,10 @@ static rf_status encode_prompts(encoding *e, rf_error *err)
                                p->slab, p->slab_bytes, &p->scratch_program, err));
     e->recorded = e->count;
     fill_ids(e);
+    RF_TRY(rf_twin_up(device, &p->token_ids, 0,
+                      (size_t)args.chunks * RF_TOKENS_PER_CHUNK * sizeof(int32_t), err));
     RF_TRY(rf_program_run(&p->scratch_program, device, err));
+    RF_TRY(bring_states(e, err));
     for (int i = 0; i < e->count; i++) take_states(e, i);
 done:
     return st;
@@ -191,8 +211,8 @@ static rf_status finish_group(rf_plan *p, rf_plan_expert *x, const rf_conditioni
     return RF_OK;
 }
 
-/* Every prompt of an expert, by one load of the encoder.  A group of zeros is nobody's text: memory
- * comes zeroed. */
+/* Every prompt of an expert, by one load of the encoder.  A group of zeros is nobody's text: the
+ * shelf comes zeroed. */
 static rf_status encode_expert(rf_plan *p, rf_plan_expert *x, int encoder, void *staging,
                                const rf_callbacks *callbacks, rf_error *err)
 {

@@ -6,64 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/host.h"
+#include "engine/relay/kv_pool.h"
 
 const char *rf_version(void)
 {
     return RF_VERSION;
-}
-
-static rf_status pick_dtype(rf_dtype *out, const char *name, rf_error *err)
-{
-    if (!name || strcmp(name, "auto") == 0)
-        *out = rf_host_native_dtype();
-    else if (strcmp(name, "bf16") == 0)
-        *out = RF_BF16;
-    else if (strcmp(name, "f32") == 0)
-        *out = RF_F32;
-    else
-        return rf_fail(err, RF_E_ARG, "dtype is \"%s\"; it can be auto, bf16 or f32", name);
-    return RF_OK;
-}
-
-static rf_status pick_level(rf_level *out, const char *name, rf_error *err)
-{
-    *out = RF_LEVEL_CPU;
-    if (!name || strcmp(name, "cpu") == 0) return RF_OK;
-    if (strcmp(name, "ref") != 0)
-        return rf_fail(err, RF_E_ARG, "level is \"%s\"; it can be cpu or ref", name);
-    *out = RF_LEVEL_REF;
-    return RF_OK;
-}
-
-/* "cuda" or "cuda:1".  What keeps a GPU from starting is the user's to know already; what lies
- * above the device still reads and writes its memory as the host's, so no engine is made on one. */
-static rf_status refuse_cuda(const char *name, rf_error *err)
-{
-    rf_device  device;
-    char      *end = NULL;
-    const int  numbered = strncmp(name, "cuda:", 5) == 0 && name[5] >= '0' && name[5] <= '9';
-    const long ordinal = numbered ? strtol(name + 5, &end, 10) : 0;
-    if (numbered ? *end || ordinal > 1023 : strcmp(name, "cuda") != 0)
-        return rf_fail(err, RF_E_ARG, "device is \"%s\"; it can be auto, cpu, cuda or cuda:N",
-                       name);
-    const rf_status st = rf_device_open_cuda(&device, (int)ordinal, 0, err);
-    if (st != RF_OK) return st;
-    rf_fail(err, RF_E_UNSUPPORTED,
-            "%s is ready, but this version of refinery renders on the CPU alone: use --device cpu",
-            device.name);
-    rf_device_close(&device);
-    return RF_E_UNSUPPORTED;
-}
-
-/* bf16 may be asked for where the kernels cannot compute it: find out now, not while loading. */
-static rf_status check_dtype(rf_engine *e, rf_error *err)
-{
-    const rf_gemm_weight_shape shape = {.n = 64, .k = 64, .dtype = e->dtype, .wdtype = e->dtype};
-    size_t                     bytes = 0;
-    if (e->device.ops->gemm_pack_bytes(e->device.stream, &shape, &bytes) == RF_OK) return RF_OK;
-    return rf_fail(err, RF_E_UNSUPPORTED, "this CPU cannot compute in %s; use dtype f32",
-                   rf_dtype_name(e->dtype));
 }
 
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err)
@@ -71,12 +18,9 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
     const rf_options defaults = {0};
     const rf_options o = options ? *options : defaults;
     rf_status        st = RF_OK;
-    rf_level         level = RF_LEVEL_CPU;
     rf_engine       *e = NULL;
     *out = NULL;
 
-    if (o.device && strcmp(o.device, "auto") != 0 && strcmp(o.device, "cpu") != 0)
-        return refuse_cuda(o.device, err);
     if (o.threads < 0 || o.threads > 1024)
         return rf_fail(err, RF_E_ARG, "threads is %d; it can be 0 (one per core) to 1024",
                        o.threads);
@@ -86,10 +30,8 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
     e->warn = o.warn;
     e->user = o.user;
     e->memory = o.memory;
-    RF_TRY(pick_dtype(&e->dtype, o.dtype, err));
-    RF_TRY(pick_level(&level, o.level, err));
-    RF_TRY(rf_device_open_host(&e->device, o.threads, level, err));
-    RF_TRY(check_dtype(e, err));
+    e->kv_pool = o.kv_pool ? o.kv_pool : (uint64_t)RF_KV_POOL_MIB << 20;
+    RF_TRY(rf_engine_choose_device(e, &o, err));
     RF_TRY(rf_tokenizer_create(&e->tokenizer, err));
     rf_sigma_table_init(&e->table);
     if (o.hash_cache) {
@@ -99,10 +41,6 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
             goto done;
         }
     }
-    snprintf(e->description, sizeof e->description, "cpu: %s, %d thread%s%s",
-             rf_host_cpu_name(e->device.stream), rf_device_threads(&e->device),
-             rf_device_threads(&e->device) == 1 ? "" : "s",
-             level == RF_LEVEL_REF ? ", reference kernels" : "");
     *out = e;
     e = NULL;
 done:

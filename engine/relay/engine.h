@@ -15,9 +15,11 @@
 
 struct rf_engine {
     rf_device       device;
-    rf_dtype        dtype;
+    rf_dtype        dtype;     /* of activations, text encoders' included ... */
+    rf_dtype        vae_dtype; /* ... and of the VAE's, which overflow f16: bf16 for it */
     char            description[160];
     uint64_t        memory;     /* rf_options.memory */
+    uint64_t        kv_pool;    /* rf_options.kv_pool, or its default */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
@@ -29,6 +31,11 @@ struct rf_engine {
 /* One sentence for the user, through the engine's callback. */
 void rf_warn(const rf_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Opens the device that `options` ask for and sets everything of an engine that depends on it.
+ * RF_E_ARG names the option; RF_E_UNSUPPORTED: the device cannot compute in that dtype; errors of
+ * rf_device_open_*. */
+rf_status rf_engine_choose_device(rf_engine *engine, const rf_options *options, rf_error *err);
 
 /* The networks of an expert, in the order in which a run needs them. */
 typedef enum rf_network {

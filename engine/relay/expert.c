@@ -163,8 +163,9 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     };
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
-    *w = (rf_weights){
-        .file = rf_model_file_list(e->file), .prefix = prefix[network], .dtype = e->engine->dtype};
+    *w = (rf_weights){.file = rf_model_file_list(e->file),
+                      .prefix = prefix[network],
+                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;

@@ -17,7 +17,9 @@ rf_picture rf_walk_picture(const rf_walk *w, int picture)
 /* What might help against NaN. */
 static const char *advice(const rf_plan *p)
 {
-    return p->engine->dtype == RF_F32 ? "" : " (try --dtype f32)";
+    const rf_dtype dtype = p->engine->dtype;
+    if (dtype == RF_F16) return " (try --dtype bf16)"; /* which has the range that f16 lacks */
+    return dtype == RF_BF16 && rf_device_on_host(&p->engine->device) ? " (try --dtype f32)" : "";
 }
 
 rf_progress rf_walk_progress(const rf_walk *w, rf_phase phase, rf_picture picture, int stage,
@@ -56,17 +58,13 @@ static void describe_nan(const rf_walk *w, rf_picture picture, int slot, rf_erro
             p->expert[state->failed_expert].expert->name, advice(p));
 }
 
-rf_status rf_walk_check(const rf_walk *w, const rf_pass *pass, rf_error *err)
+rf_status rf_walk_check(const rf_walk *w, rf_error *err)
 {
-    if (w->callbacks && w->callbacks->failed) return RF_OK;
-    for (int i = 0; i < pass->count; i++) {
-        const rf_sample *s = &pass->sample[i];
-        rf_error         why = {0};
-        if (w->plan->slot[s->slot].failed < 0) continue;
-        describe_nan(w, s->picture, s->slot, &why);
-        return give_up(w, s->picture, &why, err);
-    }
-    return RF_OK;
+    const rf_ring_mark *bad = &w->plan->ring.bad;
+    rf_error            why = {0};
+    if (bad->slot < 0 || (w->callbacks && w->callbacks->failed)) return RF_OK;
+    describe_nan(w, bad->picture, bad->slot, &why);
+    return give_up(w, bad->picture, &why, err);
 }
 
 /* ---- decoding ----------------------------------------------------------------------------- */
@@ -158,16 +156,37 @@ done:
     return st;
 }
 
+/* Latents, pixels and statistics, where the host reads them. */
+static rf_status bring_pictures(rf_plan *p, const rf_plan_decoder *decoder, int count,
+                                rf_error *err)
+{
+    rf_device   *device = &p->engine->device;
+    const size_t n = (size_t)count, places = n * (size_t)decoder->h * (size_t)decoder->w;
+    rf_status    st = RF_OK;
+    RF_TRY(rf_twin_down(device, &p->decode_latent, 0, places * 4 * sizeof(float), err));
+    RF_TRY(rf_twin_down(device, &p->pixels, 0, places * 64 * 3, err));
+    RF_TRY(rf_twin_down(device, &p->stats, 0, n * sizeof(rf_pixels_stats), err));
+    RF_TRY(rf_device_wait(device, err));
+done:
+    return st;
+}
+
 static rf_status decode(rf_plan *p, const decoding *d, rf_error *err)
 {
     const double           start = rf_now();
     const rf_plan_decoder *decoder = &p->decoder[d->decoder];
+    rf_device             *device = &p->engine->device;
     const size_t           elems = (size_t)decoder->h * (size_t)decoder->w * 4;
+    rf_status              st = RF_OK;
     for (int i = 0; i < d->count; i++)
-        memcpy((float *)p->decode_latent.device + (size_t)i * elems,
-               rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X), elems * sizeof(float));
-    const rf_status st = rf_program_run(&decoder->program[d->count], &p->engine->device, err);
+        RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_WITHIN,
+                              (float *)p->decode_latent.device + (size_t)i * elems,
+                              rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X), elems * sizeof(float),
+                              err));
+    RF_TRY(rf_program_run(&decoder->program[d->count], device, err));
+    RF_TRY(bring_pictures(p, decoder, d->count, err));
     p->timings.decode += rf_now() - start;
+done:
     return st;
 }
 

@@ -102,14 +102,18 @@ void rf_plan_destroy(rf_plan *p)
 {
     if (!p) return;
     close_lists(p);
+    rf_plan_release(p);
+    rf_kv_free(p);
     rf_plan_forget_prompts(p);
     rf_plan_fell(p);
     for (int i = 0; i < p->programs; i++)
-        for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->program[i].forward[n]);
+        for (int n = 0; n <= RF_BATCH_MAX; n++) {
+            rf_graph_destroy(&p->engine->device, p->program[i].graph[n]);
+            rf_program_free(&p->program[i].forward[n]);
+        }
     for (int i = 0; i < p->decoders; i++)
         for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->decoder[i].program[n]);
     rf_program_free(&p->scratch_program);
-    rf_plan_release(p);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_expert_close(p->vae[i].expert);
     for (int i = 0; i < p->jobs; i++) rf_plan_free_job(&p->job[i]);
@@ -137,12 +141,15 @@ void rf_plan_get_info(const rf_plan *p, rf_plan_info *out)
                           .batch = p->batch,
                           .slab_bytes = p->slab_bytes,
                           .kv_bytes = p->kv_bytes,
+                          .kv_pool_bytes = p->kv_pool.bytes,
+                          .kv_all_bytes = p->kv_pool.all_bytes,
                           .state_bytes = p->state_bytes,
                           .staging_bytes = p->staging_bytes,
                           .text_bytes = p->text_bytes,
                           .unet_bytes = p->unet_bytes,
                           .vae_bytes = p->vae_bytes,
                           .peak_bytes = p->peak_bytes,
+                          .host_bytes = p->desk_bytes + p->shelf_bytes,
                           .vae = p->vae[job->vae].expert->name,
                           .sampler = course->stage[0].sampler->id.name,
                           .schedule =

@@ -12,6 +12,8 @@
 #include "engine/model/vae.h"
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/kv_pool.h"
+#include "engine/relay/launch_ring.h"
 #include "engine/relay/launches.h"
 #include "engine/relay/lookup.h"
 #include "engine/relay/residency.h"
@@ -25,17 +27,18 @@ enum { RF_TEXT_BATCH_MAX = 16 }; /* 1,232 rows: weights are read for so many at 
 /* ---- what calls are conditioned on --------------------------------------------------------- */
 
 /* One variant of a prompt for one expert, on its way to keys and values. */
-typedef struct rf_conditioning {
+struct rf_conditioning {
     int       group;
     int       zero;                /* an empty negative prompt: everything is zero */
     int       chunks;              /* of tokens, in either encoder */
     uint16_t *id[RF_ENCODERS];     /* [chunks, 77]; thousands of prompts have half the bytes so */
     float    *weight[RF_ENCODERS]; /* likewise; NULL: all 1, in the whole group */
     int       rows;                /* of context: 77 per chunk, and padding */
-    void     *context;             /* [rows, context], the host's */
-    void     *pooled;              /* [projection], the host's */
-    void     *kv;                  /* the K/V pool block, the device's */
-} rf_conditioning;
+    void     *context;             /* [rows, context], on the shelf */
+    void     *pooled;              /* [projection], likewise */
+    void     *kv;                  /* its block in the pool, the device's; NULL: not there */
+    int64_t   kv_read;             /* its last place among the pool's reads; 0: none yet */
+};
 
 /* Neighbours in the list whose emphasis is normalised together: in the default mode each variant
  * alone, for A1111 all variants of a prompt part. */
@@ -53,9 +56,12 @@ typedef struct rf_text_shape {
     int at_a_time[RF_ENCODERS];
 } rf_text_shape;
 
-/* What SDXL is told about sizes: h, w, crop top, crop left, target h, target w. */
+/* What SDXL is told about sizes: h, w, crop top, crop left, target h, target w; each becomes so
+ * many sinusoids (generative-models, ConcatTimestepEmbedderND). */
+enum { RF_SIZES = 6, RF_SIZE_WAVES = 256 };
+
 typedef struct rf_sizing {
-    int value[6];
+    int value[RF_SIZES];
 } rf_sizing;
 
 /* Embeddings of (timestep, conditioning, sizing), one row each. */
@@ -84,7 +90,7 @@ typedef struct rf_plan_expert {
     rf_text_shape         *shape;
     int                    shapes;
     rf_plan_table          table[RF_TABLES];
-    int                    computed; /* keys, values and embeddings are in their pools */
+    int                    computed; /* embeddings stand, and what keys and values had room */
     int64_t recorded; /* which loading of the UNet its programs are for; 0: there are none */
 } rf_plan_expert;
 
@@ -96,6 +102,7 @@ typedef struct rf_plan_program {
     int        expert, table, rows, h, w;
     char       occurs[RF_BATCH_MAX + 1];  /* launches of that many samples */
     rf_program forward[RF_BATCH_MAX + 1]; /* those */
+    rf_graph  *graph[RF_BATCH_MAX + 1];   /* likewise, on devices that have graphs */
 } rf_plan_program;
 
 /* One row of a call: a conditioning, and its part in the guided x0. */
@@ -133,10 +140,6 @@ typedef struct rf_plan_job {
     int                    sizing, vae, decoder;
     int64_t                calls_of_own; /* that no other job shares */
 } rf_plan_job;
-
-typedef struct rf_picture {
-    int job, index;
-} rf_picture;
 
 /* Pictures that are planned together: a tree, and how it is walked.  Of one job alone nothing is
  * shared between batches, so that these have one tree, walked again for each; the last batch may
@@ -193,11 +196,11 @@ typedef struct rf_sample {
     rf_picture           picture; /* whose noise it is */
 } rf_sample;
 
-typedef struct rf_pass {
+struct rf_pass {
     const rf_plan_program *program;
     const rf_sample       *sample;
     int                    count;
-} rf_pass;
+};
 
 struct rf_plan {
     rf_engine *engine;
@@ -242,21 +245,20 @@ struct rf_plan {
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
         peak_bytes;
 
-    /* memory, from the first run on: the desk is the host's, all other is the device's.  On a host
-     * device there is no desk: what would lie there lies in `state`. */
-    void  *slab, *kv, *state, *desk;
-    size_t desk_bytes;
+    /* memory, from the first run on: desk and shelf are the host's, all other is the device's.
+     * Copies go to and from the desk, which is pinned; the shelf is plain memory, zeroed, for the
+     * encoded prompts, which may be many.  On a host device there is neither: what would lie there
+     * lies in `state`. */
+    void      *slab, *kv, *state, *desk, *shelf;
+    size_t     desk_bytes, shelf_bytes;
+    rf_kv_pool kv_pool; /* in `kv`, beside the embeddings */
 
     /* inside `state` */
-    float           *pool;      /* rows of `elems`: those of the slots, then those of the samples */
-    int              slot_rows; /* of each slot */
-    int              anchor_row, history_row; /* in it; 0: no sampler has any */
-    int              sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
-    void            *x, *eps;                 /* [rows * batch, h, w, 4] */
-    float           *coef;                    /* [batch, RF_LINCOMB_TERMS] */
-    int32_t         *xrow, *yrow;             /* likewise, [batch] */
-    int32_t         *temb_row;                /* [rows * batch] */
-    rf_attention_kv *kv_table;                /* [rows * batch] */
+    float *pool;      /* rows of `elems`: those of the slots, then those of the samples */
+    int    slot_rows; /* of each slot */
+    int    anchor_row, history_row; /* in it; 0: no sampler has any */
+    int    sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
+    void  *x, *eps;                 /* [rows * batch, h, w, 4] */
 
     /* on the desk */
     rf_run_state *slot;             /* [slots] */
@@ -265,13 +267,15 @@ struct rf_plan {
     float        *adaptive_scratch; /* rf_adaptive_scratch, or NULL */
 
     /* on both */
-    rf_twin decode_latent;       /* float [at_a_time, h, w, 4] of a decoder */
-    rf_twin unscale;             /* float [decodings] */
-    rf_twin token_ids;           /* int32_t [chunks, 77] of the largest encoding */
-    rf_twin sizes;               /* float [6] */
-    rf_twin hidden, pooled_rows; /* text encoder outputs */
-    rf_twin pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
-    rf_twin stats;               /* rf_pixels_stats [decodings] */
+    rf_launch_ring ring;
+    rf_twin        decode_latent;       /* float [at_a_time, h, w, 4] of a decoder */
+    rf_twin        unscale;             /* float [decodings] */
+    rf_twin        token_ids;           /* int32_t [chunks, 77] of the largest encoding */
+    rf_twin        sizes;               /* float [sizings, RF_SIZES] */
+    rf_twin        size_waves;          /* [sizings, RF_SIZES, RF_SIZE_WAVES] */
+    rf_twin        hidden, pooled_rows; /* text encoder outputs */
+    rf_twin        pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
+    rf_twin        stats;               /* rf_pixels_stats [decodings] */
 
     rf_program scratch_program; /* programs that run once */
 
@@ -350,13 +354,24 @@ rf_status rf_plan_summon(rf_plan *plan, int expert, const rf_callbacks *callback
 rf_status rf_load_reporting(rf_plan *plan, rf_expert *expert, rf_network network, int stage,
                             void *staging, const rf_callbacks *callbacks, rf_error *err);
 
-/* denoise.c: the sampler's part of a launch. */
+/* denoise.c: a launch is written and then queued.  open: the first `beginners` samples begin their
+ * runs, and have their latent; all that the launch reads is on its way.  call: the rest of it. */
 float    *rf_slot_row(const rf_plan *plan, int slot, rf_source source); /* X, ANCHOR, H1..H3 */
-rf_status rf_denoise_start(rf_plan *plan, const rf_pass *pass, rf_error *err);
-rf_status rf_denoise_call(rf_plan *plan, const rf_pass *pass, rf_error *err); /* all of a call */
-rf_status rf_denoise_predict(rf_plan *plan, const rf_pass *pass,
-                             rf_error *err);                   /* D, and U where it is read */
-void      rf_denoise_mark(rf_plan *plan, const rf_pass *pass); /* `failed` of every slot */
+rf_status rf_denoise_open(rf_plan *plan, const rf_pass *pass, int beginners, rf_error *err);
+rf_status rf_denoise_call(rf_plan *plan, const rf_pass *pass, rf_error *err);
+/* Parts of one, for DPM adaptive: the latent to begin with; the guided x0. */
+rf_status rf_denoise_begin(rf_plan *plan, const rf_pass *pass, rf_error *err);
+rf_status rf_denoise_predict(rf_plan *plan, const rf_pass *pass, rf_error *err);
+/* launch_ring.c: waits for what is queued, and marks `failed` of the states that went bad, with the
+ * step and the expert of the launch that it happened in. */
+rf_status rf_denoise_settle(rf_plan *plan, rf_error *err);
+
+/* call_gaps.c: around every call, and when its launch is known to be done; then of a round. */
+rf_status rf_gap_close(rf_plan *plan, int expert, rf_error *err);
+rf_status rf_gap_open(rf_plan *plan, int expert, rf_error *err);
+rf_status rf_gap_read(rf_plan *plan, const rf_ring_side *side, rf_error *err);
+void      rf_gap_forget(rf_plan *plan);
+void      rf_gap_summarise(rf_plan *plan); /* into timings */
 
 /* denoise_adaptive.c: a whole run, from noise.  `progress` is completed on the way. */
 rf_status rf_denoise_adaptive(rf_plan *plan, rf_picture picture, int slot,

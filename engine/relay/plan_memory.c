@@ -8,6 +8,7 @@
 #include "engine/sample/adaptive.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 
 /* ---- the slab: the largest of all programs --------------------------------------------------- */
 
@@ -63,8 +64,8 @@ rf_unet_forward_args rf_forward_args(const rf_plan *p, const rf_plan_program *pr
                                   .y = p->eps,
                                   .temb = table->temb,
                                   .temb_rows = table->rows,
-                                  .temb_row = p->temb_row,
-                                  .kv = p->kv_table,
+                                  .temb_row = rf_ring_device_temb(p),
+                                  .kv = rf_ring_device_kv(p),
                                   .kv_tokens = most_tokens(x),
                                   .n = samples * program->rows,
                                   .h = program->h,
@@ -144,13 +145,18 @@ static void *place(placer *at, size_t count, size_t size)
 
 /* Where things lie whose side matters. */
 typedef struct sides {
-    placer device, desk;
-    int    one; /* a host device: there is no desk */
+    placer device, desk, shelf;
+    int    one; /* a host device: there is neither desk nor shelf */
 } sides;
 
 static void *place_on_desk(sides *at, size_t count, size_t size)
 {
     return place(at->one ? &at->device : &at->desk, count, size);
+}
+
+static void *place_on_shelf(sides *at, size_t count, size_t size)
+{
+    return place(at->one ? &at->device : &at->shelf, count, size);
 }
 
 static rf_twin place_twin(sides *at, size_t count, size_t size)
@@ -163,13 +169,20 @@ static void place_kv(rf_plan *p, placer *at)
 {
     const size_t bytes = rf_dtype_bytes(p->engine->dtype);
     for (int i = 0; i < p->expert_count; i++) {
-        rf_plan_expert     *x = &p->expert[i];
-        const rf_unet_list *blocks = &x->expert->blocks;
+        rf_plan_expert *x = &p->expert[i];
+        const size_t    columns = x->expert->blocks.temb_columns;
         for (int t = 0; t < RF_TABLES; t++)
-            x->table[t].temb = place(at, blocks->temb_columns * (size_t)x->table[t].rows, bytes);
-        for (int j = 0; j < x->conds; j++)
-            x->cond[j].kv = place(at, blocks->kv_elems * (size_t)x->cond[j].rows, bytes);
+            x->table[t].temb = place(at, columns * (size_t)x->table[t].rows, bytes);
     }
+    p->kv_pool.base = place(at, p->kv_pool.bytes, 1);
+}
+
+/* Contexts on their way to the pool; the host has them where ops read them. */
+static void place_uploads(rf_kv_pool *pool, sides *at)
+{
+    if (at->one) return;
+    pool->from = place_on_desk(at, RF_KV_UPLOADS, pool->context_bytes);
+    pool->context = place(&at->device, pool->context_bytes, 1);
 }
 
 /* The largest text encoder output, over shapes, as many at a time, and encoders. */
@@ -213,8 +226,8 @@ static void place_expert_state(rf_plan *p, rf_plan_expert *x, sides *at)
     for (int j = 0; j < x->conds; j++) {
         rf_conditioning *cond = &x->cond[j];
         cond->context =
-            place_on_desk(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
-        cond->pooled = place_on_desk(at, (size_t)x->expert->arch.clip_g.projection, bytes);
+            place_on_shelf(at, (size_t)cond->rows * (size_t)x->expert->arch.unet.context, bytes);
+        cond->pooled = place_on_shelf(at, (size_t)x->expert->arch.clip_g.projection, bytes);
     }
 }
 
@@ -237,12 +250,25 @@ static void place_slots(rf_plan *p, sides *at)
     p->slot_rows = rows;
     rows *= p->slots;
     p->sample_row[RF_SOURCE_D] = rows;
-    p->sample_row[RF_SOURCE_NOISE] = rows + p->batch;
-    p->sample_row[RF_SOURCE_U] = u ? rows + 2 * p->batch : 0;
-    rows += (u ? 3 : 2) * p->batch;
+    p->sample_row[RF_SOURCE_U] = u ? rows + p->batch : 0;
+    rows += (u ? 2 : 1) * p->batch;
     p->pool = place(&at->device, (size_t)rows * p->elems, sizeof(float));
     p->slot = place_on_desk(at, (size_t)p->slots, sizeof *p->slot);
     p->sample = place_on_desk(at, (size_t)p->batch, sizeof *p->sample);
+}
+
+static void place_ring(rf_plan *p, sides *at)
+{
+    rf_launch_ring *r = &p->ring;
+    rf_ring_measure(p);
+    r->device = place(&at->device, r->bytes, 1);
+    for (int i = 0; i < r->sides; i++) {
+        rf_ring_side *side = &r->side[i];
+        side->block.device = r->device;
+        side->block.host = at->one ? r->device : place(&at->desk, r->bytes, 1);
+        side->mark = place_on_desk(at, rf_ring_marks_room(p), sizeof *side->mark);
+    }
+    r->sum = place_on_desk(at, (size_t)r->sums_room, sizeof *r->sum);
 }
 
 /* Scratch of the noise: three tensors, of the size the seed is from if that is larger. */
@@ -264,24 +290,22 @@ static void place_state(rf_plan *p, sides *at)
     const text_sizes text = measure_text(p);
 
     place_slots(p, at);
+    place_ring(p, at);
     p->scratch = place_on_desk(at, scratch_elems(p), sizeof(float));
     p->adaptive_scratch =
         p->adaptive ? place_on_desk(at, rf_adaptive_scratch(p->elems), sizeof(float)) : NULL;
     p->decode_latent = place_twin(at, p->decode_elems, sizeof(float));
     p->x = place(&at->device, samples * p->elems, bytes);
     p->eps = place(&at->device, samples * p->elems, bytes);
-    p->coef = place(&at->device, batch * RF_LINCOMB_TERMS, sizeof(float));
-    p->xrow = place(&at->device, batch * RF_LINCOMB_TERMS, sizeof(int32_t));
-    p->yrow = place(&at->device, batch, sizeof(int32_t));
     p->unscale = place_twin(at, (size_t)p->decodings, sizeof(float));
-    p->temb_row = place(&at->device, samples, sizeof(int32_t));
-    p->kv_table = place(&at->device, samples, sizeof(rf_attention_kv));
     p->token_ids = place_twin(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
-    p->sizes = place_twin(at, 6, sizeof(float));
+    p->sizes = place_twin(at, (size_t)p->sizings * RF_SIZES, sizeof(float));
+    p->size_waves = place_twin(at, (size_t)p->sizings * RF_SIZES * RF_SIZE_WAVES, bytes);
     p->hidden = place_twin(at, text.hidden, bytes);
     p->pooled_rows = place_twin(at, text.pooled, bytes);
     p->pixels = place_twin(at, p->decode_elems / 4 * 64, 3);
     p->stats = place_twin(at, (size_t)p->decodings, sizeof(rf_pixels_stats));
+    place_uploads(&p->kv_pool, at);
     for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
 
@@ -361,6 +385,7 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
         widen(&p->elems, (size_t)p->job[i].h * (size_t)p->job[i].w * 4);
     RF_TRY(size_networks(p, err));
     RF_TRY(fill_slab(p, err));
+    RF_TRY(rf_kv_size(p, err));
 
     placer kv = {0};
     sides  state = {.one = rf_device_on_host(&p->engine->device)};
@@ -369,6 +394,7 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     p->kv_bytes = kv.used;
     p->state_bytes = state.device.used;
     p->desk_bytes = state.desk.used;
+    p->shelf_bytes = state.shelf.used;
 
     tell_stages(p);
     const rf_residency unets = rf_residency_foresee(p, p->held);
@@ -383,11 +409,24 @@ done:
 void rf_plan_release(rf_plan *p)
 {
     rf_device *device = &p->engine->device;
+    rf_kv_close(p);
+    rf_ring_close(p);
     rf_device_free(device, p->slab, p->slab_bytes);
     rf_device_free(device, p->state, p->state_bytes);
     rf_device_free(device, p->kv, p->kv_bytes);
     rf_device_free_staging(device, p->desk, p->desk_bytes);
-    p->slab = p->state = p->kv = p->desk = NULL;
+    free(p->shelf);
+    p->slab = p->state = p->kv = p->desk = p->shelf = NULL;
+}
+
+/* Zeroed, as prompts of zeros want it. */
+static rf_status take_shelf(rf_plan *p, rf_error *err)
+{
+    if (p->shelf_bytes == 0) return RF_OK;
+    p->shelf = calloc(p->shelf_bytes, 1);
+    if (p->shelf) return RF_OK;
+    return rf_fail(err, RF_E_NOMEM, "encoded prompts: cannot get %.1f MiB of memory",
+                   (double)p->shelf_bytes / (1 << 20));
 }
 
 rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
@@ -397,14 +436,18 @@ rf_status rf_plan_allocate(rf_plan *p, rf_error *err)
     if (p->slab) return RF_OK;
     RF_TRY(rf_device_alloc(device, &p->kv, p->kv_bytes, "prompt keys and values", err));
     RF_TRY(rf_device_alloc(device, &p->state, p->state_bytes, "latents", err));
-    RF_TRY(rf_device_alloc_staging(device, &p->desk, p->desk_bytes, "prompts and tables", err));
+    RF_TRY(rf_device_alloc_staging(device, &p->desk, p->desk_bytes, "tables and pictures", err));
+    RF_TRY(take_shelf(p, err));
     RF_TRY(rf_device_alloc(device, &p->slab, p->slab_bytes, "activations", err));
     place_kv(p, &(placer){.base = p->kv});
-    place_state(
-        p,
-        &(sides){.device.base = p->state, .desk.base = p->desk, .one = rf_device_on_host(device)});
+    place_state(p, &(sides){.device.base = p->state,
+                            .desk.base = p->desk,
+                            .shelf.base = p->shelf,
+                            .one = rf_device_on_host(device)});
+    RF_TRY(rf_kv_open(p, err));
     for (int i = 0; i < p->decodings; i++) ((float *)p->unscale.host)[i] = 1 / RF_VAE_SCALE;
     RF_TRY(rf_twin_up(device, &p->unscale, 0, (size_t)p->decodings * sizeof(float), err));
+    RF_TRY(rf_ring_open(p, err));
 done:
     if (st != RF_OK) rf_plan_release(p); /* all or nothing: the next run tries again */
     return st;

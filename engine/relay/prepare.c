@@ -99,30 +99,57 @@ static float held(int size)
     return rf_f32_from_f16(rf_f16_from_f32((float)size));
 }
 
-/* vector = pooled, then each of (h, w, crop top, crop left, target h, target w) as 256 sinusoids
- * (generative-models, ConcatTimestepEmbedderND). */
-static rf_status fill_vectors(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table)
+/* The sinusoids of all sizings, where the host composes vectors of them. */
+static rf_status embed_sizes(rf_plan *p, rf_error *err)
 {
-    const rf_ops *ops = p->engine->device.ops;
-    const size_t  bytes = rf_dtype_bytes(p->engine->dtype);
-    const size_t  pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
-    const size_t  row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
-    for (int row = 0; row < table->rows; row++) {
-        char                  *vector = (char *)table->vector.device + (size_t)row * row_bytes;
-        const rf_timestep_args args = {.y = vector + pooled,
-                                       .value = p->sizes.device,
-                                       .m = 6,
-                                       .dim = 256,
-                                       .y_stride = 256,
-                                       .dtype = p->engine->dtype};
-        for (int i = 0; i < 6; i++)
-            ((float *)p->sizes.host)[i] = held(p->sizing[table->sizing[row]].value[i]);
+    rf_device             *device = &p->engine->device;
+    const rf_dtype         dtype = p->engine->dtype;
+    const size_t           values = (size_t)p->sizings * RF_SIZES;
+    const rf_timestep_args args = {.y = p->size_waves.device,
+                                   .value = p->sizes.device,
+                                   .m = (int)values,
+                                   .dim = RF_SIZE_WAVES,
+                                   .y_stride = RF_SIZE_WAVES,
+                                   .dtype = dtype};
+    rf_status              st = RF_OK;
+    for (size_t i = 0; i < values; i++)
+        ((float *)p->sizes.host)[i] = held(p->sizing[i / RF_SIZES].value[i % RF_SIZES]);
+    RF_TRY(rf_twin_up(device, &p->sizes, 0, values * sizeof(float), err));
+    rf_device_note(device, "size embedding");
+    st = device->ops->timestep(device->stream, &args);
+    if (st != RF_OK) {
+        const rf_status cause = rf_device_check(device, err);
+        st = cause != RF_OK ? cause : rf_fail(err, st, "the size embedding failed");
+        goto done;
+    }
+    RF_TRY(rf_twin_down(device, &p->size_waves, 0, values * RF_SIZE_WAVES * rf_dtype_bytes(dtype),
+                        err));
+    RF_TRY(rf_device_wait(device, err));
+done:
+    return st;
+}
+
+/* vector = pooled, then the sinusoids of each of the six sizes. */
+static rf_status fill_table(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table,
+                            rf_error *err)
+{
+    rf_device   *device = &p->engine->device;
+    const size_t bytes = rf_dtype_bytes(p->engine->dtype), rows = (size_t)table->rows;
+    const size_t pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
+    const size_t waves = RF_SIZES * RF_SIZE_WAVES * bytes;
+    const size_t row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
+    rf_status    st = RF_OK;
+    for (size_t row = 0; row < rows; row++) {
+        char *vector = (char *)table->vector.host + row * row_bytes;
         memcpy(vector, x->cond[table->cond[row]].pooled, pooled);
-        const rf_status st = ops->timestep(p->engine->device.stream, &args);
-        if (st != RF_OK) return st;
+        memcpy(vector + pooled,
+               (const char *)p->size_waves.host + (size_t)table->sizing[row] * waves, waves);
         ((float *)table->timestep.host)[row] = table->planned[row];
     }
-    return RF_OK;
+    RF_TRY(rf_twin_up(device, &table->vector, 0, rows * row_bytes, err));
+    RF_TRY(rf_twin_up(device, &table->timestep, 0, rows * sizeof(float), err));
+done:
+    return st;
 }
 
 static rf_status record_unet(rf_plan *p, rf_expert *e, size_t first_slot, rf_forward_fn *forward,
@@ -145,32 +172,28 @@ done:
     return st;
 }
 
-static rf_status fill_kv(rf_plan *p, rf_plan_expert *x, const rf_conditioning *cond, rf_error *err)
-{
-    rf_expert            *e = x->expert;
-    const rf_unet_kv_args args = {.list = &e->blocks,
-                                  .arch = &e->arch.unet,
-                                  .context = cond->context,
-                                  .pool = cond->kv,
-                                  .tokens = cond->rows};
-    const rf_status st = record_unet(p, e, e->unet.kv, rf_unet_kv, &args, &p->scratch_program, err);
-    return st == RF_OK ? rf_program_run(&p->scratch_program, &p->engine->device, err) : st;
-}
-
 /* What needs the UNet's weights once. */
-static rf_status compute(rf_plan *p, rf_plan_expert *x, rf_error *err)
+static rf_status compute(rf_plan *p, int expert, rf_error *err)
 {
-    rf_status st = RF_OK;
+    rf_plan_expert *x = &p->expert[expert];
+    rf_status       st = RF_OK;
     if (x->computed) return RF_OK;
-    for (int t = 0; t < RF_TABLES; t++) {
-        st = fill_vectors(p, x, &x->table[t]);
-        if (st != RF_OK) return rf_fail(err, st, "%s: the size embedding failed", x->expert->path);
-    }
+    for (int t = 0; t < RF_TABLES; t++) RF_TRY(fill_table(p, x, &x->table[t], err));
     RF_TRY(embed(p, x, err));
-    for (int i = 0; i < x->conds; i++) RF_TRY(fill_kv(p, x, &x->cond[i], err));
+    RF_TRY(rf_kv_fill(p, expert, err));
     x->computed = 1;
 done:
     return st;
+}
+
+/* A graph holds addresses of the weights as they lay when it was made, as a program does. */
+static rf_status capture(rf_plan *p, rf_plan_program *program, int samples, rf_error *err)
+{
+    rf_device *device = &p->engine->device;
+    rf_graph_destroy(device, program->graph[samples]);
+    program->graph[samples] = NULL;
+    if (rf_device_on_host(device)) return RF_OK;
+    return rf_program_capture(&program->forward[samples], device, &program->graph[samples], err);
 }
 
 static rf_status record_program(rf_plan *p, rf_plan_program *program, rf_error *err)
@@ -182,6 +205,7 @@ static rf_status record_program(rf_plan *p, rf_plan_program *program, rf_error *
         const rf_unet_forward_args args = rf_forward_args(p, program, n);
         RF_TRY(
             record_unet(p, e, e->unet.forward, rf_unet_forward, &args, &program->forward[n], err));
+        RF_TRY(capture(p, program, n, err));
     }
 done:
     return st;
@@ -229,7 +253,7 @@ rf_status rf_plan_summon(rf_plan *p, int expert, const rf_callbacks *callbacks, 
     const double start = rf_now(), loaded = p->timings.load;
     rf_residency_make_room(p, expert);
     RF_TRY(load_unet(p, x, callbacks, err));
-    RF_TRY(compute(p, x, err));
+    RF_TRY(compute(p, expert, err));
     RF_TRY(record_expert(p, expert, err));
     p->timings.encode += rf_now() - start - (p->timings.load - loaded);
     p->last_end = 0; /* that is no gap between two calls */
@@ -260,6 +284,7 @@ static rf_status prepare_once(rf_plan *p, const rf_callbacks *callbacks, rf_erro
     if (p->ready) return RF_OK;
     RF_TRY(rf_plan_allocate(p, err));
     RF_TRY(rf_device_alloc(device, &staging, p->staging_bytes, "staging", err));
+    RF_TRY(embed_sizes(p, err));
     if (!p->encoded) RF_TRY(rf_plan_encode(p, staging, callbacks, err));
     RF_TRY(load_decoders(p, staging, callbacks, err));
     for (int i = 0; i < p->decoders; i++) RF_TRY(record_decoder(p, &p->decoder[i], err));

@@ -1,8 +1,5 @@
 /* The executor: walks the tree of the plan's runs launch by launch.  Where not all experts are in
  * memory, the first launch of an expert's turn finds it missing and has it loaded. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "engine/relay/run.h"
 
 /* ---- launches ----------------------------------------------------------------------------- */
@@ -14,18 +11,23 @@ static void begin(rf_plan *p, int slot)
 }
 
 /* A fork: everything of the state. */
-static void copy_state(rf_plan *p, int from, int to)
+static rf_status copy_state(rf_plan *p, int from, int to, rf_error *err)
 {
     const size_t elems = (size_t)p->slot_rows * p->elems;
-    memcpy(p->pool + (size_t)to * elems, p->pool + (size_t)from * elems, elems * sizeof *p->pool);
     p->slot[to] = p->slot[from];
+    rf_ring_fork(p, from, to);
+    return rf_device_copy(&p->engine->device, RF_STREAM_OPS, RF_COPY_WITHIN,
+                          p->pool + (size_t)to * elems, p->pool + (size_t)from * elems,
+                          elems * sizeof *p->pool, err);
 }
 
 /* Samples of a launch, those that begin first; their number is *beginners. */
-static rf_pass gather(const rf_walk *w, const rf_launch *l, int *beginners)
+static rf_status gather(const rf_walk *w, const rf_launch *l, rf_pass *pass, int *beginners,
+                        rf_error *err)
 {
-    rf_plan *p = w->plan;
-    int      count = 0;
+    rf_plan  *p = w->plan;
+    rf_status st = RF_OK;
+    int       count = 0;
     for (int later = 0; later < 2; later++) {
         for (int i = l->first; i < l->first + l->count; i++) {
             const rf_launch_item *item = &w->tree->launches.item[i];
@@ -33,7 +35,7 @@ static rf_pass gather(const rf_walk *w, const rf_launch *l, int *beginners)
             if (!later)
                 begin(p, item->slot);
             else if (item->from != item->slot)
-                copy_state(p, item->from, item->slot);
+                RF_TRY(copy_state(p, item->from, item->slot, err));
             const rf_relay_call *call = &p->call[w->tree->call[item->node]];
             p->sample[count++] =
                 (rf_sample){.call = call,
@@ -43,7 +45,9 @@ static rf_pass gather(const rf_walk *w, const rf_launch *l, int *beginners)
         }
         if (!later) *beginners = count;
     }
-    return (rf_pass){.program = &p->program[l->kind], .sample = p->sample, .count = count};
+    *pass = (rf_pass){.program = &p->program[l->kind], .sample = p->sample, .count = count};
+done:
+    return st;
 }
 
 static rf_progress progress_at(const rf_walk *w, const rf_launch *l)
@@ -64,6 +68,15 @@ static rf_progress progress_at(const rf_walk *w, const rf_launch *l)
     return progress;
 }
 
+/* Whether any run ends here. */
+static int finishes(const rf_walk *w, const rf_launch *l)
+{
+    int leaves = 0;
+    for (int i = l->first; i < l->first + l->count; i++) leaves += w->tree->launches.item[i].leaf;
+    return leaves > 0;
+}
+
+/* As far as is known: of a device that lags behind, no bytes depend on it. */
 static int all_failed(const rf_plan *p, const rf_pass *pass)
 {
     int failed = 0;
@@ -75,16 +88,19 @@ static rf_status run_calls(rf_walk *w, const rf_launch *l, rf_error *err)
 {
     rf_plan          *p = w->plan;
     rf_status         st = RF_OK;
+    rf_pass           pass;
     int               beginners = 0;
     const rf_progress progress = progress_at(w, l);
-    const rf_pass     pass = gather(w, l, &beginners);
-    const rf_pass     fresh = {.program = pass.program, .sample = pass.sample, .count = beginners};
-    if (!all_failed(p, &pass)) RF_TRY(rf_plan_summon(p, pass.program->expert, w->callbacks, err));
-    if (beginners) RF_TRY(rf_denoise_start(p, &fresh, err));
+    RF_TRY(gather(w, l, &pass, &beginners, err));
+    const int lost = all_failed(p, &pass);
+    if (!lost) {
+        RF_TRY(rf_plan_summon(p, pass.program->expert, w->callbacks, err));
+        RF_TRY(rf_denoise_open(p, &pass, beginners, err));
+    }
     RF_TRY(rf_report(w->callbacks, &progress, err));
-    if (all_failed(p, &pass)) goto done;
-    RF_TRY(rf_denoise_call(p, &pass, err));
-    RF_TRY(rf_walk_check(w, &pass, err));
+    if (!lost) RF_TRY(rf_denoise_call(p, &pass, err));
+    if (finishes(w, l)) RF_TRY(rf_denoise_settle(p, err));
+    RF_TRY(rf_walk_check(w, err));
 done:
     return st;
 }
@@ -96,12 +112,10 @@ static rf_status run_adaptive(rf_walk *w, const rf_launch *l, rf_error *err)
     const rf_progress progress = progress_at(w, l);
     for (int i = l->first; i < l->first + l->count; i++) {
         const rf_launch_item *item = &w->tree->launches.item[i];
-        const rf_sample       sample = {.slot = item->slot,
-                                        .picture = rf_walk_picture(w, w->tree->first[item->node])};
+        const rf_picture      picture = rf_walk_picture(w, w->tree->first[item->node]);
         begin(w->plan, item->slot);
-        RF_TRY(
-            rf_denoise_adaptive(w->plan, sample.picture, item->slot, &progress, w->callbacks, err));
-        RF_TRY(rf_walk_check(w, &(rf_pass){.sample = &sample, .count = 1}, err));
+        RF_TRY(rf_denoise_adaptive(w->plan, picture, item->slot, &progress, w->callbacks, err));
+        RF_TRY(rf_walk_check(w, err));
     }
 done:
     return st;
@@ -121,53 +135,35 @@ static rf_status run_launch(rf_walk *w, const rf_launch *l, rf_error *err)
     return rf_walk_finish(w, l, err);
 }
 
-/* ---- timing the gaps between calls -------------------------------------------------------- */
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_us(double *seconds, int count)
-{
-    if (count == 0) return 0;
-    qsort(seconds, (size_t)count, sizeof *seconds, ascending);
-    return 1e6 * seconds[count / 2];
-}
-
-static void forget_gaps(rf_plan *p)
-{
-    p->gap_count[0] = p->gap_count[1] = 0;
-    p->last_end = 0;
-}
-
-/* Of the last round. */
-static void summarise_gaps(rf_plan *p)
-{
-    p->timings.call_gap_us = median_us(p->gaps, p->gap_count[0]);
-    p->timings.flip_us = median_us(p->gaps + p->gap_room, p->gap_count[1]);
-}
-
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 static rf_status run_round(rf_walk *w, int round, rf_error *err)
 {
-    rf_plan *p = w->plan;
-    int      most = 0;
+    rf_plan  *p = w->plan;
+    rf_status st = RF_OK;
+    int       most = 0;
     for (int i = 0; i < p->jobs; i++)
         if (p->job[i].job.count > most) most = p->job[i].job.count;
     w->first = round * p->pictures_per_round;
     p->turn = (rf_turn){.round = round};
     const int whole = most - w->first >= p->pictures_per_round;
     w->tree = &p->tree[whole ? RF_WHOLE_ROUND : RF_LAST_ROUND];
-    forget_gaps(p);
+    rf_gap_forget(p);
     for (int i = 0; i < w->tree->launches.launches; i++) {
-        const rf_status st = run_launch(w, &w->tree->launches.launch[i], err);
+        st = run_launch(w, &w->tree->launches.launch[i], err);
         if (st != RF_OK) return st;
     }
-    summarise_gaps(p);
-    return RF_OK;
+    st = rf_denoise_settle(p, err);
+    rf_gap_summarise(p);
+    return st;
+}
+
+/* What was queued still reads and writes the plan's memory. */
+static void abandon(rf_plan *p)
+{
+    rf_error told = {0}; /* another error is on its way to the caller */
+    (void)rf_device_wait(&p->engine->device, &told);
+    rf_ring_forget(p);
 }
 
 rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
@@ -179,8 +175,10 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     for (int i = 0; i < p->expert_count; i++) rf_file_hash_start(&p->expert[i].expert->hash);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_file_hash_start(&p->vae[i].expert->hash);
+    rf_ring_forget(p);
     RF_TRY(rf_plan_prepare(p, callbacks, err));
     for (int round = 0; round < p->rounds; round++) RF_TRY(run_round(&w, round, err));
 done:
+    if (st != RF_OK) abandon(p);
     return st;
 }

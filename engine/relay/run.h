@@ -17,8 +17,8 @@ rf_picture  rf_walk_picture(const rf_walk *walk, int picture); /* of the tree's 
 rf_progress rf_walk_progress(const rf_walk *walk, rf_phase phase, rf_picture picture, int stage,
                              const char *expert);
 
-/* Where nobody listens for failures, the first run of the pass that went wrong is an error. */
-rf_status rf_walk_check(const rf_walk *walk, const rf_pass *pass, rf_error *err);
+/* Where nobody listens for failures, the first run that is known to have gone wrong is an error. */
+rf_status rf_walk_check(const rf_walk *walk, rf_error *err);
 
 /* Decodes what that launch has finished, several latents at a time, and hands out the pictures. */
 rf_status rf_walk_finish(rf_walk *walk, const rf_launch *launch, rf_error *err);

@@ -54,6 +54,7 @@ void cp_async_commit();
 void cp_async_wait(int groups_left);
 void global_load_16(void *dst, const void *src_g);
 void global_store_16(void *dst_g, const void *src);
+void global_store_same(int32_t *dst_g, int32_t value);
 
 struct Launch {
     void (*entry)(void *bound); /* runs one thread's share of the kernel */

@@ -137,6 +137,16 @@ RF_DEVICE void global_store_16(void *dst_g, const chunk16 &c)
 #endif
 }
 
+/* st.relaxed (9.7.9.12): for a word that several threads store, all the same value. */
+RF_DEVICE void global_store_same(int32_t *dst_g, int32_t value)
+{
+#if RF_EMULATED
+    emu::global_store_same(dst_g, value);
+#else
+    asm volatile("st.relaxed.gpu.global.s32 [%0], %1;" ::"l"(dst_g), "r"(value) : "memory");
+#endif
+}
+
 /* shfl.sync.bfly (9.7.9.6) over the whole warp: the value of lane `lane ^ lanes`. */
 RF_DEVICE float shuffle_xor(float x, int lanes)
 {

@@ -9,6 +9,20 @@
 
 enum { CHUNK = 1024 };
 
+/* Whether a number of a stored row is infinite or NaN: its exponent is all ones. */
+RF_INLINE int is_bad(const void *y, rf_dtype t, size_t count)
+{
+    const float    *f = y;
+    const uint16_t *h = y;
+    const uint32_t  exponent = t == RF_F32 ? 0x7F800000u : t == RF_BF16 ? 0x7F80u : 0x7C00u;
+    uint32_t        bad = 0;
+    if (t == RF_F32)
+        for (size_t i = 0; i < count; i++) bad |= (rf_bits_from_f32(f[i]) & exponent) == exponent;
+    else
+        for (size_t i = 0; i < count; i++) bad |= (h[i] & exponent) == exponent;
+    return bad != 0;
+}
+
 RF_INLINE void chunk_body(const rf_lincomb_args *a, size_t b, size_t from, size_t count)
 {
     float sum[CHUNK], x[CHUNK];
@@ -25,7 +39,11 @@ RF_INLINE void chunk_body(const rf_lincomb_args *a, size_t b, size_t from, size_
     }
     if (terms == 0)
         for (size_t i = 0; i < count; i++) sum[i] = 0;
-    rf_narrow_row(rf_at_mut(a->y, a->ydtype, rf_lincomb_y(a, b) + from), sum, a->ydtype, count);
+    void *y = rf_at_mut(a->y, a->ydtype, rf_lincomb_y(a, b) + from);
+    rf_narrow_row(y, sum, a->ydtype, count);
+    if (!a->bad || !is_bad(y, a->ydtype, count)) return;
+#pragma omp atomic write
+    a->bad[b] = 1; /* other chunks of the sample may say the same */
 }
 
 RF_MULTIVERSION(chunk, (const rf_lincomb_args *a, size_t b, size_t from, size_t count),

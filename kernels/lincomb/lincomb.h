@@ -6,6 +6,8 @@
  *   xrow  [n, terms] or NULL; negative: sample b has no term j.  Without any term it is 0.
  *   yrow  [n] or NULL
  *   xstride[j], ystride: elements from row to row, at least e; 0: e
+ *   bad   [n] or NULL: 1 is stored for a sample if any value of its row of y, as stored, is
+ *         infinite or NaN; nothing else is stored, so whoever asks sets it to 0 before
  *
  * coef, xrow and yrow are read at run time (a captured graph bakes none of them), so that samples
  * at different calls of different samplers share a launch.  In place: a row of y may be read by the
@@ -34,6 +36,7 @@ typedef struct rf_lincomb_args {
     const void    *x[RF_LINCOMB_TERMS];
     const float   *coef;
     const int32_t *xrow, *yrow;
+    int32_t       *bad;
     size_t         xstride[RF_LINCOMB_TERMS], ystride;
     rf_dtype       xdtype[RF_LINCOMB_TERMS];
     int            row_off[RF_LINCOMB_TERMS];

@@ -1,6 +1,8 @@
 /* lincomb, the specification: f32, since the roundings are part of it. */
 #include "kernels/lincomb/lincomb.h"
 
+#include <math.h>
+
 rf_status rf_lincomb_check(const rf_lincomb_args *a)
 {
     if (a->n < 1 || a->e < 1 || a->terms < 1 || a->terms > RF_LINCOMB_TERMS) return RF_E_SHAPE;
@@ -28,7 +30,9 @@ rf_status rf_lincomb_ref(void *stream, const rf_lincomb_args *a)
                 const float term = a->coef[b * (size_t)a->terms + (size_t)j] * x;
                 sum = terms++ ? sum + term : term;
             }
-            rf_store(a->y, a->ydtype, rf_lincomb_y(a, b) + (size_t)i, sum);
+            const size_t at = rf_lincomb_y(a, b) + (size_t)i;
+            rf_store(a->y, a->ydtype, at, sum);
+            if (a->bad && !isfinite(rf_load(a->y, a->ydtype, at))) a->bad[b] = 1;
         }
     return RF_OK;
 }

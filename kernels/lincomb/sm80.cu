@@ -16,6 +16,8 @@ enum defect {
     LEFT_OUT_READ,  /* a term that the table leaves out is taken from row 0 */
     STRIDE_LOST,    /* rows lie without a gap */
     TAIL_WRITTEN,   /* elements beyond the sample */
+    BAD_UNROUNDED,  /* sums are judged before they are rounded to y's type */
+    BAD_NEIGHBOUR,  /* told of the next sample, wrapping */
 };
 
 enum { THREADS = 128 };
@@ -29,6 +31,20 @@ typedef struct lincomb_call {
 RF_DEVICE size_t row_start(int row, size_t stride, int e)
 {
     return (size_t)row * (stride && !RF_DEFECT(STRIDE_LOST) ? stride : (size_t)e);
+}
+
+/* Stores `count` sums as T; whether one of them, as stored, is infinite or NaN. */
+template <class T>
+RF_DEVICE bool store_sums(T *to_g, const float (&sum)[PIECE], int wide, int count)
+{
+    bool bad = false;
+    RF_UNROLL
+    for (int i = 0; i < PIECE; i++) {
+        const float stored = RF_DEFECT(BAD_UNROUNDED) ? sum[i] : widen(narrow<T>(sum[i]));
+        bad = bad || (i < count && !(fabsf(stored) < INFINITY));
+    }
+    store_some(to_g, sum, wide, count);
+    return bad;
 }
 
 RF_KERNEL(THREADS) lincomb_kernel(const __grid_constant__ lincomb_call c)
@@ -62,11 +78,14 @@ RF_KERNEL(THREADS) lincomb_kernel(const __grid_constant__ lincomb_call c)
         terms++;
     }
     const size_t at = row_start(c.a.yrow ? c.a.yrow[b] : b, c.a.ystride, c.a.e) + (size_t)first;
+    bool         bad = false;
     switch (c.a.ydtype) {
-    case RF_F16: store_some((f16 *)c.a.y + at, sum, c.wide, count); break;
-    case RF_BF16: store_some((bf16 *)c.a.y + at, sum, c.wide, count); break;
-    default: store_some((float *)c.a.y + at, sum, c.wide, count); break;
+    case RF_F16: bad = store_sums((f16 *)c.a.y + at, sum, c.wide, count); break;
+    case RF_BF16: bad = store_sums((bf16 *)c.a.y + at, sum, c.wide, count); break;
+    default: bad = store_sums((float *)c.a.y + at, sum, c.wide, count); break;
     }
+    if (bad && c.a.bad)
+        global_store_same(c.a.bad + (RF_DEFECT(BAD_NEIGHBOUR) ? (b + 1) % c.a.n : b), 1);
 }
 
 extern "C" rf_status rf_lincomb_sm80(void *stream, const rf_lincomb_args *a)

@@ -6,7 +6,7 @@
 
 #include "engine/core/device.h"
 #include "engine/core/program.h"
-#include "engine/refinery.h"
+#include "engine/relay/engine.h"
 #include "kernels/device/gpu.h"
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/runtime.h"
@@ -163,7 +163,6 @@ Test(device_cuda, engines_say_what_keeps_them_from_a_gpu)
     } rows[] = {
         {"cuda", "no NVIDIA GPU", RF_E_DEVICE, 0},
         {"cuda:7", "no GPU 7", RF_E_DEVICE, 1},
-        {"cuda", "cuda:0 NVIDIA H100 80GB HBM3 is ready", RF_E_UNSUPPORTED, 1},
         {"cuda:", "cuda:N", RF_E_ARG, 1},
         {"cuda:-1", "cuda:N", RF_E_ARG, 1},
         {"cuda:99999999999999999999", "cuda:N", RF_E_ARG, 1},
@@ -182,6 +181,50 @@ Test(device_cuda, engines_say_what_keeps_them_from_a_gpu)
         cr_expect(strstr(err.message, rows[i].says), "%s: %s", rows[i].device, err.message);
         expect_nothing_held();
     }
+}
+
+Test(device_cuda, engines_tell_their_gpu_and_types)
+{
+    static const struct {
+        const char *device, *dtype, *level, *tells, *computes;
+        rf_status   status;
+    } rows[] = {
+        {"cuda", NULL, NULL, "cuda:0 NVIDIA H100 80GB HBM3, 3 threads", "f16", RF_OK},
+        {"cuda:1", "auto", NULL, "cuda:1 NVIDIA H100 80GB HBM3, 3 threads", "f16", RF_OK},
+        {"emulated", "bf16", NULL, "cuda:0 NVIDIA H100", "bf16", RF_OK},
+        {"cuda", "f32", NULL, "a GPU cannot compute in f32: use dtype f16", "", RF_E_UNSUPPORTED},
+        {"cuda", "f16", "ref", "only on the device cpu", "", RF_E_ARG},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        emu_gpu          gpu = emu_gpu_h100;
+        rf_engine       *engine = NULL;
+        rf_error         err = {0};
+        const rf_options options = {
+            .device = rows[i].device, .dtype = rows[i].dtype, .level = rows[i].level, .threads = 3};
+        gpu.devices = 2;
+        emu_runtime_start(&gpu);
+        cr_expect_eq(rf_engine_create(&engine, &options, &err), rows[i].status);
+        const char *tells = engine ? rf_engine_device(engine) : err.message;
+        cr_expect(strstr(tells, rows[i].tells), "%s: %s", rows[i].device, tells);
+        if (engine) {
+            cr_expect_str_eq(rf_engine_dtype(engine), rows[i].computes);
+            cr_expect_eq(engine->vae_dtype, RF_BF16, "f16 overflows in SDXL's VAE");
+        }
+        rf_engine_destroy(engine);
+        expect_nothing_held();
+    }
+}
+
+/* Without a machine of the test's own. */
+Test(device_cuda, the_emulated_gpu_says_that_it_is)
+{
+    rf_engine *engine = NULL;
+    rf_error   err = {0};
+    cr_assert_eq(rf_engine_create(&engine, &(rf_options){.device = "emulated"}, &err), RF_OK, "%s",
+                 err.message);
+    cr_expect(strstr(rf_engine_device(engine), "cuda:0 emulated GPU"));
+    rf_engine_destroy(engine);
+    expect_nothing_held();
 }
 
 /* ---- work in order --------------------------------------------------------------------------- */

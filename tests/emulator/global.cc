@@ -158,6 +158,21 @@ void global_store_16(void *dst_g, const void *src)
     wide_access(dst_g, Access::WRITE, EMU_CALLER);
     memcpy(dst_g, src, 16);
 }
+
+/* What another block of the launch has stored there must be the same. */
+void global_store_same(int32_t *dst_g, int32_t value)
+{
+    count_step(EMU_CALLER);
+    if (!is_global(dst_g)) {
+        report("host-memory", EMU_CALLER, "%p is not device memory", static_cast<void *>(dst_g));
+        abandon_block();
+    }
+    const size_t at = offset_of(dst_g);
+    if (!allowed(at, sizeof value)) report_outside(dst_g, sizeof value, "write", EMU_CALLER);
+    if (at % sizeof value == 0 && *dst_g == value) return; /* no race, whoever it was */
+    global_access(dst_g, sizeof value, Access::WRITE, EMU_CALLER);
+    *dst_g = value;
+}
 } // namespace emu
 
 extern "C" void *emu_alloc(size_t bytes)
@@ -191,6 +206,7 @@ extern "C" void emu_upload(void *device, const void *host, size_t bytes)
 {
     if (!emu::host_may(device, bytes)) return;
     memcpy(device, host, bytes);
+    if (!emu::checked_build) return; /* nobody will ask */
     const size_t at = emu::offset_of(device);
     for (size_t i = at; i < at + bytes; i++) emu::writers[i] = emu::BY_HOST;
 }

@@ -83,11 +83,19 @@ const emu_gpu emu_gpu_rtx4090 = {1, 13000,   "NVIDIA GeForce RTX 4090", 8, 9, si
                                  0, 99 << 10};
 const emu_gpu emu_gpu_h100 = {1, 13000,    "NVIDIA H100 80GB HBM3", 9, 0, size_t{80} << 30,
                               0, 227 << 10};
+/* The class with the least shared memory, and as much memory as the emulator has (global.cc). */
+const emu_gpu emu_gpu_emulated = {
+    1, 13000, "emulated GPU of compute capability 8.9", 8, 9, size_t{8} << 30, 0, 99 << 10};
 
 void emu_runtime_start(const emu_gpu *gpu)
 {
     runtime = emu::Runtime{};
     runtime.gpu = *gpu;
+}
+
+int emu_runtime_started(void)
+{
+    return runtime.gpu.name != nullptr;
 }
 
 void emu_runtime_fail(size_t n, int error)
@@ -100,6 +108,11 @@ void emu_runtime_fail(size_t n, int error)
 size_t emu_runtime_calls(void)
 {
     return runtime.calls;
+}
+
+void emu_runtime_skip(emu_skip what)
+{
+    runtime.skip = what;
 }
 
 emu_held emu_runtime_held(void)

@@ -25,15 +25,27 @@ typedef struct emu_gpu {
 } emu_gpu;
 
 extern const emu_gpu emu_gpu_a100, emu_gpu_rtx4090, emu_gpu_h100;
+extern const emu_gpu emu_gpu_emulated; /* one that says what it is */
 
 /* A machine with these GPUs; everything made before must have been given back. */
 void emu_runtime_start(const emu_gpu *gpu);
+int  emu_runtime_started(void); /* before it there is no driver */
 
 /* From now on, call number `n` (from 1) fails with `error`, a cudaError_t; 0: none does.  Codes of
  * 214 and from 700 on, but for 701 and those of capture, are sticky as on a GPU: all calls after it
  * fail with the same code. */
 void   emu_runtime_fail(size_t n, int error);
 size_t emu_runtime_calls(void); /* since emu_runtime_fail or emu_runtime_start */
+
+/* What is counted from now on and not done, for tests to which numbers do not matter: what it would
+ * write stays as it is.  It counts when the work is done, not when it is queued. */
+typedef enum emu_skip {
+    EMU_SKIP_NOTHING,
+    EMU_SKIP_GRAPHS,  /* kernels of graphs */
+    EMU_SKIP_KERNELS, /* all */
+} emu_skip;
+
+void emu_runtime_skip(emu_skip what);
 
 /* What exists: each 0 once all was given back. */
 typedef struct emu_held {
@@ -43,9 +55,10 @@ typedef struct emu_held {
 
 emu_held emu_runtime_held(void);
 
-/* Kernels and copies done so far, and graphs launched. */
+/* Kernels and copies done so far, graphs made and launched, and how often the host waited for a
+ * stream or an event. */
 typedef struct emu_done {
-    size_t kernels, copies, graph_launches;
+    size_t kernels, copies, graphs, graph_launches, waits;
 } emu_done;
 
 emu_done emu_runtime_done(void);

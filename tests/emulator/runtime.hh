@@ -54,6 +54,7 @@ struct Runtime {
     std::set<cudaGraph_t>     graphs;
     std::set<cudaGraphExec_t> executables;
     emu_done                  done{};
+    emu_skip                  skip = EMU_SKIP_NOTHING;
 };
 
 extern Runtime runtime;

@@ -82,6 +82,7 @@ rf_status put_off_launch(const Launch &l)
         Launch copy = l;
         copy.bound = parameters->data();
         runtime.done.kernels++;
+        if (runtime.skip == EMU_SKIP_KERNELS) return;
         if (run_grid(copy) != RF_OK)
             break_device(emu_reported("bounds") ? cudaErrorIllegalAddress : cudaErrorLaunchFailure);
     });
@@ -128,6 +129,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
     if (const cudaError_t e = enter_call()) return e;
     if (!emu::alive(stream)) return leave_call(cudaErrorInvalidResourceHandle);
     if (emu::forbidden_by_capture()) return leave_call(cudaErrorStreamCaptureUnsupported);
+    runtime.done.waits++;
     emu::finish(stream, stream->queued);
     return leave_call(runtime.sticky);
 }
@@ -187,6 +189,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
     if (const cudaError_t e = enter_call()) return e;
     if (!runtime.events.count(event)) return leave_call(cudaErrorInvalidResourceHandle);
     if (emu::forbidden_by_capture()) return leave_call(cudaErrorStreamCaptureUnsupported);
+    runtime.done.waits++;
     if (event->stream) emu::finish(event->stream, event->at);
     return leave_call(runtime.sticky);
 }
@@ -281,6 +284,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsign
     if (!runtime.graphs.count(graph)) return leave_call(cudaErrorInvalidValue);
     *out = new CUgraphExec_st{std::make_shared<const std::vector<Work>>(graph->nodes)};
     runtime.executables.insert(*out);
+    runtime.done.graphs++;
     return cudaSuccess;
 }
 
@@ -302,6 +306,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream)
     }
     emu::queue(stream, [nodes = graph->nodes] {
         runtime.done.graph_launches++;
+        if (runtime.skip != EMU_SKIP_NOTHING) return;
         for (const Work &work : *nodes)
             if (runtime.sticky == cudaSuccess) work();
     });

@@ -152,6 +152,57 @@ Test(lincomb_sm80, planted_defects_of_tables_are_caught)
                       defect);
 }
 
+/* What is not finite once it is rounded is told of, in whichever block of whichever sample it
+ * stands; nothing is stored for other samples.  Whether all flags are the reference's. */
+static bool flags_right(int e, int type, gpu_settings s)
+{
+    enum { N = 5, RIGHT = 7 };
+    const float   one[N] = {1, 1, 1, 1, 1};
+    const int32_t none[N] = {RIGHT};
+    int32_t       got[N], want[N] = {RIGHT};
+    const size_t  bytes = (size_t)(N * e) * sizeof(float);
+    float        *x = calloc((size_t)(N * e), sizeof *x), *y = malloc(bytes);
+    for (int i = 0; i < e; i += 100) x[e + i] = NAN; /* blocks say the same */
+    x[3 * e - 1] = -INFINITY;
+    x[3 * e + e / 2] = 65520; /* infinite in f16 alone */
+    x[4 * e + e / 2] = 65519;
+    rf_lincomb_args a = {.y = y, .x = {x}, .coef = one, .bad = want, .n = N, .e = e, .terms = 1};
+    a.ydtype = (rf_dtype)type;
+    cr_assert_eq(rf_lincomb_ref(NULL, &a), RF_OK);
+
+    const rf_gpu *gpu = gpu_use(s);
+    a.x[0] = gpu_upload(x, bytes);
+    a.y = gpu_unwritten(bytes);
+    a.coef = gpu_upload(one, sizeof one);
+    a.bad = gpu_upload(none, sizeof none);
+    rf_lincomb_sm80((void *)gpu, &a);
+    gpu_download(got, a.bad, sizeof got);
+    gpu_free_all();
+    free(x), free(y);
+    bool right = true;
+    for (int i = 0; i < N; i++) right = right && got[i] == want[i];
+    return right;
+}
+
+Test(lincomb_sm80, tells_which_samples_are_not_finite)
+{
+    static const int sizes[] = {8, 77, 4096};
+    for (int i = 0; i < 3; i++)
+        for (int type = 0; type < RF_DTYPES; type++) {
+            cr_expect(flags_right(sizes[i], type, (gpu_settings){GPU_SHARED_SMALL, 3, 0}),
+                      "%d elements of type %d", sizes[i], type);
+            cr_expect(!gpu_faults()[0], "%d elements: %s", sizes[i], gpu_faults());
+        }
+}
+
+Test(lincomb_sm80, planted_defects_of_flags_are_caught)
+{
+    enum { BAD_UNROUNDED = 6, BAD_NEIGHBOUR };
+    for (int defect = BAD_UNROUNDED; defect <= BAD_NEIGHBOUR; defect++)
+        cr_expect_not(flags_right(77, RF_F16, (gpu_settings){GPU_SHARED_SMALL, 0, defect}),
+                      "defect %d", defect);
+}
+
 Test(lincomb_sm80, planted_defects_are_caught)
 {
     enum { NEIGHBOUR_COEF = 1, OFFSET_LOST, TABLES = 3, TAIL_WRITTEN = 5, DEFECTS };

@@ -386,6 +386,40 @@ Test(lincomb, rows_come_from_tables)
     free(pool), free(want);
 }
 
+/* A flag is stored for what is not finite once it is rounded, in whichever chunk, and no other. */
+Test(lincomb, tells_which_samples_are_not_finite)
+{
+    enum { N = 5, E = 3000, RIGHT = 7 };
+    float      *x = calloc(N * E, sizeof *x);
+    void       *y = malloc(sizeof *x * N * E);
+    const float one[N] = {1, 1, 1, 1, 1};
+    rf_host    *host = host_of(3);
+    x[1 * E + 2999] = NAN;
+    x[2 * E] = -INFINITY;
+    x[3 * E + 1500] = 65520; /* infinite in f16 alone */
+    x[4 * E + 1500] = 65519;
+    for (int level = 0; level < 2; level++)
+        for (int type = 0; type < RF_DTYPES; type++) {
+            int32_t               bad[N] = {RIGHT, 0, 0, 0, 0};
+            const rf_lincomb_args a = {.y = y,
+                                       .x = {x},
+                                       .coef = one,
+                                       .bad = bad,
+                                       .n = N,
+                                       .e = E,
+                                       .terms = 1,
+                                       .ydtype = (rf_dtype)type};
+            cr_assert_eq(level ? rf_lincomb_cpu(host, &a) : rf_lincomb_ref(NULL, &a), RF_OK);
+            cr_expect_eq(bad[0], RIGHT, "what is finite stores nothing");
+            cr_expect(bad[1] == 1 && bad[2] == 1, "level %d, %d: %d, %d", level, type, bad[1],
+                      bad[2]);
+            cr_expect_eq(bad[3], type == RF_F16);
+            cr_expect_eq(bad[4], 0);
+        }
+    rf_host_destroy(host);
+    free(x), free(y);
+}
+
 /* Planted defects: fused multiply-adds; the coefficients of the neighbouring sample. */
 Test(lincomb, defects_are_reported)
 {

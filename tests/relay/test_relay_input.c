@@ -123,7 +123,10 @@ Test(relay_input, options_out_of_range, .timeout = 60)
         rf_status   st;
         const char *words;
     } row[] = {
-        {{.dtype = "f16"}, RF_E_ARG, "dtype is \"f16\""},
+        {{.dtype = "f8"}, RF_E_ARG, "dtype is \"f8\"; it can be auto, f16, bf16 or f32"},
+        {{.dtype = "f16"}, RF_E_UNSUPPORTED, "this CPU cannot compute in f16; use dtype f32 or"},
+        {{.device = "emulated"}, RF_E_DEVICE, "tests alone"},
+        {{.device = "cuda", .level = "ref"}, RF_E_ARG, "only on the device cpu"},
         {{.level = "sm90"}, RF_E_ARG, "level is \"sm90\""},
         {{.device = "cuda:99"}, RF_E_DEVICE, ""}, /* why depends on the build */
         {{.device = "tpu"}, RF_E_ARG, "tpu"},

@@ -58,14 +58,15 @@ static rf_status take(void *user, const rf_image *image, rf_error *err)
     return RF_OK;
 }
 
-Test(relay_memory, steps_allocate_nothing, .timeout = 120)
+static void expect_no_allocations(const rf_options *options, const char *prompt)
 {
     relays   r;
     rf_stage stage[2];
     rf_error err = {0};
-    relays_open(&r, &bf16);
+    relays_open(&r, options);
     relays_hash(&r);
     two_stages(&r, stage);
+    stage[0].prompt = prompt;
     rf_job job = relays_job(stage, 2, 4);
     job.sampler = "Euler a";
     job.count = 3; /* a whole batch and a ragged one */
@@ -85,6 +86,17 @@ Test(relay_memory, steps_allocate_nothing, .timeout = 120)
     cr_expect_eq(c.decodes, 6);
     rf_plan_destroy(plan);
     relays_close(&r);
+}
+
+Test(relay_memory, steps_allocate_nothing, .timeout = 120)
+{
+    expect_no_allocations(&bf16, "a");
+}
+
+/* Keys and values of every call are computed anew, before it and not sooner. */
+Test(relay_memory, a_small_pool_allocates_nothing, .timeout = 120)
+{
+    expect_no_allocations(&(rf_options){.dtype = "bf16", .threads = 1, .kv_pool = 1}, "[a|c] cat");
 }
 
 /* ---- sizes -------------------------------------------------------------------------------- */

@@ -59,8 +59,8 @@ static void compare_vectors(const rf_plan *plan, rf_dtype dtype)
         size_t elems = 0;
         snprintf(name, sizeof name, "relay.vector.%d", stage);
         float       *want = golden_f32(name, &elems);
-        const double error =
-            relative_error(plan->expert[stage].table[RF_TABLE_PLANNED].vector, dtype, want, elems);
+        const double error = relative_error(plan->expert[stage].table[RF_TABLE_PLANNED].vector.host,
+                                            dtype, want, elems);
         cr_expect(error <= parity_bound(dtype), "%s: relative error %.3g", name, error);
         free(want);
     }

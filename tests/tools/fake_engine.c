@@ -46,6 +46,9 @@ const char *rf_version(void)
 
 rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error *err)
 {
+    *out = NULL;
+    if (options->device && strcmp(options->device, "cpu") != 0)
+        return rf_fail(err, RF_E_DEVICE, "there is no %s: use --device cpu", options->device);
     *out = calloc(1, sizeof **out);
     if (!*out) return rf_fail(err, RF_E_NOMEM, "no memory");
     (*out)->options = *options;

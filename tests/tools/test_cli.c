@@ -270,7 +270,7 @@ Test(cli, wrong_files_have_codes_of_their_own)
     expect("render -m lora.safetensors", 65, "it is a LoRA");
     expect("render -m pony.safetensors -r lora.safetensors", 65, "it is a LoRA");
     expect("render -m cut.safetensors", 65, "the file is cut off");
-    expect("render -m pony.safetensors --device cuda", 69, "--device cpu works here");
+    expect("render -m pony.safetensors --device cuda:1", 69, "there is no cuda:1: use --device");
     cr_expect(!rf_spawn_exists("out.png"));
 }
 

@@ -69,6 +69,7 @@ static void print_plan(const rf_sweep *s)
     rf_report_bytes("text encoders, for a while", info->text_bytes);
     rf_report_bytes("VAE decoders", info->vae_bytes);
     rf_report_bytes("most at once", info->peak_bytes);
+    rf_report_pool(info);
 }
 
 static void print_estimate(const rf_sweep_estimate *e)

@@ -1,0 +1,195 @@
+/* Whole renders by two tiny experts on the emulated GPU: logic verified under emulation.  The same
+ * latents as the CPU's within the type's error, the same bytes whatever they were batched or shared
+ * with, and memory as planned. */
+#include <criterion/criterion.h>
+#include <malloc.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/model/golden.h"
+#include "tests/relay/relay_cuda.h"
+
+static const rf_options f16 = {.dtype = "f16"};
+
+/* ---- against the CPU ---------------------------------------------------------------------- */
+
+/* The latent and picture of a job on the CPU. */
+static void render_on_cpu(const relays *gpu, const char *dtype, rf_job job, pictures *out)
+{
+    relays   r = {.path = {gpu->path[0], gpu->path[1]}};
+    rf_stage stage[2] = {job.stages[0], job.stages[1]};
+    relays_start(&r, &(rf_options){.dtype = dtype, .threads = 1});
+    for (int i = 0; i < 2; i++) stage[i].expert = r.expert[i];
+    job.stages = stage;
+    relays_render(&r, &job, out);
+    relays_stop(&r);
+}
+
+static double pixel_error(const uint8_t *got, const uint8_t *want)
+{
+    double sum = 0;
+    for (int i = 0; i < SIDE * SIDE * 3; i++) sum += fabs((double)got[i] - want[i]);
+    return sum / (SIDE * SIDE * 3);
+}
+
+/* Four steps, a switch in the middle, guidance, emphasis.  What is allowed is computed: the CPU's
+ * own bf16 is so far from its f32, f16 has an eighth of bf16's roundoff, and both may be wrong in
+ * opposite ways. */
+Test(relay_cuda, four_steps_with_a_switch, .timeout = 300)
+{
+    relays   r;
+    pictures want, naive;
+    shooting s = shooting_whole;
+    gpu_open(&r, f16);
+    const rf_stage stage[] = {{.expert = r.expert[0],
+                               .until = 0.5,
+                               .prompt = "a (cat:1.2)",
+                               .negative = "n",
+                               .cfg_scale = 3},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 2}};
+    const rf_job   job = small_job(stage, 2, 4);
+    must_shoot(&r, &job, 1, &s);
+    render_on_cpu(&r, "f32", job, &want);
+    render_on_cpu(&r, "bf16", job, &naive);
+    const double bf16 = relative_error(naive.latent[0], RF_F32, want.latent[0], LATENT);
+    const double error = relative_error(s.latent[0], RF_F32, want.latent[0], LATENT);
+    cr_expect_gt(bf16, 0.0);
+    cr_expect(error <= 2 * bf16 / 8, "relative error %.3g, bf16's is %.3g", error, bf16);
+    const double pixels = pixel_error(s.rgb[0], want.rgb[0]); /* bf16 here as there */
+    const double allowed = 2 * pixel_error(naive.rgb[0], want.rgb[0]) + 1;
+    cr_expect(pixels <= allowed, "pixels are off by %.3g, allowed %.3g", pixels, allowed);
+    pictures_free(&want);
+    pictures_free(&naive);
+    gpu_close(&r);
+}
+
+/* ---- the same bytes ----------------------------------------------------------------------- */
+
+static void expect_same(const shooting *a, int i, const shooting *b, int j, const char *what)
+{
+    cr_expect_eq(memcmp(a->latent[i], b->latent[j], sizeof a->latent[i]), 0, "%s", what);
+}
+
+/* Four pictures one by one and as one launch; and of a base alone, a base with a refiner, which
+ * share the base's first call. */
+Test(relay_cuda, batches_and_shared_prefixes_change_nothing, .timeout = 300)
+{
+    relays   r;
+    shooting batch = shooting_latents, one = shooting_latents, tree = shooting_latents;
+    gpu_open(&r, f16);
+    const rf_stage relay[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
+    const rf_stage alone[] = {{.expert = r.expert[0], .until = 1, .prompt = "a", .cfg_scale = 1}};
+    rf_job         job = small_job(relay, 2, 2);
+    job.sampler = "Euler a"; /* with noise of each picture's own */
+    job.count = job.batch = 4;
+    must_shoot(&r, &job, 1, &batch);
+    cr_expect_eq(batch.launches, 2);
+    job.seed += 3;
+    job.count = job.batch = 1;
+    must_shoot(&r, &job, 1, &one);
+    expect_same(&batch, 3, &one, 0, "batch 4 and batch 1");
+    cr_expect_neq(memcmp(batch.latent[2], one.latent[0], sizeof one.latent[0]), 0);
+
+    rf_job jobs[] = {job, job};
+    jobs[0].stages = alone;
+    jobs[0].stage_count = 1;
+    must_shoot(&r, jobs, 2, &tree);
+    cr_expect_eq(tree.launches, 3, "the first call is shared");
+    expect_same(&tree, 1, &one, 0, "with and without a shared prefix");
+    one = shooting_latents;
+    must_shoot(&r, &jobs[0], 1, &one);
+    expect_same(&tree, 0, &one, 0, "the other branch");
+    gpu_close(&r);
+}
+
+/* Experts in turns, and a pool of keys and values for one launch: a graph is made anew over every
+ * place at which weights lie. */
+Test(relay_cuda, turns_change_nothing, .timeout = 300)
+{
+    relays   r = {.path = {make_tiny(7), make_tiny(8)}};
+    shooting s[2] = {shooting_latents, shooting_latents};
+    for (int i = 0; i < 2; i++) {
+        rf_error err = {0};
+        gpu_start(&r, (rf_options){.dtype = "f16", .memory = (uint64_t)i, .kv_pool = (uint64_t)i});
+        const rf_stage stage[] = {
+            {.expert = r.expert[0], .until = 1.0 / 3, .prompt = "a", .cfg_scale = 1},
+            {.expert = r.expert[1], .until = 2.0 / 3, .prompt = "b", .cfg_scale = 1},
+            {.expert = r.expert[0], .until = 1, .prompt = "c", .cfg_scale = 1}};
+        const rf_job job = small_job(stage, 3, 3);
+        must(rf_plan_create(&s[i].plan, r.engine, &job, &err), &err);
+        cr_expect_eq(s[i].plan->resident, !i);
+        const rf_callbacks callbacks = shooting_callbacks(&s[i]);
+        must(rf_plan_run(s[i].plan, &callbacks, &err), &err);
+        cr_expect_eq(r.expert[0]->unet_loads + r.expert[1]->unet_loads, i ? 3 : 2);
+        cr_expect_eq(s[i].plan->kv_pool.computed, 3);
+        cr_expect_eq(r.engine->device.bytes_peak, s[i].plan->peak_bytes);
+        rf_plan_destroy(s[i].plan);
+        gpu_stop(&r);
+    }
+    expect_same(&s[0], 0, &s[1], 0, "in turns");
+    for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
+}
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+static rf_plan_info info_of(relays *r, const rf_stage *stages, int count)
+{
+    const rf_job job = small_job(stages, count, 4);
+    rf_plan_info info;
+    rf_plan     *plan = relays_plan(r, &job);
+    rf_plan_get_info(plan, &info);
+    rf_plan_destroy(plan);
+    return info;
+}
+
+/* Tables of their own are each aligned. */
+enum { PADDING = 4096 };
+
+Test(relay_cuda, two_experts_add_only_their_weights, .timeout = 60)
+{
+    relays r;
+    gpu_open(&r, f16);
+    rf_stage aa[2] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                      {.expert = r.expert[0], .until = 1, .prompt = "a", .cfg_scale = 1}};
+    rf_stage ab[2] = {aa[0], aa[1]};
+    ab[1].expert = r.expert[1];
+    const rf_plan_info one = info_of(&r, aa, 2), two = info_of(&r, ab, 2);
+    cr_expect_eq(one.slab_bytes, two.slab_bytes, "exactly the slab of one");
+    cr_expect_eq(2 * one.kv_pool_bytes, two.kv_pool_bytes, "a prompt for each");
+    cr_expect_eq(one.vae_bytes, two.vae_bytes);
+    cr_expect_eq(2 * one.unet_bytes, two.unet_bytes);
+    const size_t before = one.kv_bytes + one.state_bytes + one.kv_pool_bytes;
+    const size_t more = two.kv_bytes + two.state_bytes - before;
+    cr_expect_lt(more, PADDING, "%zu bytes besides weights and a prompt", more);
+    cr_expect_eq(r.engine->device.allocations, 0u, "planning takes nothing");
+    gpu_close(&r);
+}
+
+/* Pictures of one plan, one by one; and plan after plan.  No kernel is run. */
+Test(relay_cuda, memory_is_flat_over_1000_renders, .timeout = 300)
+{
+    relays   r;
+    shooting s = shooting_nothing;
+    gpu_open(&r, f16);
+    relays_hash(&r);
+    const rf_stage stage[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
+    rf_job         job = small_job(stage, 2, 2);
+    job.count = 10;
+    must_shoot(&r, &job, 1, &s);
+    const size_t held = r.engine->device.bytes_held, pinned = r.engine->device.staging_held;
+    const size_t host = mallinfo2().uordblks;
+    job.count = 1000;
+    s = shooting_nothing;
+    must_shoot(&r, &job, 1, &s);
+    cr_expect_eq(s.pictures, 1000);
+    cr_expect_eq(s.launches, 2000);
+    cr_expect_eq(emu_runtime_done().graph_launches, 2020u);
+    cr_expect_eq(r.engine->device.bytes_held, held, "weights alone stay");
+    cr_expect_eq(r.engine->device.staging_held, pinned);
+    cr_expect_lt(mallinfo2().uordblks, host + (1 << 16), "%zu bytes more",
+                 (size_t)mallinfo2().uordblks - host);
+    gpu_close(&r);
+}
