@@ -92,6 +92,15 @@ rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err);
 
 /* ---- jobs and plans ----------------------------------------------------------------------- */
 
+/* A file of the LoRA family at work in a stage: LoRA, LoCon, LoHa, LoKr, DoRA, differences. */
+typedef struct rf_lora_use {
+    const char *path;       /* .safetensors */
+    double      unet, text; /* strengths, -100..100; 0 leaves that network as it is */
+    int everywhere; /* 1: it is meant for all stages, and one of another architecture is passed
+                       over with a warning; 0: for this stage, and not to fit is an error */
+    int partial;    /* 1: modules without a layer are left out with a warning, not refused */
+} rf_lora_use;
+
 /* A stretch of the denoising done by one expert. */
 typedef struct rf_stage {
     rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there */
@@ -101,7 +110,9 @@ typedef struct rf_stage {
     const char *negative; /* likewise */
     float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: the
                               previous stage's (first stage: 6).  1 skips the negative prompt */
-    const char *sampler;   /* NULL: the job's */
+    const char        *sampler; /* NULL: the job's */
+    const rf_lora_use *loras;   /* [lora_count], merged into the expert's weights in this order */
+    int                lora_count;
 } rf_stage;
 
 /* Prompts are A1111's language (docs/prompts.md); an edit's `when` may be the word `switch`, the
