@@ -9,6 +9,7 @@ static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)}
 static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_experts,
                                            rf_options_prompts,
+                                           rf_options_loras,
                                            rf_options_sampling,
                                            rf_options_noise,
                                            rf_options_conditioning,
@@ -62,6 +63,7 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(prepare_outputs(&r, q));
     const char *const paths[RF_REQUEST_STAGES] = {q->base, q->refiner};
     RF_TRY(rf_rendering_open(&r, paths, NULL));
+    RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_run(&r));
 done:
     rf_rendering_release(&r);

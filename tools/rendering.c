@@ -34,6 +34,17 @@ done:
     return st;
 }
 
+rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const char *message),
+                                 void         *user)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &r->in->trouble;
+    RF_TRY(rf_loras_begin(&r->loras, r->request, t));
+    RF_TRY(rf_loras_settle(&r->loras, r->experts.engine, &r->job, r->stages, warn, user, t));
+done:
+    return st;
+}
+
 /* ---- pictures ----------------------------------------------------------------------------- */
 
 static int on_progress(void *user, const rf_progress *progress)
@@ -109,6 +120,7 @@ done:
 void rf_rendering_release(rf_rendering *r)
 {
     rf_plan_destroy(r->plan);
+    rf_loras_end(&r->loras);
     rf_experts_end(&r->experts);
     rf_report_release(&r->report);
     rf_outputs_release(&r->outputs);

@@ -73,7 +73,8 @@ static void warn_without_refiner(const rf_invocation *in, const rf_request      
                                  void (*warn)(void *user, const char *message), void *user)
 {
     static const char *const FLAGS[] = {"switch-at",        "switch-by",         "refiner-prompt",
-                                        "refiner-negative", "refiner-cfg-scale", "refiner-sampler"};
+                                        "refiner-negative", "refiner-cfg-scale", "refiner-sampler",
+                                        "refiner-lora"};
     char                     text[160];
     for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) {
         if (!rf_request_given(in, FLAGS[i])) continue;
@@ -89,8 +90,8 @@ static void warn_without_refiner(const rf_invocation *in, const rf_request      
 static int hands_over(const rf_invocation *in, const rf_request *r)
 {
     if (r->refiner) return 1;
-    return r->files_optional &&
-           (rf_request_given(in, "switch-at") || r->recipe || r->refiner_prompt);
+    return r->files_optional && (rf_request_given(in, "switch-at") || r->recipe ||
+                                 r->refiner_prompt || r->refiner_loras.count > 0);
 }
 
 static void settle_stages(const rf_invocation *in, rf_request *r)

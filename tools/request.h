@@ -33,6 +33,10 @@ typedef struct rf_request {
     const char *recipe;
     const char *base_tags, *refiner_tags, *base_negative;
 
+    rf_texts loras, base_loras, refiner_loras; /* as rf_lora_spec_option reads them */
+    rf_texts lora_folders;
+    int      lora_partial;
+
     int hires_steps;    /* explain */
     int files_optional; /* explain: a stage may lack its file */
 
@@ -51,6 +55,7 @@ typedef struct rf_request {
 
 /* The tables, each ended by a row without a name. */
 extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_prompts[];
+extern const rf_option rf_options_loras[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
 extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
 extern const rf_option rf_options_output[], rf_options_machine[];

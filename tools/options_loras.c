@@ -1,0 +1,42 @@
+/* Options about LoRAs.  What their values mean is read by lora_spec.c. */
+#include "tools/request.h"
+
+#define AT(member) .offset = offsetof(rf_request, member)
+
+const rf_option rf_options_loras[] = {
+    {.name = "lora",
+     .kind = RF_OPTION_TEXTS,
+     AT(loras),
+     .value = "NAME",
+     .help = "a LoRA for all stages: NAME_OR_FILE[:STRENGTH[:TEXT]]",
+     .group = "LoRAs",
+     .aliases = "lyco"},
+    {.name = "lora-dir",
+     .kind = RF_OPTION_FOLDERS,
+     AT(lora_folders),
+     .value = "DIR",
+     .help = "where names of LoRAs are looked up",
+     .group = "LoRAs",
+     .aliases = "lora-model-dir lora-folder"},
+    {.name = "base-lora",
+     .kind = RF_OPTION_TEXTS,
+     .place = RF_PLACE_MORE,
+     AT(base_loras),
+     .value = "NAME",
+     .help = "a LoRA for the base alone",
+     .group = "LoRAs"},
+    {.name = "refiner-lora",
+     .kind = RF_OPTION_TEXTS,
+     .place = RF_PLACE_MORE,
+     AT(refiner_loras),
+     .value = "NAME",
+     .help = "a LoRA for the refiner alone",
+     .group = "LoRAs"},
+    {.name = "lora-partial",
+     .kind = RF_OPTION_FLAG,
+     .place = RF_PLACE_MORE,
+     AT(lora_partial),
+     .help = "merge LoRAs whose modules do not all fit",
+     .group = "LoRAs"},
+    {.name = NULL},
+};
