@@ -91,6 +91,27 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
     rf_json_close(w, '}');
 }
 
+/* One list per stage. */
+static void put_loras(rf_json_writer *w, const rf_job *job)
+{
+    rf_json_open(w, "loras", '[');
+    for (int i = 0; i < job->stage_count; i++) {
+        rf_json_open(w, NULL, '[');
+        for (int k = 0; k < job->stages[i].lora_count; k++) {
+            const rf_lora_use *use = &job->stages[i].loras[k];
+            rf_json_open(w, NULL, '{');
+            rf_json_put_text(w, "path", use->path);
+            rf_json_put_real(w, "unet", use->unet);
+            rf_json_put_real(w, "text", use->text);
+            rf_json_put_bool(w, "everywhere", use->everywhere);
+            rf_json_put_bool(w, "partial", use->partial);
+            rf_json_close(w, '}');
+        }
+        rf_json_close(w, ']');
+    }
+    rf_json_close(w, ']');
+}
+
 static void put_reals(rf_json_writer *w, const char *key, const double *value, int count)
 {
     rf_json_open(w, key, '[');
@@ -120,6 +141,7 @@ void rf_explain_print_json(const rf_explained *e)
     for (int i = 0; i < x->calls; i++) put_call(&w, x, i);
     rf_json_close(&w, ']');
     put_switch(&w, e);
+    put_loras(&w, e->job);
     rf_json_open(&w, "warnings", '[');
     for (int i = 0; i < x->warnings; i++) rf_json_put_text(&w, NULL, x->warning[i]);
     rf_json_close(&w, ']');

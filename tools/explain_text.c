@@ -62,6 +62,24 @@ static void print_handover(const rf_explained *e, const rf_switch_info *at)
                at->call, at->step, at->sigma, x->switch_by, until);
 }
 
+static void print_loras(const rf_explained *e)
+{
+    for (int i = 0; i < e->job->stage_count; i++) {
+        const rf_stage *s = &e->job->stages[i];
+        for (int k = 0; k < s->lora_count; k++) {
+            const rf_lora_use *use = &s->loras[k];
+            const char *slash = strrchr(use->path, '/'), *name = slash ? slash + 1 : use->path;
+            printf("LoRA of %s: ", stage_name(e, i));
+            rf_text_put(stdout, name, strlen(name));
+            if (use->unet == use->text)
+                printf(", strength %.4g", use->unet);
+            else
+                printf(", strength %.4g, in the text encoders %.4g", use->unet, use->text);
+            printf("%s\n", use->everywhere ? ", as for all stages" : "");
+        }
+    }
+}
+
 /* ---- prompts ------------------------------------------------------------------------------ */
 
 /* The calls of a set that use an entry; 0 if there are none. */
@@ -209,6 +227,7 @@ void rf_explain_print_text(const rf_explained *e)
     const rf_explanation *x = e->explanation;
     print_heading(e);
     for (int i = 0; i < x->handovers; i++) print_handover(e, &x->handover[i]);
+    print_loras(e);
     for (int i = 0; i < x->sets; i++) {
         print_prompt(e, i, &x->set[i].prompt, 0);
         print_prompt(e, i, &x->set[i].negative, 1);

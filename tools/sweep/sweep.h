@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "tools/experts.h"
+#include "tools/loras.h"
 #include "tools/progress.h"
 #include "tools/render_report.h"
 #include "tools/sweep/cells.h"
@@ -33,6 +34,7 @@ typedef struct rf_sweep {
     rf_shard          shard;
     rf_ranks          ranks;
     rf_experts        experts;
+    rf_loras          loras;
     rf_cells          cells;
     rf_expert       **expert; /* [cells.files] */
     rf_job           *job;    /* [cells.count], complete */
