@@ -113,6 +113,8 @@ rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
     json_object_set_new(o, "architecture",
                         identity->usable ? arch_json(&identity->checkpoint.arch) : json_null());
     json_object_set_new(o, "unknown", unknown_json(identity));
+    if (x->is_lora) json_object_set_new(o, "lora", rf_lora_inspection_json(&x->lora));
+    if (*x->body_sha256) json_object_set_new(o, "body_sha256", rf_json_text(x->body_sha256));
     json_object_set_new(o, "metadata", metadata_json(x->header));
     return rf_json_print(o, err);
 }
@@ -196,7 +198,14 @@ void rf_inspect_print_text(const rf_inspection *x, int verbose)
     if (opened) printf(", %zu tensors", x->tensors->count);
     putchar('\n');
     if (*x->sha256) printf("  SHA-256 %s (AutoV2 %.10s)\n", x->sha256, x->sha256);
+    if (*x->body_sha256)
+        printf("  SHA-256 behind the header %s (AutoV3 %.12s)\n", x->body_sha256, x->body_sha256);
     if (!opened) return;
+    if (x->is_lora) {
+        rf_lora_inspection_print(&x->lora);
+        if (verbose) print_metadata(x->header, verbose);
+        return;
+    }
     for (int i = 0; i <= RF_PARTS; i++)
         if (identity->part[i].tensors) print_part(&identity->part[i]);
     if (identity->usable) {

@@ -182,6 +182,19 @@ static int may_lack(const gathering *g, rf_status st)
     return st == RF_E_NOT_FOUND && q->files_optional && q->lora_folders.count == 0;
 }
 
+/* A LoRA is merged before a stage begins, or not at all. */
+static void warn_of_unseen(const gathering *g, const rf_stage_tag *tag, const char *who)
+{
+    char text[400];
+    int  seen = 0;
+    for (int s = 0; s < g->stages; s++) seen += tag->seen[s];
+    if (seen) return;
+    snprintf(text, sizeof text,
+             "%s is not merged: an edit shows it to no stage at the stage's first call", who);
+    rf_make_printable(text);
+    g->warn(g->user, text);
+}
+
 static rf_status add_tag(gathering *g, const rf_stage_tag *tag)
 {
     rf_status   st = RF_OK;
@@ -201,6 +214,7 @@ static rf_status add_tag(gathering *g, const rf_stage_tag *tag)
                              .text = tag->spec.text,
                              .everywhere = tag->everywhere,
                              .partial = g->l->request->lora_partial};
+    warn_of_unseen(g, tag, who);
     for (int s = 0; s < g->stages && st == RF_OK; s++)
         if (tag->seen[s]) st = add_use(g, s, &use, FROM_PROMPT);
     return st;
