@@ -168,7 +168,7 @@ static rf_status add_options(gathering *g)
                    {"--base-lora", &q->base_loras, 0},
                    {"--refiner-lora", &q->refiner_loras, 1}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        for (int k = 0; k < options[i].texts->count; k++)
+        for (int k = 0; k < options[i].texts->count && options[i].stage < g->stages; k++)
             RF_TRY(add_option(g, options[i].flag, options[i].texts->item[k], options[i].stage));
 done:
     return st;

@@ -8,7 +8,7 @@ const rf_option rf_options_loras[] = {
      .kind = RF_OPTION_TEXTS,
      AT(loras),
      .value = "NAME",
-     .help = "a LoRA for all stages: NAME_OR_FILE[:STRENGTH[:TEXT]]",
+     .help = "a LoRA for all stages: NAME[:STRENGTH[:TEXT]]",
      .group = "LoRAs",
      .aliases = "lyco"},
     {.name = "lora-dir",

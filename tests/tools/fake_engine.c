@@ -5,6 +5,7 @@
  *   !slow              every step takes 50 ms
  *   !stubborn          the same, and asking it to stop is in vain
  *   !warn              the plan warns
+ *   !loras             the plan tells which LoRAs it was given, as warnings
  *
  * Only what the command can see is imitated: stages, calls, phases, errors, cancelling. */
 #include <errno.h>
@@ -180,6 +181,19 @@ static int has(const rf_plan *plan, const char *order)
     return plan->stages[0].prompt && strstr(plan->stages[0].prompt, order);
 }
 
+static void tell_loras(const rf_plan *p)
+{
+    char text[400];
+    for (int i = 0; i < p->job.stage_count && p->engine->options.warn; i++)
+        for (int k = 0; k < p->stages[i].lora_count; k++) {
+            const rf_lora_use *use = &p->stages[i].loras[k];
+            snprintf(text, sizeof text, "stage %d: %s %g %g%s%s", i, use->path, use->unet,
+                     use->text, use->everywhere ? " everywhere" : "",
+                     use->partial ? " partial" : "");
+            p->engine->options.warn(p->engine->options.user, text);
+        }
+}
+
 rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf_error *err)
 {
     rf_plan *p = *out = calloc(1, sizeof **out);
@@ -200,6 +214,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
             engine->options.warn(engine->options.user, "a stage makes no call and is dropped");
     }
     for (int i = 0; i < job->steps; i++) p->sigmas[i] = 14.6 * (1 - (double)i / job->steps);
+    if (has(p, "!loras")) tell_loras(p);
     if (has(p, "!warn") && engine->options.warn)
         for (int i = 0; i < 2; i++) engine->options.warn(engine->options.user, "as ordered");
     return RF_OK;
