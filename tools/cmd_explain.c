@@ -21,8 +21,8 @@ static const rf_option ROWS[] = {
 
 static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_experts,
-                                           rf_options_prompts,
                                            rf_options_loras,
+                                           rf_options_prompts,
                                            rf_options_sampling,
                                            rf_options_conditioning,
                                            rf_options_noise,

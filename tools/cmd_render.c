@@ -8,8 +8,8 @@ static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)}
 
 static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_experts,
-                                           rf_options_prompts,
                                            rf_options_loras,
+                                           rf_options_prompts,
                                            rf_options_sampling,
                                            rf_options_noise,
                                            rf_options_conditioning,
@@ -80,6 +80,7 @@ const rf_verb rf_verb_render = {
     .usage = "--base FILE [--refiner FILE] --prompt TEXT [options]",
     .notes = "The base does the first part of the steps, the refiner the rest, in one latent\n"
              "picture: 1 = base only, 0 = refiner only. In prompts: [base:refiner:switch].\n",
+    .more = "refiner-negative",
     .options = OPTIONS,
     .operands_max = 1,
     .values_bytes = sizeof(rf_request),

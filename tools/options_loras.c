@@ -1,4 +1,5 @@
-/* Options about LoRAs.  What their values mean is read by lora_spec.c. */
+/* Options about LoRAs, which the help lists with the experts that they change.  What their values
+ * mean is read by lora_spec.c. */
 #include "tools/request.h"
 
 #define AT(member) .offset = offsetof(rf_request, member)
@@ -9,14 +10,15 @@ const rf_option rf_options_loras[] = {
      AT(loras),
      .value = "NAME",
      .help = "a LoRA for all stages: NAME[:STRENGTH[:TEXT]]",
-     .group = "LoRAs",
+     .group = "Experts",
      .aliases = "lyco"},
     {.name = "lora-dir",
      .kind = RF_OPTION_FOLDERS,
+     .place = RF_PLACE_MORE,
      AT(lora_folders),
      .value = "DIR",
      .help = "where names of LoRAs are looked up",
-     .group = "LoRAs",
+     .group = "Experts",
      .aliases = "lora-model-dir lora-folder"},
     {.name = "base-lora",
      .kind = RF_OPTION_TEXTS,
@@ -24,19 +26,19 @@ const rf_option rf_options_loras[] = {
      AT(base_loras),
      .value = "NAME",
      .help = "a LoRA for the base alone",
-     .group = "LoRAs"},
+     .group = "Experts"},
     {.name = "refiner-lora",
      .kind = RF_OPTION_TEXTS,
      .place = RF_PLACE_MORE,
      AT(refiner_loras),
      .value = "NAME",
      .help = "a LoRA for the refiner alone",
-     .group = "LoRAs"},
+     .group = "Experts"},
     {.name = "lora-partial",
      .kind = RF_OPTION_FLAG,
      .place = RF_PLACE_MORE,
      AT(lora_partial),
      .help = "merge LoRAs whose modules do not all fit",
-     .group = "LoRAs"},
+     .group = "Experts"},
     {.name = NULL},
 };
