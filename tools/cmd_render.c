@@ -9,6 +9,7 @@ static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)}
 static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_experts,
                                            rf_options_loras,
+                                           rf_options_stages,
                                            rf_options_prompts,
                                            rf_options_sampling,
                                            rf_options_noise,
@@ -23,7 +24,7 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
 
 static rf_status check_base(rf_invocation *in, const rf_request *request)
 {
-    if (request->base) return RF_OK;
+    if (request->base || request->stage_texts.count > 0) return RF_OK;
     rf_trouble_hint(&in->trouble, "refinery render --base pony.safetensors --prompt \"1girl, "
                                   "forest\"");
     return rf_fail(&in->trouble.error, RF_E_ARG,
@@ -32,13 +33,19 @@ static rf_status check_base(rf_invocation *in, const rf_request *request)
 
 static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
-    const rf_input          inputs[] = {{"--base", q->base},
-                                        {"--refiner", q->refiner},
-                                        {"--vae", q->job.vae},
-                                        {"--prompt-file", q->prompt_file},
-                                        {"--negative-file", q->negative_file},
-                                        {"--styles", q->styles.count ? q->styles_file : NULL},
-                                        {NULL, NULL}};
+    enum { OTHERS = 4 };
+    int            n = 0;
+    rf_input       inputs[OTHERS + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
+    const rf_input others[OTHERS] = {{"--vae", q->job.vae},
+                                     {"--prompt-file", q->prompt_file},
+                                     {"--negative-file", q->negative_file},
+                                     {"--styles", q->styles.count ? q->styles_file : NULL}};
+    for (int i = 0; i < q->job.stage_count; i++)
+        inputs[n++] = (rf_input){q->stage_texts.count ? "--stage"
+                                 : i                  ? "--refiner"
+                                                      : "--base",
+                                 q->files[i]};
+    for (int i = 0; i < OTHERS; i++) inputs[n++] = others[i];
     const rf_output_request outputs = {
         .pattern = q->output          ? q->output
                    : q->job.count > 1 ? "out-{index}.png"
@@ -61,8 +68,7 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(rf_request_settle(in, q, rf_rendering_warn, &r));
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(prepare_outputs(&r, q));
-    const char *const paths[RF_REQUEST_STAGES] = {q->base, q->refiner};
-    RF_TRY(rf_rendering_open(&r, paths, NULL));
+    RF_TRY(rf_rendering_open(&r, q->files, NULL));
     RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_run(&r));
 done:

@@ -66,6 +66,16 @@ static void put_places(rf_json_writer *w, const rf_explanation *x, int call, int
     rf_json_put_int(w, "step", call < 0 ? x->sigma_count - 1 : step);
 }
 
+static void put_handover(rf_json_writer *w, const rf_explained *e, const rf_switch_info *at)
+{
+    put_places(w, e->explanation, at->call, at->step);
+    rf_json_put_real(w, "sigma", at->sigma);
+    rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
+    rf_json_put_bool(w, "happens", at->call >= 0);
+    rf_json_put_text(w, "by", e->explanation->switch_by);
+    rf_json_put_real(w, "at", e->job->stages[at->stage - 1].until);
+}
+
 static void put_switch(rf_json_writer *w, const rf_explained *e)
 {
     const rf_explanation *x = e->explanation;
@@ -73,14 +83,8 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
         rf_json_put_null(w, "switch");
         return;
     }
-    const rf_switch_info *at = &x->handover[0];
     rf_json_open(w, "switch", '{');
-    put_places(w, x, at->call, at->step);
-    rf_json_put_real(w, "sigma", at->sigma);
-    rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
-    rf_json_put_bool(w, "happens", at->call >= 0);
-    rf_json_put_text(w, "by", x->switch_by);
-    rf_json_put_real(w, "at", e->job->stages[0].until);
+    put_handover(w, e, &x->handover[0]);
     rf_json_open(w, "by_rule", '{');
     for (int i = 0; i < e->landings; i++) {
         rf_json_open(w, e->landing[i].rule, '{');
@@ -89,6 +93,19 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
     }
     rf_json_close(w, '}');
     rf_json_close(w, '}');
+}
+
+/* All of them, the one above included. */
+static void put_switches(rf_json_writer *w, const rf_explained *e)
+{
+    rf_json_open(w, "switches", '[');
+    for (int i = 0; i < e->explanation->handovers; i++) {
+        rf_json_open(w, NULL, '{');
+        rf_json_put_int(w, "stage", e->explanation->handover[i].stage);
+        put_handover(w, e, &e->explanation->handover[i]);
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
 }
 
 /* One list per stage. */
@@ -141,6 +158,7 @@ void rf_explain_print_json(const rf_explained *e)
     for (int i = 0; i < x->calls; i++) put_call(&w, x, i);
     rf_json_close(&w, ']');
     put_switch(&w, e);
+    put_switches(&w, e);
     put_loras(&w, e->job);
     rf_json_open(&w, "warnings", '[');
     for (int i = 0; i < x->warnings; i++) rf_json_put_text(&w, NULL, x->warning[i]);

@@ -79,13 +79,12 @@ static int same_file(const char *a, const char *b)
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static const char *stage_name(int stage, char *text, size_t bytes)
+static const char *stage_name(const gathering *g, int stage, char *text, size_t bytes)
 {
-    static const char *const NAMES[] = {"base", "refiner"};
-    if (stage < 2)
-        snprintf(text, bytes, "%s", NAMES[stage]);
-    else
+    if (g->l->request->stage_texts.count > 0)
         snprintf(text, bytes, "stage %d", stage + 1);
+    else
+        snprintf(text, bytes, "%s", stage ? "the refiner" : "the base");
     return text;
 }
 
@@ -94,9 +93,9 @@ static void warn_of_twin(const gathering *g, int stage, const rf_lora_use *use)
     char        text[400], name[20];
     const char *slash = strrchr(use->path, '/');
     snprintf(text, sizeof text,
-             "the LoRA %.200s is named more than once for the %s: the last naming counts, with "
+             "the LoRA %.200s is named more than once for %s: the last naming counts, with "
              "strength %.4g",
-             slash ? slash + 1 : use->path, stage_name(stage, name, sizeof name), use->unet);
+             slash ? slash + 1 : use->path, stage_name(g, stage, name, sizeof name), use->unet);
     rf_make_printable(text);
     g->warn(g->user, text);
 }
@@ -170,6 +169,8 @@ static rf_status add_options(gathering *g)
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         for (int k = 0; k < options[i].texts->count && options[i].stage < g->stages; k++)
             RF_TRY(add_option(g, options[i].flag, options[i].texts->item[k], options[i].stage));
+    for (int i = 0; i < q->relay.loras; i++)
+        RF_TRY(add_option(g, "--stage: lora", q->relay.lora[i].text, q->relay.lora[i].stage));
 done:
     return st;
 }

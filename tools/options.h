@@ -31,7 +31,7 @@ typedef enum rf_option_kind {
     RF_OPTION_PIXELS,  /* int[2], of any number */
 } rf_option_kind;
 
-enum { RF_SEED_RANDOM = -1, RF_TEXTS_MAX = 32 };
+enum { RF_SEED_RANDOM = -1, RF_TEXTS_MAX = 64 };
 
 typedef struct rf_texts {
     const char *item[RF_TEXTS_MAX];

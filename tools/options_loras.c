@@ -1,5 +1,5 @@
-/* Options about LoRAs, which the help lists with the experts that they change.  What their values
- * mean is read by lora_spec.c. */
+/* Options about LoRAs and stages, which the help lists with the experts that they change.  What
+ * their values mean is read by lora_spec.c. */
 #include "tools/request.h"
 
 #define AT(member) .offset = offsetof(rf_request, member)
@@ -39,6 +39,17 @@ const rf_option rf_options_loras[] = {
      .place = RF_PLACE_MORE,
      AT(lora_partial),
      .help = "merge LoRAs whose modules do not all fit",
+     .group = "Experts"},
+    {.name = NULL},
+};
+
+const rf_option rf_options_stages[] = {
+    {.name = "stage",
+     .kind = RF_OPTION_TEXTS,
+     .place = RF_PLACE_MORE,
+     AT(stage_texts),
+     .value = "PAIRS",
+     .help = "one of any number: expert=FILE;...;prompt=TEXT",
      .group = "Experts"},
     {.name = NULL},
 };

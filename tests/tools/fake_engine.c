@@ -33,8 +33,8 @@ struct rf_expert {
 struct rf_plan {
     rf_engine *engine;
     rf_job     job; /* its stages are the plan's */
-    rf_stage   stages[2];
-    int        first[3]; /* first step of each stage, and the end */
+    rf_stage   stages[64];
+    int        first[65]; /* first step of each stage, and the end */
     double     sigmas[10001];
     rf_plan  **each; /* of many jobs: a plan for each, which share nothing; else NULL */
     int        jobs;
@@ -303,7 +303,8 @@ void rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
 {
     if (stage < 0 || stage >= plan->job.stage_count) return RF_E_ARG;
-    const int same = stage == 1 && plan->stages[0].expert == plan->stages[1].expert;
+    int same = 0;
+    for (int i = 0; i < stage; i++) same |= plan->stages[i].expert == plan->stages[stage].expert;
     *out = (rf_stage_info){
         .expert = plan->stages[stage].expert->name,
         .first_step = plan->first[stage],
@@ -348,7 +349,8 @@ static rf_status denoise(fake_run *run, rf_error *err)
     const rf_job *job = &run->plan->job;
     run->at.phase = RF_PHASE_DENOISE;
     for (int step = 0; step < job->steps; step++) {
-        run->at.stage = job->stage_count == 2 && step >= run->plan->first[1];
+        for (int s = 0; s < job->stage_count; s++)
+            if (step >= run->plan->first[s]) run->at.stage = s;
         run->at.done = run->at.step = step;
         run->at.calls_done = step;
         run->at.total = job->steps;

@@ -193,6 +193,91 @@ Test(loras, a_sweep_replaces_in_tags)
                     2, "");
 }
 
+/* ---- relays -----------------------------------------------------------------------------------
+ */
+
+Test(loras, stages_have_their_own)
+{
+    given("render --size 64x64 --steps 9 --lora-dir loras --lora style:0.5 --overwrite "
+          "--stage 'expert=pony.safetensors; until=0.3; lora=detail:0.8; prompt=!loras; a "
+          "<lora:style>'"
+          " --stage 'expert=anime.safetensors;until=0.6;lora=detail:0.1:0.2;lora=style:0'"
+          " --stage 'expert=pony.safetensors;prompt=c'",
+          "0: loras/style.safetensors 1 1\n"
+          "0: loras/detail.safetensors 0.8 0.8\n"
+          "1: loras/style.safetensors 1 1\n"
+          "1: loras/detail.safetensors 0.1 0.2\n"
+          "2: loras/style.safetensors 0.5 0.5 everywhere");
+    rf_spawn_expect(
+        &r,
+        "explain --steps 9 --lora-dir loras --stage 'expert=pony.safetensors;until=0.3' "
+        "--stage 'until=0.6;lora=detail' --stage 'prompt=c' -p cat",
+        0, "");
+    cr_expect(strstr(r.out, "no files given for some stages"), "%s", r.out);
+    cr_expect(strstr(r.out, "a further expert hands over to a further expert before call 6"));
+    cr_expect(
+        strstr(r.out, "LoRA of a further expert (stage 2): detail.safetensors, strength 1\n"));
+    rf_spawn_expect(
+        &r, "explain --json --steps 9 --stage until=0.3 --stage until=0.6 --stage 'cfg=2'", 0, "");
+    cr_expect(strstr(r.out, "\"switches\":[{\"stage\":1,\"call\":3,"), "%s", r.out);
+    cr_expect(strstr(r.out, "{\"stage\":2,\"call\":6,"));
+}
+
+Test(loras, a_relay_that_is_wrong_is_said_in_a_sentence)
+{
+    static const struct {
+        const char *words, *said;
+    } wrong[] = {
+        {"--stage 'expert=a' --stage 'expert=b'", "--stage (1): until= is missing"},
+        {"--stage 'until=0.5' --stage 'expert=b'", "--stage (1): expert= is missing"},
+        {"--stage 'expert=a;until=x' --stage 'expert=b'", "'x' is not a number"},
+        {"--stage 'expert=a;until=nan' --stage 'expert=b'", "'nan' is not a number"},
+        {"--stage 'expert=a;cfg=-1'", "(1) cfg: '-1' is not a number from 0 to 1000"},
+        {"--stage 'expert=a;cfg=1;cfg=2'", "(1) cfg: given twice"},
+        {"--stage 'expert='", "(1) expert: there is nothing behind the '='"},
+        {"--stage 'expert=a;foo'", "'foo' is no KEY=VALUE"},
+        {"--stage 'expert=a;foo;cfg=1'", "'foo' is no KEY=VALUE"},
+        {"--stage 'expert=a;promt=x'", "did you mean 'prompt'?"},
+        {"--stage 'expert=pony.safetensors;lora=detail:inf'", "'inf' is not a strength"},
+        {"--stage ''", "the name is empty"},
+        {"--stage 'expert=a' --base x", "--stage and --base exclude each other"},
+        {"--stage 'expert=a' --refiner-lora x", "--stage and --refiner-lora exclude each other"},
+        {"--stage \"expert=a;prompt=$(printf '\\377')\"", "is not UTF-8"},
+    };
+    char command[300];
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(command, sizeof command, "render --size 64x64 --lora-dir loras %s",
+                 wrong[i].words);
+        rf_spawn_expect(&r, command, 2, wrong[i].said);
+    }
+    rf_spawn_expect(&r, "render --stage 'expert=pony.safetensors;prompt=@none.txt'", 66,
+                    "none.txt");
+    rf_spawn_expect(&r, "render --stage 'expert=none.safetensors'", 66, "none.safetensors");
+    rf_spawn_expect(&r, "sweep --stage 'expert=a' --x 'Seed: 1'", 2, "has no option --stage");
+    rf_spawn_expect(&r, "render --size 64x64 --stage 'expert=pony.safetensors;until=1'", 0,
+                    "until= of the last --stage has no effect");
+}
+
+Test(loras, a_relays_files_are_not_overwritten)
+{
+    rf_spawn_write("expert.png", "SDXL");
+    rf_spawn_expect(&r,
+                    "render --size 64x64 --overwrite -o expert.png --stage "
+                    "'expert=pony.safetensors;until=0.5' --stage expert=expert.png",
+                    2, "--stage");
+}
+
+Test(loras, a_stages_prompt_may_be_a_file)
+{
+    rf_spawn_write("prompt.txt", "cat; <lora:detail>, !loras\n");
+    given("render --size 64x64 --lora-dir loras --overwrite -p bird --stage "
+          "'expert=pony.safetensors;prompt=@prompt.txt'",
+          "0: loras/detail.safetensors 1 1 everywhere");
+    given("render --size 64x64 --lora-dir loras --overwrite -p '!loras <lora:style>' --stage "
+          "'expert=pony.safetensors'",
+          "0: loras/style.safetensors 1 1 everywhere");
+}
+
 /* ---- inspect ------------------------------------------------------------------------------ */
 
 static void add(fixture *f, const char *name, int64_t a, int64_t b)
