@@ -28,10 +28,10 @@ static void add(extras *x, const char *key, const char *value)
 static const char *hash_of(rf_expert *e)
 {
     rf_error err = {0};
-    if (rf_file_hash_wait(&e->hash, &err) == RF_OK) return e->hash.hex;
-    if (!e->hash.told)
+    if (rf_file_hash_wait(e->hash, &err) == RF_OK) return e->hash->hex;
+    if (!e->hash->told)
         rf_warn(e->engine, "the metadata will not have the hash of %s: %s", e->name, err.message);
-    e->hash.told = 1;
+    e->hash->told = 1;
     return NULL;
 }
 
