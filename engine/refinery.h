@@ -437,6 +437,8 @@ typedef struct rf_file_ref {
     const char *name;   /* without folder and extension; NULL: none */
     const char *path;   /* where it was; NULL if the picture does not say */
     const char *sha256; /* hex, 64 digits or the first ten; NULL if unknown */
+    const char *autov3; /* of a LoRA, likewise behind the file's header: 64 digits or the first
+                           twelve */
 } rf_file_ref;
 
 /* From the JSON of rf_image.job.  RF_E_FORMAT names what is wrong. */
@@ -448,7 +450,10 @@ void      rf_saved_job_free(rf_saved_job *saved); /* NULL is fine */
 /* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture. */
 const rf_job *rf_saved_job_get(const rf_saved_job *saved);
 rf_file_ref   rf_saved_job_file(const rf_saved_job *saved, int stage); /* -1: the separate VAE */
-const char   *rf_saved_job_dtype(const rf_saved_job *saved);           /* "f16"; NULL if not told */
+/* The file of the stage's LoRA of that number; its rf_lora_use.path, which may be NULL, is where it
+ * was. */
+rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora);
+const char *rf_saved_job_dtype(const rf_saved_job *saved); /* "f16"; NULL if not told */
 /* Fields that cannot be honoured, one sentence each; NULL past the last. */
 const char *rf_saved_job_note(const rf_saved_job *saved, int i);
 
