@@ -8,6 +8,7 @@
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/variants.h"
 
 /* File names are any bytes; messages and metadata are UTF-8.  What is not becomes '?'. */
 static void make_utf8(char *name)
@@ -21,8 +22,7 @@ static void make_utf8(char *name)
     }
 }
 
-/* The last part of the path, without ".safetensors" and the like; of a folder all of it. */
-static char *stem_of(const char *path)
+char *rf_file_stem(const char *path)
 {
     struct stat info;
     const int   folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
@@ -32,7 +32,9 @@ static char *stem_of(const char *path)
     while (base > 0 && path[base - 1] != '/') base--;
     size_t dot = end;
     while (dot > base && path[dot] != '.') dot--;
-    return strndup(path + base, (!folder && dot > base ? dot : end) - base);
+    char *stem = strndup(path + base, (!folder && dot > base ? dot : end) - base);
+    if (stem) make_utf8(stem);
+    return stem;
 }
 
 /* An expert of any file that has tensors; what they are is still to be found out. */
@@ -44,16 +46,16 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
     if (!e) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
     e->engine = engine;
     e->path = strdup(path);
-    e->name = stem_of(path);
+    e->name = rf_file_stem(path);
     e->vae_prefix = RF_PREFIX_VAE;
     if (!e->path || !e->name) {
         st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
         goto done;
     }
-    make_utf8(e->name);
-    e->hash.path = e->path;
-    e->hash.cache = engine->hash_cache;
-    e->hash.turn = &engine->hash_turn;
+    e->hash = &e->own_hash;
+    e->own_hash.path = e->path;
+    e->own_hash.cache = engine->hash_cache;
+    e->own_hash.turn = &engine->hash_turn;
     RF_TRY(rf_model_file_open(&e->file, path, err));
 done:
     return st;
@@ -112,7 +114,8 @@ done:
 void rf_expert_close(rf_expert *expert)
 {
     if (!expert) return;
-    rf_file_hash_stop(&expert->hash);
+    rf_family_free(expert);
+    rf_file_hash_stop(&expert->own_hash);
     for (int i = 0; i < RF_NETWORKS; i++)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
     rf_model_file_close(expert->file);
@@ -133,8 +136,8 @@ const char *rf_expert_path(const rf_expert *expert)
 
 rf_status rf_expert_sha256(rf_expert *expert, char *hex, rf_error *err)
 {
-    const rf_status st = rf_file_hash_wait(&expert->hash, err);
-    if (st == RF_OK) memcpy(hex, expert->hash.hex, sizeof expert->hash.hex);
+    const rf_status st = rf_file_hash_wait(expert->hash, err);
+    if (st == RF_OK) memcpy(hex, expert->hash->hex, sizeof expert->hash->hex);
     return st;
 }
 
@@ -165,7 +168,8 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     if (w->count) return RF_OK;
     *w = (rf_weights){.file = rf_model_file_list(e->file),
                       .prefix = prefix[network],
-                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype};
+                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype,
+                      .patch = e->patch[network].touches ? &e->patch[network] : NULL};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;
@@ -180,12 +184,16 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     return st;
 }
 
-rf_status rf_expert_load(rf_expert *e, rf_network network, void *staging,
+rf_status rf_expert_load(rf_expert *e, rf_network network, rf_expert *over, void *staging,
                          const rf_load_progress *progress, rf_error *err)
 {
-    if (e->weights[network].base) return RF_OK;
+    rf_weights *w = &e->weights[network];
+    rf_device  *device = &e->engine->device;
+    if (w->base) return RF_OK;
+    if (!over) over = rf_expert_idle_relative(e, network);
     const rf_status st =
-        rf_weights_load(&e->weights[network], &e->engine->device, staging, progress, err);
+        over ? rf_weights_load_over(w, &over->weights[network], device, staging, progress, err)
+             : rf_weights_load(w, device, staging, progress, err);
     if (st == RF_OK && network == RF_NET_UNET) e->unet_loads++;
     return st;
 }

@@ -35,7 +35,8 @@ rf_residency rf_residency_foresee(const rf_plan *plan, char *held);
 /* While running: those that are in memory, into held [expert_count]. */
 void rf_residency_look(const rf_plan *plan, char *held);
 
-/* Makes it the turn of `expert`: the cursor moves, and what must leave is unloaded. */
-void rf_residency_make_room(rf_plan *plan, int expert);
+/* Makes it the turn of `expert`: the cursor moves, and what must leave is unloaded; but one of its
+ * relatives among that (variants.h) is returned, to be loaded over. */
+rf_expert *rf_residency_make_room(rf_plan *plan, int expert);
 
 #endif

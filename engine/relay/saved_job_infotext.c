@@ -353,7 +353,7 @@ static const struct {
     {"Mask", "there is no picture to start from"},
     {"Conditional mask weight", "there is no picture to start from"},
     {"Image CFG scale", "there is no picture to start from"},
-    {"Lora hashes", "LoRAs are not applied"},
+    {"Lora hashes", "an infotext does not say which LoRAs were at work in which stage"},
     {"TI hashes", "textual inversions are not applied"},
     {"Hypernet", "hypernetworks are not applied"},
     {"Face restoration", "faces are not restored"},
