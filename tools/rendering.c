@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tools/lora_report.h"
 #include "tools/signals.h"
 
 void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
@@ -109,6 +110,7 @@ rf_status rf_rendering_run(rf_rendering *r)
     r->report.device = rf_engine_device(r->experts.engine);
     r->report.job = &r->job;
     r->report.plan = r->plan;
+    rf_lora_report_tell(&r->in->console, r->plan, &r->job);
     if (r->request->dry_run)
         RF_TRY(rf_report_plan(&r->report, r->in->console.json, err));
     else

@@ -400,14 +400,12 @@ done:
     return st;
 }
 
+/* Tags of LoRAs are for whoever opens files; a plan without any warns of them. */
 static rf_status note_tags(reading *r)
 {
-    static const char *const tags[] = {"<lora:", "<lyco:", "<hypernet:"};
-    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
-        if (strstr(r->parts.prompt, tags[i]))
-            return rf_saved_job_add_note(
-                r->saved, r->err, "the prompt has %s...> tags, which are not applied", tags[i]);
-    return RF_OK;
+    if (!strstr(r->parts.prompt, "<hypernet:")) return RF_OK;
+    return rf_saved_job_add_note(r->saved, r->err,
+                                 "the prompt has <hypernet:...> tags, which are not applied");
 }
 
 static rf_status read_all(reading *r)

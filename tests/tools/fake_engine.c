@@ -316,6 +316,19 @@ rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
     return RF_OK;
 }
 
+/* Every LoRA is a whole one for SDXL; the file "half" fits by half. */
+rf_status rf_plan_get_lora(const rf_plan *plan, int stage, int lora, rf_lora_info *out)
+{
+    if (stage >= plan->job.stage_count || lora >= plan->stages[stage].lora_count) return RF_E_ARG;
+    const rf_lora_use *use = &plan->stages[stage].loras[lora];
+    const int          half = strstr(use->path, "half") != NULL;
+    *out = (rf_lora_info){.path = use->path,
+                          .modules = {722, 72, 192},
+                          .matched = {half ? 361 : 722, 72, 192},
+                          .used = 1};
+    return RF_OK;
+}
+
 /* ---- running ------------------------------------------------------------------------------ */
 
 typedef struct fake_run {

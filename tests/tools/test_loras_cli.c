@@ -278,6 +278,66 @@ Test(loras, a_stages_prompt_may_be_a_file)
           "0: loras/style.safetensors 1 1 everywhere");
 }
 
+/* ---- reports and replays -------------------------------------------------------------------- */
+
+Test(loras, how_they_fit_is_told)
+{
+    rf_spawn_write("loras/half.safetensors", "half");
+    rf_spawn_expect(&r, RENDER "--lora detail", 0,
+                    "refinery: detail.safetensors in pony: 722/722 UNet, 72/72 te1, 192/192 te2 "
+                    "modules\nrefinery: detail.safetensors in anime: 722/722");
+    rf_spawn_expect(&r, RENDER "--base-lora half --dry-run", 0, "361/722 UNet, 72/72 te1");
+    rf_spawn_expect(&r, RENDER "--lora half --json -q", 0, "");
+    cr_expect(strstr(r.out, "\"matched\":{\"unet\":361,\"te1\":72,\"te2\":192}"), "%s", r.out);
+    rf_spawn_expect(&r, RENDER "--base-lora half --json -q --dry-run", 0, "");
+    cr_expect(strstr(r.out, "\"loras\":[[{"), "%s", r.out);
+    rf_spawn_expect(&r, RENDER "--json -q", 0, "");
+    cr_expect(strstr(r.out, "\"loras\":[[],[]]"), "%s", r.out);
+}
+
+/* A LoRA of one module whose metadata say `words`. */
+static void write_lora(const char *path, const char *words)
+{
+    char      header[300];
+    const int n = snprintf(header, sizeof header,
+                           "{\"__metadata__\":{\"words\":\"%s\"},\"lora_unet_x.lora_down.weight\":"
+                           "{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]}}",
+                           words);
+    fixture_file(path, header, (size_t)n, 4);
+}
+
+#define REPLAY "replay out.png --models . --lora-dir elsewhere -o again.png --overwrite "
+
+Test(loras, a_replay_finds_them_by_their_hashes)
+{
+    write_lora("loras/real.safetensors", "before");
+    rf_spawn_expect(&r, RENDER "-p '!loras' --lora real:0.8:0.5 --refiner-lora style:2", 0, "");
+    cr_assert_eq(rename("loras", "elsewhere"), 0);
+    cr_assert_eq(rename("elsewhere/style.safetensors", "elsewhere/other name.safetensors"), 0);
+    given(REPLAY, "0: elsewhere/real.safetensors 0.8 0.5\n"
+                  "1: elsewhere/real.safetensors 0.8 0.5\n"
+                  "1: elsewhere/other name.safetensors 2 2");
+    given("replay out.png --models . -o again.png --overwrite",
+          "0: ./elsewhere/real.safetensors 0.8 0.5\n"
+          "1: ./elsewhere/real.safetensors 0.8 0.5\n"
+          "1: ./elsewhere/other name.safetensors 2 2");
+    write_lora("elsewhere/real.safetensors", "edited"); /* the weights are the same */
+    given(REPLAY, "0: elsewhere/real.safetensors 0.8 0.5\n"
+                  "1: elsewhere/real.safetensors 0.8 0.5\n"
+                  "1: elsewhere/other name.safetensors 2 2");
+    rf_spawn_write("elsewhere/real.safetensors", "damaged");
+    rf_spawn_expect(&r, REPLAY, 66, "the picture's LoRA, real (SHA-256 ");
+    cr_expect(strstr(r.err, "--models DIR or --lora-dir DIR searches a folder"));
+    write_lora("elsewhere/real.safetensors", "more");
+    rf_spawn_write("elsewhere/other name.safetensors", "changed");
+    rf_spawn_write("elsewhere/style.safetensors", "changed, too");
+    rf_spawn_expect(&r, REPLAY, 65,
+                    "style.safetensors is not the picture's LoRA, style: its SHA-256");
+    rf_spawn_expect(&r, REPLAY "--any-model", 0, "is not the picture's LoRA");
+    rf_spawn_expect(&r, "replay out.png --lora-dir nowhere", 66,
+                    "--lora-dir nowhere: no such folder");
+}
+
 /* ---- inspect ------------------------------------------------------------------------------ */
 
 static void add(fixture *f, const char *name, int64_t a, int64_t b)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/lora_report.h"
+
 void rf_sweep_warn(void *sweep, const char *message)
 {
     rf_sweep *s = sweep;
@@ -202,6 +204,7 @@ rf_status rf_sweep_prepare(rf_sweep *s)
     if (st != RF_OK && s->cells.count > 1)
         rf_trouble_hint(t, "jobs are cells: all of x, for each y, for each z");
     if (st != RF_OK) goto done;
+    rf_lora_report_tell(&s->in->console, s->whole, &s->job[0]);
     rf_plan_get_info(s->whole, &s->info);
     RF_TRY(divide(s));
 done:
