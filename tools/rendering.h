@@ -4,10 +4,10 @@
 #define RF_RENDERING_H
 
 #include "tools/experts.h"
-#include "tools/loras.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
 #include "tools/render_report.h"
+#include "tools/stage_loras.h"
 
 enum { RF_STAGES_MAX = 64 }; /* of a job */
 
@@ -39,7 +39,7 @@ void rf_rendering_warn(void *rendering, const char *message);
 rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype);
 
 /* Gives the stages the LoRAs that options and prompts name; after rf_rendering_open.  `warn` hears
- * what loras.h says. */
+ * what stage_loras.h says. */
 rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const char *message),
                                  void         *user);
 

@@ -51,9 +51,10 @@ Test(lora_spec, a_name_has_up_to_two_strengths)
 
 Test(lora_spec, a_file_that_is_all_of_the_text_is_that_file)
 {
-    char path[600];
-    snprintf(path, sizeof path, "%s/v1:2", fixture_folder());
-    option_is(path, strndup(path, strlen(path) - 2), 2, 2);
+    char path[600], before[600];
+    snprintf(before, sizeof before, "%s/v1", fixture_folder());
+    snprintf(path, sizeof path, "%s:2", before);
+    option_is(path, before, 2, 2);
     fixture_raw(path, "x", 1);
     option_is(path, path, 1, 1);
 }
@@ -180,21 +181,15 @@ static const char *found(const char *name)
     return path + strlen(folders.item[0]) + 1;
 }
 
-static char *join(const char *name)
-{
-    char *path = NULL;
-    cr_assert_geq(asprintf(&path, "%s/%s", fixture_folder(), name), 0);
-    return path;
-}
-
 Test(lora_files, are_found_by_name_alias_and_hash)
 {
     char whole[RF_SHA256_HEX], body[RF_SHA256_HEX];
-    cr_assert_eq(mkdir(join("style"), 0700), 0);
-    write_lora(join("detail.safetensors"), "\"ss_output_name\":\"Detail XL\"", 1);
-    write_lora(join("style/oil.SafeTensors"), "\"ss_output_name\":\"None\"", 2);
-    write_lora(join("style/ink.safetensors"), "\"sshs_model_hash\":\"ABCDEF0123456789\"", 3);
-    fixture_raw(join("style/notes.txt"), "x", 1);
+    cr_assert_eq(mkdir(fixture_path("style"), 0700), 0);
+    write_lora(fixture_path("detail.safetensors"), "\"ss_output_name\":\"Detail XL\"", 1);
+    write_lora(fixture_path("style/oil.SafeTensors"), "\"ss_output_name\":\"None\"", 2);
+    write_lora(fixture_path("style/ink.safetensors"), "\"sshs_model_hash\":\"ABCDEF0123456789\"",
+               3);
+    fixture_raw(fixture_path("style/notes.txt"), "x", 1);
     scan();
     cr_expect_eq(files.count, 3);
     cr_expect_str_eq(found("detail"), "detail.safetensors");
@@ -202,8 +197,10 @@ Test(lora_files, are_found_by_name_alias_and_hash)
     cr_expect_str_eq(found("Detail XL"), "detail.safetensors");
     cr_expect_str_eq(found("oil"), "style/oil.SafeTensors");
     cr_expect_str_eq(found("abcdef012345"), "style/ink.safetensors");
-    cr_assert_eq(rf_file_sha256(whole, join("detail.safetensors"), NULL, NULL, NULL), RF_OK);
-    cr_assert_eq(rf_file_body_sha256(body, join("style/oil.SafeTensors"), NULL, NULL, NULL), RF_OK);
+    cr_assert_eq(rf_file_sha256(whole, fixture_path("detail.safetensors"), NULL, NULL, NULL),
+                 RF_OK);
+    cr_assert_eq(rf_file_body_sha256(body, fixture_path("style/oil.SafeTensors"), NULL, NULL, NULL),
+                 RF_OK);
     cr_expect_str_neq(whole, body);
     cr_expect_str_eq(found(whole), "detail.safetensors");
     whole[10] = '\0'; /* AutoV2 */
@@ -220,11 +217,13 @@ Test(lora_files, names_are_never_paths)
     static const char *const names[] = {
         "../secret", "style/oil", "/etc/passwd", ".",        "..",   "",        "./detail",
         "*",         "detail/",   "None",        "detail\n", "%s%n", ".hidden", "None.safetensors"};
-    cr_assert_eq(mkdir(join("a"), 0700), 0);
-    write_lora(join("secret.safetensors"), "", 1);
-    write_lora(join("a/detail.safetensors"), "\"ss_output_name\":\"None\"", 1);
-    write_lora(join("a/.hidden.safetensors"), "", 1);
-    folders = (rf_texts){.item = {join("a")}, .count = 1};
+    cr_assert_eq(mkdir(fixture_path("a"), 0700), 0);
+    write_lora(fixture_path("secret.safetensors"), "", 1);
+    write_lora(fixture_path("a/detail.safetensors"), "\"ss_output_name\":\"None\"", 1);
+    write_lora(fixture_path("a/.hidden.safetensors"), "", 1);
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s", fixture_path("a"));
+    folders = (rf_texts){.item = {folder}, .count = 1};
     cr_assert_eq(rf_lora_files_scan(&files, &folders, NULL, &trouble), RF_OK);
     cr_expect_eq(files.count, 1);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -238,10 +237,10 @@ Test(lora_files, names_are_never_paths)
 
 Test(lora_files, two_of_one_name_are_refused)
 {
-    cr_assert_eq(mkdir(join("a"), 0700), 0);
-    cr_assert_eq(mkdir(join("b"), 0700), 0);
-    write_lora(join("a/detail.safetensors"), "\"ss_output_name\":\"x\"", 1);
-    write_lora(join("b/detail.safetensors"), "\"ss_output_name\":\"x\"", 2);
+    cr_assert_eq(mkdir(fixture_path("a"), 0700), 0);
+    cr_assert_eq(mkdir(fixture_path("b"), 0700), 0);
+    write_lora(fixture_path("a/detail.safetensors"), "\"ss_output_name\":\"x\"", 1);
+    write_lora(fixture_path("b/detail.safetensors"), "\"ss_output_name\":\"x\"", 2);
     scan();
     cr_expect(strstr(found("detail"), "two LoRAs are called so"), "%s", trouble.error.message);
     cr_expect(strstr(found("x"), "two LoRAs are called so"), "%s", trouble.error.message);
@@ -250,7 +249,7 @@ Test(lora_files, two_of_one_name_are_refused)
 
 Test(lora_files, a_missing_name_suggests_the_nearest)
 {
-    write_lora(join("detail_tweaker.safetensors"), "\"ss_output_name\":\"sharpness\"", 1);
+    write_lora(fixture_path("detail_tweaker.safetensors"), "\"ss_output_name\":\"sharpness\"", 1);
     scan();
     cr_expect(strstr(found("detail_tweeker"), "no LoRA of that name"));
     cr_expect(strstr(trouble.hint, "'detail_tweaker'"), "%s", trouble.hint);
@@ -262,13 +261,13 @@ Test(lora_files, a_missing_name_suggests_the_nearest)
 Test(lora_files, damaged_files_loops_and_depth_do_no_harm)
 {
     char deep[700];
-    fixture_raw(join("cut.safetensors"), "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F{", 9);
-    fixture_raw(join("empty.safetensors"), "", 0);
-    fixture_raw(join("text.safetensors"), "not a model at all", 18);
-    write_lora(join("good.safetensors"), "\"ss_output_name\":\"fine\"", 1);
-    cr_assert_eq(symlink("nowhere", join("gone.safetensors")), 0);
-    cr_assert_eq(mkfifo(join("pipe.safetensors"), 0600), 0);
-    cr_assert_eq(symlink(fixture_folder(), join("loop")), 0);
+    fixture_raw(fixture_path("cut.safetensors"), "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F{", 9);
+    fixture_raw(fixture_path("empty.safetensors"), "", 0);
+    fixture_raw(fixture_path("text.safetensors"), "not a model at all", 18);
+    write_lora(fixture_path("good.safetensors"), "\"ss_output_name\":\"fine\"", 1);
+    cr_assert_eq(symlink("nowhere", fixture_path("gone.safetensors")), 0);
+    cr_assert_eq(mkfifo(fixture_path("pipe.safetensors"), 0600), 0);
+    cr_assert_eq(symlink(fixture_folder(), fixture_path("loop")), 0);
     snprintf(deep, sizeof deep, "%s", fixture_folder());
     for (int i = 0; i < 10; i++) {
         strcat(deep, "/d");
@@ -285,6 +284,6 @@ Test(lora_files, damaged_files_loops_and_depth_do_no_harm)
     rf_lora_files_free(&files);
     folders.item[0] = "/nowhere/at/all";
     cr_expect_eq(rf_lora_files_scan(&files, &folders, NULL, &trouble), RF_E_NOT_FOUND);
-    folders.item[0] = join("good.safetensors");
+    folders.item[0] = fixture_path("good.safetensors");
     cr_expect_eq(rf_lora_files_scan(&files, &folders, NULL, &trouble), RF_E_NOT_FOUND);
 }

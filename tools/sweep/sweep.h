@@ -9,9 +9,9 @@
 #include <limits.h>
 
 #include "tools/experts.h"
-#include "tools/loras.h"
 #include "tools/progress.h"
 #include "tools/render_report.h"
+#include "tools/stage_loras.h"
 #include "tools/sweep/cells.h"
 #include "tools/sweep/fingerprint.h"
 #include "tools/sweep/ranks.h"

@@ -1,5 +1,5 @@
-/* Gathering the LoRAs of stages; see loras.h. */
-#include "tools/loras.h"
+/* Gathering the LoRAs of stages; see stage_loras.h. */
+#include "tools/stage_loras.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
  * at their first call (with --compat a1111 all that share it, as there).  Of one file named several
  * times for a stage the last naming counts: first --lora, then the stage's own options, then tags.
  */
-#ifndef RF_LORAS_H
-#define RF_LORAS_H
+#ifndef RF_STAGE_LORAS_H
+#define RF_STAGE_LORAS_H
 
 #include "tools/lora_files.h"
 #include "tools/request.h"
