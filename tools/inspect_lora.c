@@ -7,9 +7,14 @@
 
 #include "engine/files/model_file.h"
 #include "tools/json.h"
+#include "tools/training_tags.h"
 #include "tools/wrap.h"
 
-enum { SHOWN_BYTES = 200 }; /* of a text from a file */
+enum {
+    SHOWN_BYTES = 200, /* of a text from a file */
+    TAGS_SHOWN = 8,
+    TAGS_LISTED = 50, /* for machines */
+};
 
 static const char *const PART_KEYS[RF_PARTS + 1] = {"unet", "te1", "te2", "vae", "unknown"};
 static const char *const PART_NAMES[RF_PARTS + 1] = {"UNet", "te1", "te2", "VAE", "of no network"};
@@ -158,10 +163,11 @@ json_t *rf_lora_inspection_json(const rf_lora_inspection *x)
     for (size_t i = 0; i < sizeof FACTS / sizeof *FACTS; i++)
         if (metadata(l, FACTS[i].key))
             json_object_set_new(says, FACTS[i].key, rf_json_text(metadata(l, FACTS[i].key)));
-    return json_pack("{s:b, s:n, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "usable", 1, "problem",
-                     "kinds", kinds, "dora", l->dora, "rank_min", x->rank_min, "rank_max",
-                     x->rank_max, "modules", counts_json(l->count), "fit", fit_json(x),
-                     "embeddings", embeddings, "says", says);
+    return json_pack("{s:b, s:n, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "usable", 1,
+                     "problem", "kinds", kinds, "dora", l->dora, "rank_min", x->rank_min,
+                     "rank_max", x->rank_max, "modules", counts_json(l->count), "fit", fit_json(x),
+                     "embeddings", embeddings, "says", says, "training_tags",
+                     rf_training_tags(metadata(l, "ss_tag_frequency"), TAGS_LISTED));
 }
 
 /* ---- for people --------------------------------------------------------------------------- */
@@ -225,6 +231,18 @@ static void print_fit(const rf_lora_inspection *x)
     putchar('\n');
 }
 
+static void print_tags(const rf_lora *l)
+{
+    json_t      *tags = rf_training_tags(metadata(l, "ss_tag_frequency"), TAGS_SHOWN);
+    const size_t n = json_array_size(tags);
+    for (size_t i = 0; i < n; i++) {
+        fputs(i ? ", " : "  most frequent tags, as it says: ", stdout);
+        put(json_string_value(json_array_get(json_array_get(tags, i), 0)));
+        if (i + 1 == n) putchar('\n');
+    }
+    json_decref(tags);
+}
+
 void rf_lora_inspection_print(const rf_lora_inspection *x)
 {
     const rf_lora *l = x->lora;
@@ -249,4 +267,5 @@ void rf_lora_inspection_print(const rf_lora_inspection *x)
         put(value);
         putchar('\n');
     }
+    print_tags(l);
 }

@@ -414,3 +414,41 @@ Test(loras, what_a_file_says_is_printed_safely)
     cr_expect_null(strstr(r.out, "made by"));
     cr_expect_null(strchr(r.out, 0x1B));
 }
+
+/* A file of one module with that ss_tag_frequency, JSON in JSON. */
+static void inspect_tags(const char *frequency)
+{
+    char      header[2000];
+    const int n = snprintf(header, sizeof header,
+                           "{\"__metadata__\":{\"ss_tag_frequency\":\"%s\"},"
+                           "\"lora_unet_x.lora_down.weight\":{\"dtype\":\"F32\",\"shape\":[1,1],"
+                           "\"data_offsets\":[0,4]},\"lora_unet_x.lora_up.weight\":{\"dtype\":"
+                           "\"F32\",\"shape\":[1,1],\"data_offsets\":[4,8]}}",
+                           frequency);
+    fixture_file("tags.safetensors", header, (size_t)n, 8);
+    rf_spawn_expect(&r, "inspect tags.safetensors", 0, "");
+}
+
+#define Q "\\\""
+
+Test(loras, the_words_it_was_trained_on_are_told)
+{
+    static const char *const odd[] = {"",
+                                      "None",
+                                      "[1,2]",
+                                      "{" Q "a" Q ":3}",
+                                      "{" Q "a" Q ":{" Q "b" Q ":-1}}",
+                                      "{" Q "a",
+                                      "{" Q "a" Q ":{" Q "b" Q ":{}," Q Q ":7}}",
+                                      "[[[[[[[[[[[["};
+    inspect_tags("{" Q "1_x" Q ":{" Q "ohwx" Q ":20," Q "tree" Q ":3," Q "sky" Q
+                 ":9223372036854775807}," Q "2_y" Q ":{" Q "tree" Q ":30," Q "sky" Q ":1}}");
+    cr_expect(strstr(r.out, "  most frequent tags, as it says: sky, tree, ohwx\n"), "%s", r.out);
+    rf_spawn_expect(&r, "inspect --json tags.safetensors", 0, "");
+    cr_expect(strstr(r.out, "\"training_tags\":[[\"sky\",9223372036854775807],[\"tree\",33],"),
+              "%s", r.out);
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        inspect_tags(odd[i]);
+        cr_expect_null(strstr(r.out, "most frequent"), "%s: %s", odd[i], r.out);
+    }
+}
