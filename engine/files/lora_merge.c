@@ -15,6 +15,7 @@
 
 #include "engine/files/lora_delta.h"
 #include "engine/files/lora_fit.h"
+#include "engine/files/lora_product.h"
 #include "engine/files/lora_shapes.h"
 
 typedef struct merge {
@@ -37,7 +38,7 @@ static float *at(const merge *m, size_t row, size_t column)
 
 /* ---- one row ------------------------------------------------------------------------------ */
 
-/* w[x] += s * what the row says; the one loop that most merging is. */
+/* w[x] += s * what the row says. */
 static inline void add_elements(float *restrict w, size_t step, const float *restrict row,
                                 size_t columns, float strength)
 {
@@ -101,6 +102,26 @@ static void merge_rows(const merge *m, int threads)
     }
 }
 
+/* A plain LoRA, whose rows need not be made before they are added. */
+static void merge_product(const merge *m, int threads)
+{
+    const size_t          rows = m->delta->rows, step = RF_LORA_PRODUCT_ROWS;
+    const size_t          blocks = (rows + step - 1) / step;
+    const rf_lora_product p = {
+        .a = &m->delta->a, .b = &m->delta->b, .scale = m->delta->scale, .strength = m->strength};
+#pragma omp parallel num_threads(threads)
+    {
+        float *scaled = malloc(rf_lora_product_scratch(&p) * sizeof *scaled);
+        if (!scaled) atomic_store(m->failed, 1);
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < blocks; i++) {
+            const size_t r = i * step;
+            if (scaled) rf_lora_product_add(&p, m->w, r, rows - r < step ? rows - r : step, scaled);
+        }
+        free(scaled);
+    }
+}
+
 /* ---- magnitudes --------------------------------------------------------------------------- */
 
 /* Norms of the merged weight over each input, in the order of the rows. */
@@ -147,7 +168,10 @@ static rf_status merge_weight(const rf_lora *lora, const rf_lora_match *match, f
     m.step = layer->transposed ? delta.rows : 1;
     m.w = w + (size_t)layer->row_part * delta.rows * delta.columns;
     RF_TRY(read_magnitudes(&m, lora, err));
-    merge_rows(&m, threads);
+    if (delta.kind == RF_LORA_LOW_RANK && m.step == 1 && !m.magnitude.value)
+        merge_product(&m, threads);
+    else
+        merge_rows(&m, threads);
     if (failed) st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", lora->tensors->path);
 done:
     free(m.magnitude.value);

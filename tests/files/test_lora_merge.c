@@ -8,6 +8,7 @@
 
 #include "engine/files/lora_delta.h"
 #include "engine/files/lora_fit.h"
+#include "engine/files/lora_product.h"
 #include "engine/files/safetensors.h"
 #include "engine/files/synth.h"
 #include "tests/model/golden.h"
@@ -135,6 +136,31 @@ Test(lora_merge, equals_the_reference_implementations, .timeout = 120)
         rf_lora_close(lora);
     }
     tear_down(&b);
+}
+
+/* Blocks, tails and vectors of any width give each element the sum that the formula says, in its
+ * order. */
+Test(lora_merge, products_are_summed_in_order)
+{
+    enum { RANK = 5, MOST = 40 };
+    float a[MOST * RANK], b[RANK * MOST], w[MOST * MOST], want[MOST * MOST], scaled[RANK * 8];
+    for (int i = 0; i < MOST * RANK; i++) a[i] = b[i] = (float)sin(i * i) * 1.7f;
+    for (size_t rows = 1; rows <= MOST; rows += 3)
+        for (size_t columns = 1; columns <= MOST; columns += 5) {
+            const rf_lora_matrix  left = {a, rows, RANK}, right = {b, RANK, columns};
+            const rf_lora_product p = {.a = &left, .b = &right, .scale = 0.3f, .strength = 0.7f};
+            cr_assert_leq(rf_lora_product_scratch(&p), sizeof scaled / sizeof *scaled);
+            for (size_t i = 0; i < rows * columns; i++) {
+                float sum = 0;
+                w[i] = want[i] = 1.0f / (float)(i + 1);
+                for (size_t j = 0; j < RANK; j++)
+                    sum += p.scale * a[i / columns * RANK + j] * b[j * columns + i % columns];
+                want[i] += p.strength * sum;
+            }
+            rf_lora_product_add(&p, w, 0, rows / 2, scaled);
+            rf_lora_product_add(&p, w, rows / 2, rows - rows / 2, scaled);
+            cr_assert(same_bits(w, want, rows * columns), "%zu rows, %zu columns", rows, columns);
+        }
 }
 
 Test(lora_merge, a_file_says_what_it_holds)
