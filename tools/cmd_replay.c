@@ -107,12 +107,22 @@ done:
     return st;
 }
 
+/* An infotext tells of LoRAs by its tags alone. */
+static int reads_tags(const replay *p)
+{
+    return p->from_infotext && p->q->lora_folders.count > 0;
+}
+
 static void tell_notes(replay *p)
 {
     char        text[500];
     const char *note = NULL;
     for (int i = 0; (note = rf_saved_job_note(p->saved, i)); i++) {
         snprintf(text, sizeof text, "not honoured: %.400s", note);
+        if (reads_tags(p) && strncmp(note, "Lora hashes", strlen("Lora hashes")) == 0)
+            snprintf(text, sizeof text,
+                     "LoRAs are taken by their names in the prompt: their "
+                     "hashes are not compared");
         rf_rendering_warn(&p->r, text);
     }
 }
@@ -294,9 +304,7 @@ static rf_status run_replay(rf_invocation *in)
     RF_TRY(prepare_output(&p));
     RF_TRY(find_files(&p));
     RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, rf_saved_job_dtype(p.saved)));
-    /* an infotext tells of LoRAs by its tags alone */
-    if (p.from_infotext && p.q->lora_folders.count > 0)
-        RF_TRY(rf_rendering_add_loras(&p.r, rf_rendering_warn, &p.r));
+    if (reads_tags(&p)) RF_TRY(rf_rendering_add_loras(&p.r, rf_rendering_warn, &p.r));
     RF_TRY(rf_rendering_run(&p.r));
 done:
     free_loras(&p);
