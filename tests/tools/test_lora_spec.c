@@ -51,7 +51,7 @@ Test(lora_spec, a_name_has_up_to_two_strengths)
 
 Test(lora_spec, a_file_that_is_all_of_the_text_is_that_file)
 {
-    char path[600], before[600];
+    char path[610], before[600];
     snprintf(before, sizeof before, "%s/v1", fixture_folder());
     snprintf(path, sizeof path, "%s:2", before);
     option_is(path, before, 2, 2);
