@@ -123,6 +123,20 @@ rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user)
 
 /* ---- jobs and plans ----------------------------------------------------------------------- */
 
+/* A file of the LoRA family at work in a stage: LoRA, LoCon, LoHa, LoKr, DoRA, differences.  It is
+ * merged in f32 while the expert's weights are read.  A stage with LoRAs has weights of its own,
+ * which stages and jobs with the same set share; those that no plan needs any more make room for
+ * the next set of that expert, and of these only the tensors that either set touches are read
+ * again. Errors while planning: those of rf_expert_open; RF_E_MODEL: a kind that is not supported,
+ * or modules that fit no layer, with their number. */
+typedef struct rf_lora_use {
+    const char *path;       /* .safetensors */
+    double      unet, text; /* strengths, -100..100; 0 leaves that network as it is */
+    int everywhere; /* 1: it is meant for all stages, and one of another architecture is passed
+                       over with a warning; 0: for this stage, and not to fit is an error */
+    int partial;    /* 1: modules without a layer are left out with a warning, not refused */
+} rf_lora_use;
+
 /* A stretch of the denoising done by one expert. */
 typedef struct rf_stage {
     rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there */
@@ -133,6 +147,9 @@ typedef struct rf_stage {
     float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: the
                               previous stage's (first stage: 6).  1 skips the negative prompt */
     const char *sampler;   /* NULL: the job's */
+    const rf_lora_use
+        *loras; /* [lora_count: at most 256], merged into the expert's weights in this order */
+    int  lora_count;
 } rf_stage;
 
 /* Prompts are A1111's language (docs/prompts.md); an edit's `when` may be the word `switch`, the
@@ -291,13 +308,25 @@ void      rf_plan_destroy(rf_plan *plan); /* NULL is fine */
 
 /* What a plan will do: per stage of the first job, in the job's order. */
 typedef struct rf_stage_info {
-    const char *expert;        /* rf_expert_name */
-    int         first_step;    /* 0-based; equals the next stage's first step if calls is 0 */
-    int         calls;         /* UNet calls per picture; of DPM adaptive 0, not known yet */
-    int         takes_part;    /* 0: the stage was dropped */
-    double      sigma;         /* noise level at its first step; of DPM adaptive not known yet */
-    size_t      weights_bytes; /* its UNet, packed; 0 if a former stage has the same expert */
+    const char *expert;     /* rf_expert_name */
+    int         first_step; /* 0-based; equals the next stage's first step if calls is 0 */
+    int         calls;      /* UNet calls per picture; of DPM adaptive 0, not known yet */
+    int         takes_part; /* 0: the stage was dropped */
+    double      sigma;      /* noise level at its first step; of DPM adaptive not known yet */
+    size_t weights_bytes; /* its UNet, packed; 0 if a former stage has the same expert and LoRAs */
 } rf_stage_info;
+
+/* What a plan makes of the LoRA number `lora` of a stage of the first job.  Modules are the file's
+ * own, by what they are meant for; all that are meant for anything must fit. */
+enum { RF_LORA_UNET, RF_LORA_TE1, RF_LORA_TE2, RF_LORA_ELSEWHERE, RF_LORA_TARGETS };
+
+typedef struct rf_lora_info {
+    const char *path;                     /* as given */
+    int         modules[RF_LORA_TARGETS]; /* in the file ... */
+    int         matched[RF_LORA_TARGETS]; /* ... and with a layer in the stage's expert */
+    int used; /* 0: passed over, or nobody opened it: both strengths are 0, or the stage makes no
+                 call */
+} rf_lora_info;
 
 typedef struct rf_plan_info {
     int    stage_count;
@@ -315,7 +344,8 @@ typedef struct rf_plan_info {
     size_t unet_bytes;    /* UNet weights of all experts, packed */
     size_t vae_bytes;     /* decoder weights */
     size_t peak_bytes;    /* most that is held at once */
-    size_t host_bytes; /* beside a GPU: of the host's memory, pinned tables and encoded prompts */
+    size_t host_bytes;    /* beside a GPU: of the host's memory, pinned tables, encoded prompts, and
+                             the largest tensor that a LoRA is merged into */
     /* of the first job */
     const char   *vae;                /* name of the file whose VAE decodes */
     const char   *sampler, *schedule; /* as resolved */
@@ -344,7 +374,9 @@ typedef struct rf_job_info {
 
 void      rf_plan_get_info(const rf_plan *plan, rf_plan_info *out);
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out); /* RF_E_ARG */
-rf_status rf_plan_get_job(const rf_plan *plan, int job, rf_job_info *out);       /* RF_E_ARG */
+rf_status rf_plan_get_lora(const rf_plan *plan, int stage, int lora,
+                           rf_lora_info *out);                             /* RF_E_ARG */
+rf_status rf_plan_get_job(const rf_plan *plan, int job, rf_job_info *out); /* RF_E_ARG */
 
 /* Divides the plan's jobs among `workers` that share nothing, so that prefixes stay shared: whole
  * subtrees, and parts of one only where that ends the work earlier than making its prefix once.
@@ -442,6 +474,8 @@ typedef struct rf_file_ref {
     const char *name;   /* without folder and extension; NULL: none */
     const char *path;   /* where it was; NULL if the picture does not say */
     const char *sha256; /* hex, 64 digits or the first ten; NULL if unknown */
+    const char *autov3; /* of a LoRA, likewise behind the file's header: 64 digits or the first
+                           twelve */
 } rf_file_ref;
 
 /* From the JSON of rf_image.job.  RF_E_FORMAT names what is wrong. */
@@ -453,7 +487,10 @@ void      rf_saved_job_free(rf_saved_job *saved); /* NULL is fine */
 /* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture. */
 const rf_job *rf_saved_job_get(const rf_saved_job *saved);
 rf_file_ref   rf_saved_job_file(const rf_saved_job *saved, int stage); /* -1: the separate VAE */
-const char   *rf_saved_job_dtype(const rf_saved_job *saved);           /* "f16"; NULL if not told */
+/* The file of the stage's LoRA of that number; its rf_lora_use.path, which may be NULL, is where it
+ * was. */
+rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora);
+const char *rf_saved_job_dtype(const rf_saved_job *saved); /* "f16"; NULL if not told */
 /* Fields that cannot be honoured, one sentence each; NULL past the last. */
 const char *rf_saved_job_note(const rf_saved_job *saved, int i);
 

@@ -21,6 +21,8 @@ static const rf_option ROWS[] = {
 
 static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_experts,
+                                           rf_options_loras,
+                                           rf_options_stages,
                                            rf_options_prompts,
                                            rf_options_sampling,
                                            rf_options_conditioning,
@@ -87,8 +89,8 @@ static rf_status run_explain(rf_invocation *in)
     q->files_optional = 1;
     RF_TRY(rf_request_settle(in, q, warn, in));
     rf_rendering_begin(&r, in, q, &q->job);
-    const char *const paths[RF_REQUEST_STAGES] = {q->base, q->refiner};
-    RF_TRY(rf_rendering_open(&r, paths, NULL));
+    RF_TRY(rf_rendering_open(&r, q->files, NULL));
+    RF_TRY(rf_rendering_add_loras(&r, warn, in));
     RF_TRY(rf_explain(&x, r.experts.engine, &r.job, q->hires_steps, &in->trouble.error));
     rf_explained e = {.job = &r.job,
                       .explanation = x,

@@ -8,16 +8,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/files/hash.h"
-#include "engine/files/safetensors.h"
+#include "engine/files/model_file.h"
 #include "tools/cache_path.h"
 #include "tools/inspect_report.h"
 #include "tools/signals.h"
 #include "tools/verbs.h"
 
 typedef struct inspect_values {
-    rf_common common;
-    int       hash;
+    rf_common   common;
+    int         hash;
+    const char *against;
 } inspect_values;
 
 static const rf_option ROWS[] = {
@@ -27,6 +27,14 @@ static const rf_option ROWS[] = {
      .help = "SHA-256; takes seconds if large, remembered",
      .group = "What to tell",
      .aliases = "sha256"},
+    {.name = "against",
+     .kind = RF_OPTION_INPUT,
+     .offset = offsetof(inspect_values, against),
+     .value = "FILE",
+     .help = "an expert: how much of each LoRA fits it",
+     .group = "What to tell",
+     .aliases = "expert base model",
+     .extension = "safetensors"},
     RF_COMMON_OPTIONS(inspect_values, RF_PLACE_HELP),
 };
 static const rf_option *const OPTIONS[] = {ROWS, NULL};
@@ -49,42 +57,66 @@ static rf_container sniff(const char *path, uint64_t *bytes)
     return kind;
 }
 
-static rf_status inspect_file(rf_invocation *in, const char *path, const char *cache)
+/* Files of no known kind are LoRAs if they read as one: some trainers' names have no mark. */
+static void inspect_lora(rf_inspection *x, const rf_against *against)
+{
+    const rf_model_kind kind = x->identity.kind;
+    if (kind != RF_MODEL_LORA && kind != RF_MODEL_UNKNOWN) return;
+    if (!x->header) return; /* a folder */
+    rf_lora_inspect(&x->lora, x->path, against);
+    x->is_lora = kind == RF_MODEL_LORA || x->lora.lora;
+}
+
+static rf_status inspect_file(rf_invocation *in, const char *path, const rf_against *against,
+                              const char *cache)
 {
     rf_status             st = RF_OK;
     const inspect_values *v = in->values;
     rf_error             *err = &in->trouble.error;
-    rf_safetensors       *file = NULL;
+    rf_model_file        *file = NULL;
     rf_inspection         x = {.path = path};
     x.container = sniff(path, &x.bytes);
     if (x.container == RF_CONTAINER_SAFETENSORS) {
-        RF_TRY(rf_safetensors_open(&file, path, err));
-        x.tensors = rf_safetensors_list(file);
-        x.header = rf_safetensors_header(file);
-        rf_checkpoint_identify(&x.identity, x.tensors);
+        RF_TRY(rf_model_file_open(&file, path, err));
+        x.tensors = rf_model_file_list(file);
+        x.header = rf_model_file_header(file);
+        for (size_t i = 0; !x.header && i < x.tensors->count; i++)
+            x.bytes += x.tensors->item[i].bytes;
+        rf_checkpoint_identify(&x.identity, x.tensors, rf_model_file_stored(file));
+        inspect_lora(&x, against);
     }
-    if (v->hash) RF_TRY(rf_file_sha256(x.sha256, path, cache, rf_signals_flag(), err));
+    if (v->hash) RF_TRY(rf_model_file_sha256(x.sha256, path, cache, rf_signals_flag(), err));
+    if (v->hash && x.is_lora)
+        RF_TRY(rf_file_body_sha256(x.body_sha256, path, cache, rf_signals_flag(), err));
     if (v->common.json)
         RF_TRY(rf_inspect_print_json(&x, err));
     else
         rf_inspect_print_text(&x, v->common.verbose);
 done:
-    rf_safetensors_close(file);
+    rf_lora_inspection_free(&x.lora);
+    rf_model_file_close(file);
     return st;
 }
 
 static rf_status run_inspect(rf_invocation *in)
 {
-    rf_status   st = RF_OK;
+    rf_status             st = RF_OK;
+    const inspect_values *v = in->values;
+    rf_against            against = {.name = NULL};
+    if (v->against) {
+        st = rf_against_open(&against, v->against, &in->trouble.error);
+        if (st != RF_OK) return st;
+    }
     char *const cache = rf_cache_path_sha256();
     for (int i = 0; i < in->args.operand_count && !rf_signals_caught(); i++) {
-        st = inspect_file(in, in->args.operands[i], cache);
+        st = inspect_file(in, in->args.operands[i], &against, cache);
         if (st == RF_OK) continue;
         const int code = rf_console_error(&in->console, st, &in->trouble);
         if (!in->exit_code) in->exit_code = code; /* the first failure's */
         in->trouble.hint[0] = '\0';
     }
     free(cache);
+    rf_against_close(&against);
     return RF_OK; /* failures are reported, and in exit_code */
 }
 
@@ -92,7 +124,7 @@ const rf_verb rf_verb_inspect = {
     .name = "inspect",
     .summary = "says what model files are: parts, sizes, metadata, hash",
     .examples = "refinery inspect pony.safetensors\n"
-                "refinery inspect --hash --json *.safetensors\n",
+                "refinery inspect --against pony.safetensors loras/*.safetensors\n",
     .usage = "[options] FILE...",
     .options = OPTIONS,
     .operands_min = 1,

@@ -7,6 +7,7 @@
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
 static const rf_option *const OPTIONS[] = {rf_options_recipe,   rf_options_experts,
+                                           rf_options_loras,    rf_options_stages,
                                            rf_options_prompts,  rf_options_sampling,
                                            rf_options_noise,    rf_options_conditioning,
                                            rf_options_pictures, rf_options_count,
@@ -16,7 +17,7 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,   rf_options_exper
 
 static rf_status check_base(rf_invocation *in, const rf_request *request)
 {
-    if (request->base) return RF_OK;
+    if (request->base || request->stage_texts.count > 0) return RF_OK;
     rf_trouble_hint(&in->trouble, "refinery render --base pony.safetensors --prompt \"1girl, "
                                   "forest\"");
     return rf_fail(&in->trouble.error, RF_E_ARG,
@@ -25,13 +26,19 @@ static rf_status check_base(rf_invocation *in, const rf_request *request)
 
 static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
-    const rf_input          inputs[] = {{"--base", q->base},
-                                        {"--refiner", q->refiner},
-                                        {"--vae", q->job.vae},
-                                        {"--prompt-file", q->prompt_file},
-                                        {"--negative-file", q->negative_file},
-                                        {"--styles", q->styles.count ? q->styles_file : NULL},
-                                        {NULL, NULL}};
+    enum { OTHERS = 4 };
+    int            n = 0;
+    rf_input       inputs[OTHERS + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
+    const rf_input others[OTHERS] = {{"--vae", q->job.vae},
+                                     {"--prompt-file", q->prompt_file},
+                                     {"--negative-file", q->negative_file},
+                                     {"--styles", q->styles.count ? q->styles_file : NULL}};
+    for (int i = 0; i < q->job.stage_count; i++)
+        inputs[n++] = (rf_input){q->stage_texts.count ? "--stage"
+                                 : i                  ? "--refiner"
+                                                      : "--base",
+                                 q->files[i]};
+    for (int i = 0; i < OTHERS; i++) inputs[n++] = others[i];
     const rf_output_request outputs = {
         .pattern = q->output          ? q->output
                    : q->job.count > 1 ? "out-{index}.png"
@@ -55,8 +62,8 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(rf_request_settle(in, q, rf_rendering_warn, &r));
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(prepare_outputs(&r, q));
-    const char *const paths[RF_REQUEST_STAGES] = {q->base, q->refiner};
-    RF_TRY(rf_rendering_open(&r, paths, NULL));
+    RF_TRY(rf_rendering_open(&r, q->files, NULL));
+    RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_run(&r));
 done:
     st = rf_rendering_release(&r, st);
@@ -73,6 +80,7 @@ const rf_verb rf_verb_render = {
     .usage = "--base FILE [--refiner FILE] --prompt TEXT [options]",
     .notes = "The base does the first part of the steps, the refiner the rest, in one latent\n"
              "picture: 1 = base only, 0 = refiner only. In prompts: [base:refiner:switch].\n",
+    .more = "refiner-negative",
     .options = OPTIONS,
     .operands_max = 1,
     .values_bytes = sizeof(rf_request),

@@ -48,6 +48,13 @@ static const rf_option FILES[] = {
      .help = "searched for the files; may be given several times",
      .group = "Files",
      .aliases = "models-dir ckpt-dir"},
+    {.name = "lora-dir",
+     .kind = RF_OPTION_FOLDERS,
+     AT(lora_folders),
+     .value = "DIR",
+     .help = "likewise for LoRAs, which --models finds too",
+     .group = "Files",
+     .aliases = "lora-model-dir lora-folder"},
     {.name = "any-model",
      .kind = RF_OPTION_FLAG,
      AT(any_model),
@@ -66,8 +73,10 @@ typedef struct replay {
     const char       *image;
     rf_picture_texts *texts;
     rf_saved_job     *saved;
+    int               from_infotext;
     char             *paths[RF_STAGES_MAX], *vae;
-    char             *output; /* the default name; NULL: --output */
+    rf_lora_use      *loras[RF_STAGES_MAX]; /* the stages' own, with paths to be freed */
+    char             *output;               /* the default name; NULL: --output */
     char             *hash_cache;
 } replay;
 
@@ -90,11 +99,18 @@ static rf_status read_job(replay *p)
                      "text 'refinery' nor 'parameters'",
                      p->image);
     RF_TRY(st);
+    p->from_infotext = !json;
     if (rf_saved_job_get(p->saved)->stage_count > RF_STAGES_MAX)
         st = rf_fail(err, RF_E_FORMAT, "%.400s: a job of more than %d stages", p->image,
                      RF_STAGES_MAX);
 done:
     return st;
+}
+
+/* An infotext tells of LoRAs by its tags alone. */
+static int reads_tags(const replay *p)
+{
+    return p->from_infotext && p->q->lora_folders.count > 0;
 }
 
 static void tell_notes(replay *p)
@@ -103,6 +119,10 @@ static void tell_notes(replay *p)
     const char *note = NULL;
     for (int i = 0; (note = rf_saved_job_note(p->saved, i)); i++) {
         snprintf(text, sizeof text, "not honoured: %.400s", note);
+        if (reads_tags(p) && strncmp(note, "Lora hashes", strlen("Lora hashes")) == 0)
+            snprintf(text, sizeof text,
+                     "LoRAs are taken by their names in the prompt: their "
+                     "hashes are not compared");
         rf_rendering_warn(&p->r, text);
     }
 }
@@ -116,7 +136,8 @@ static int same_text(const char *a, const char *b)
 
 static int same_ref(rf_file_ref a, rf_file_ref b)
 {
-    return same_text(a.name, b.name) && same_text(a.path, b.path) && same_text(a.sha256, b.sha256);
+    return same_text(a.name, b.name) && same_text(a.path, b.path) &&
+           same_text(a.sha256, b.sha256) && same_text(a.autov3, b.autov3);
 }
 
 static rf_status find_stage(replay *p, const rf_model_search *search, int stage)
@@ -142,16 +163,66 @@ static rf_status find_stage(replay *p, const rf_model_search *search, int stage)
     return rf_model_find(&p->paths[stage], search, &wanted);
 }
 
+/* A file that an earlier stage has, found already; NULL: none has it. */
+static const char *known_lora(const replay *p, int stage, int lora)
+{
+    const rf_file_ref wanted = rf_saved_job_lora(p->saved, stage, lora);
+    for (int s = 0; s <= stage; s++)
+        for (int i = 0; i < (s < stage ? p->r.job.stages[s].lora_count : lora); i++)
+            if (same_ref(wanted, rf_saved_job_lora(p->saved, s, i))) return p->loras[s][i].path;
+    return NULL;
+}
+
+/* What a stage's LoRAs were is told by the job; where they are now is searched. */
+static rf_status find_loras(replay *p, const rf_model_search *search, int stage)
+{
+    rf_status st = RF_OK;
+    rf_stage *s = &p->r.stages[stage];
+    if (s->lora_count == 0) return RF_OK;
+    rf_lora_use *uses = p->loras[stage] = calloc((size_t)s->lora_count, sizeof *uses);
+    if (!uses) return rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for LoRAs");
+    for (int i = 0; i < s->lora_count; i++) {
+        const rf_model_wanted wanted = {.role = "LoRA",
+                                        .ref = rf_saved_job_lora(p->saved, stage, i)};
+        const char           *known = known_lora(p, stage, i);
+        char                 *path = known ? strdup(known) : NULL;
+        if (known && !path)
+            st = rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for a file name");
+        else if (!known)
+            st = rf_model_find(&path, search, &wanted);
+        RF_TRY(st);
+        uses[i] = s->loras[i];
+        uses[i].path = path;
+    }
+    s->loras = uses;
+done:
+    return st;
+}
+
+static void free_loras(replay *p)
+{
+    for (int s = 0; s < RF_STAGES_MAX; s++) {
+        for (int i = 0; p->loras[s] && i < p->r.stages[s].lora_count; i++)
+            free((char *)p->loras[s][i].path);
+        free(p->loras[s]);
+    }
+}
+
 /* A folder that is not there is a mistyped one. */
 static rf_status check_folders(const replay *p)
 {
+    const struct {
+        const char     *flag;
+        const rf_texts *texts;
+    } options[] = {{"--models", &p->q->models}, {"--lora-dir", &p->q->lora_folders}};
     struct stat info;
-    for (int i = 0; i < p->q->models.count; i++) {
-        const char *folder = p->q->models.item[i];
-        if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) continue;
-        return rf_fail(&p->r.in->trouble.error, RF_E_NOT_FOUND, "--models %.400s: no such folder",
-                       folder);
-    }
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++)
+        for (int i = 0; i < options[k].texts->count; i++) {
+            const char *folder = options[k].texts->item[i];
+            if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) continue;
+            return rf_fail(&p->r.in->trouble.error, RF_E_NOT_FOUND, "%s %.400s: no such folder",
+                           options[k].flag, folder);
+        }
     return RF_OK;
 }
 
@@ -168,7 +239,11 @@ static rf_status find_files(replay *p)
         .user = &p->r,
         .trouble = &p->r.in->trouble,
     };
+    rf_model_search lora_search = search;
+    lora_search.folders = &p->q->lora_folders;
+    lora_search.more = &p->q->models;
     for (int i = 0; i < p->r.job.stage_count; i++) RF_TRY(find_stage(p, &search, i));
+    for (int i = 0; i < p->r.job.stage_count; i++) RF_TRY(find_loras(p, &lora_search, i));
     if (p->q->refiner && p->r.job.stage_count < 2)
         rf_rendering_warn(&p->r, "--refiner has no effect: the picture was made by one expert");
     if (vae.name || vae.path || p->q->job.vae) {
@@ -230,8 +305,10 @@ static rf_status run_replay(rf_invocation *in)
     RF_TRY(prepare_output(&p));
     RF_TRY(find_files(&p));
     RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, rf_saved_job_dtype(p.saved)));
+    if (reads_tags(&p)) RF_TRY(rf_rendering_add_loras(&p.r, rf_rendering_warn, &p.r));
     RF_TRY(rf_rendering_run(&p.r));
 done:
+    free_loras(&p);
     st = rf_rendering_release(&p.r, st);
     for (int i = 0; i < RF_STAGES_MAX; i++) free(p.paths[i]);
     free(p.vae);

@@ -66,6 +66,16 @@ static void put_places(rf_json_writer *w, const rf_explanation *x, int call, int
     rf_json_put_int(w, "step", call < 0 ? x->sigma_count - 1 : step);
 }
 
+static void put_handover(rf_json_writer *w, const rf_explained *e, const rf_switch_info *at)
+{
+    put_places(w, e->explanation, at->call, at->step);
+    rf_json_put_real(w, "sigma", at->sigma);
+    rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
+    rf_json_put_bool(w, "happens", at->call >= 0);
+    rf_json_put_text(w, "by", e->explanation->switch_by);
+    rf_json_put_real(w, "at", e->job->stages[at->stage - 1].until);
+}
+
 static void put_switch(rf_json_writer *w, const rf_explained *e)
 {
     const rf_explanation *x = e->explanation;
@@ -73,14 +83,8 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
         rf_json_put_null(w, "switch");
         return;
     }
-    const rf_switch_info *at = &x->handover[0];
     rf_json_open(w, "switch", '{');
-    put_places(w, x, at->call, at->step);
-    rf_json_put_real(w, "sigma", at->sigma);
-    rf_json_put_float(w, "ratio", (float)at->ratio); /* A1111 computes it in f32 */
-    rf_json_put_bool(w, "happens", at->call >= 0);
-    rf_json_put_text(w, "by", x->switch_by);
-    rf_json_put_real(w, "at", e->job->stages[0].until);
+    put_handover(w, e, &x->handover[0]);
     rf_json_open(w, "by_rule", '{');
     for (int i = 0; i < e->landings; i++) {
         rf_json_open(w, e->landing[i].rule, '{');
@@ -89,6 +93,40 @@ static void put_switch(rf_json_writer *w, const rf_explained *e)
     }
     rf_json_close(w, '}');
     rf_json_close(w, '}');
+}
+
+/* All of them, the one above included. */
+static void put_switches(rf_json_writer *w, const rf_explained *e)
+{
+    rf_json_open(w, "switches", '[');
+    for (int i = 0; i < e->explanation->handovers; i++) {
+        rf_json_open(w, NULL, '{');
+        rf_json_put_int(w, "stage", e->explanation->handover[i].stage);
+        put_handover(w, e, &e->explanation->handover[i]);
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
+}
+
+/* One list per stage. */
+static void put_loras(rf_json_writer *w, const rf_job *job)
+{
+    rf_json_open(w, "loras", '[');
+    for (int i = 0; i < job->stage_count; i++) {
+        rf_json_open(w, NULL, '[');
+        for (int k = 0; k < job->stages[i].lora_count; k++) {
+            const rf_lora_use *use = &job->stages[i].loras[k];
+            rf_json_open(w, NULL, '{');
+            rf_json_put_text(w, "path", use->path);
+            rf_json_put_real(w, "unet", use->unet);
+            rf_json_put_real(w, "text", use->text);
+            rf_json_put_bool(w, "everywhere", use->everywhere);
+            rf_json_put_bool(w, "partial", use->partial);
+            rf_json_close(w, '}');
+        }
+        rf_json_close(w, ']');
+    }
+    rf_json_close(w, ']');
 }
 
 static void put_reals(rf_json_writer *w, const char *key, const double *value, int count)
@@ -120,6 +158,8 @@ void rf_explain_print_json(const rf_explained *e)
     for (int i = 0; i < x->calls; i++) put_call(&w, x, i);
     rf_json_close(&w, ']');
     put_switch(&w, e);
+    put_switches(&w, e);
+    put_loras(&w, e->job);
     rf_json_open(&w, "warnings", '[');
     for (int i = 0; i < x->warnings; i++) rf_json_put_text(&w, NULL, x->warning[i]);
     rf_json_close(&w, ']');

@@ -16,7 +16,7 @@ static const char *stage_name(const rf_explained *e, int stage)
 {
     const rf_expert *expert = e->job->stages[stage].expert;
     if (expert) return rf_expert_name(expert);
-    return stage == 0 ? "base" : "refiner";
+    return stage == 0 ? "base" : e->job->stage_count == 2 ? "refiner" : "a further expert";
 }
 
 static const char *plural(int n)
@@ -41,7 +41,8 @@ static void print_heading(const rf_explained *e)
     for (int i = 0; i < e->job->stage_count; i++) assumed += !e->job->stages[i].expert;
     if (assumed)
         printf("no file%s given for %s: SDXL epsilon is assumed\n", plural(assumed),
-               assumed == 2                ? "base and refiner"
+               e->job->stage_count > 2     ? "some stages"
+               : assumed == 2              ? "base and refiner"
                : !e->job->stages[0].expert ? "the base"
                                            : "the refiner");
 }
@@ -60,6 +61,26 @@ static void print_handover(const rf_explained *e, const rf_switch_info *at)
     else
         printf("%s hands over to %s before call %d, step %d, sigma %.4g (by %s, %g)\n", from, to,
                at->call, at->step, at->sigma, x->switch_by, until);
+}
+
+static void print_loras(const rf_explained *e)
+{
+    for (int i = 0; i < e->job->stage_count; i++) {
+        const rf_stage *s = &e->job->stages[i];
+        for (int k = 0; k < s->lora_count; k++) {
+            const rf_lora_use *use = &s->loras[k];
+            const char *slash = strrchr(use->path, '/'), *name = slash ? slash + 1 : use->path;
+            printf("LoRA of %s", stage_name(e, i));
+            if (e->job->stage_count > 2) printf(" (stage %d)", i + 1);
+            fputs(": ", stdout);
+            rf_text_put(stdout, name, strlen(name));
+            if (use->unet == use->text)
+                printf(", strength %.4g", use->unet);
+            else
+                printf(", strength %.4g, in the text encoders %.4g", use->unet, use->text);
+            printf("%s\n", use->everywhere ? ", as for all stages" : "");
+        }
+    }
 }
 
 /* ---- prompts ------------------------------------------------------------------------------ */
@@ -209,6 +230,7 @@ void rf_explain_print_text(const rf_explained *e)
     const rf_explanation *x = e->explanation;
     print_heading(e);
     for (int i = 0; i < x->handovers; i++) print_handover(e, &x->handover[i]);
+    print_loras(e);
     for (int i = 0; i < x->sets; i++) {
         print_prompt(e, i, &x->set[i].prompt, 0);
         print_prompt(e, i, &x->set[i].negative, 1);

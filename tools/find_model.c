@@ -41,15 +41,23 @@ static rf_status keep(hunt *h, char **out, const char *path)
     return rf_fail(&h->s->trouble->error, RF_E_NOMEM, "no memory for a file name");
 }
 
+static const char *wanted_hash(const rf_model_wanted *w)
+{
+    return w->ref.autov3 ? w->ref.autov3 : w->ref.sha256;
+}
+
 /* Takes the file if it has the wanted hash, or if the picture does not tell one. */
 static rf_status try_file(hunt *h, const char *path)
 {
     rf_status   st = RF_OK;
     char        hex[RF_SHA256_HEX];
-    const char *want = h->w->ref.sha256;
+    const char *want = wanted_hash(h->w), *cache = h->s->hash_cache;
     if (want) {
-        RF_TRY(
-            rf_file_sha256(hex, path, h->s->hash_cache, rf_signals_flag(), &h->s->trouble->error));
+        st = (h->w->ref.autov3 ? rf_file_body_sha256 : rf_file_sha256)(
+            hex, path, cache, rf_signals_flag(), &h->s->trouble->error);
+        /* among others, one that is damaged is only another one */
+        if (st == RF_E_FORMAT && !h->w->given) return RF_OK;
+        RF_TRY(st);
         if (strncasecmp(hex, want, strlen(want)) != 0) {
             if (!h->by_name || h->other) return RF_OK;
             memcpy(h->other_hash, hex, sizeof hex);
@@ -101,6 +109,8 @@ static rf_status search_folders(hunt *h)
     char        folder[PATH_MAX];
     for (int i = 0; i < h->s->folders->count && !h->found; i++)
         RF_TRY(search_folder(h, h->s->folders->item[i], 0));
+    for (int i = 0; h->s->more && i < h->s->more->count && !h->found; i++)
+        RF_TRY(search_folder(h, h->s->more->item[i], 0));
     if (h->found || !was) goto done;
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - was) : 1, slash ? was : ".");
     RF_TRY(search_folder(h, *folder ? folder : "/", DEPTH_MAX - 1)); /* not its subfolders */
@@ -120,11 +130,15 @@ static rf_status not_found(const hunt *h)
     const rf_model_wanted *w = h->w;
     rf_trouble            *t = h->s->trouble;
     char                   hash[40] = "";
-    if (w->ref.sha256) snprintf(hash, sizeof hash, " (SHA-256 %.10s...)", w->ref.sha256);
+    if (w->ref.sha256)
+        snprintf(hash, sizeof hash, " (SHA-256 %.10s...)", w->ref.sha256);
+    else if (w->ref.autov3)
+        snprintf(hash, sizeof hash, " (AutoV3 %.12s)", w->ref.autov3);
     if (w->flag)
         rf_trouble_hint(t, "%s FILE names it, --models DIR searches a folder", w->flag);
     else
-        rf_trouble_hint(t, "--models DIR searches a folder");
+        rf_trouble_hint(t, "--models DIR%s searches a folder",
+                        h->s->more ? " or --lora-dir DIR" : "");
     return rf_fail(&t->error, RF_E_NOT_FOUND, "the picture's %s, %.200s%s, was not found", w->role,
                    shown_name(w), hash);
 }
@@ -136,8 +150,9 @@ static rf_status settle_other(hunt *h)
     const rf_model_wanted *w = h->w;
     char                   text[600];
     snprintf(text, sizeof text,
-             "%.300s is not the picture's %s, %.80s: its SHA-256 begins with %.10s, not %.10s",
-             h->other, w->role, shown_name(w), h->other_hash, w->ref.sha256);
+             "%.300s is not the picture's %s, %.80s: its SHA-256%s begins with %.10s, not %.10s",
+             h->other, w->role, shown_name(w), w->ref.autov3 ? " behind the header" : "",
+             h->other_hash, wanted_hash(w));
     if (!h->s->any_model) {
         rf_trouble_hint(h->s->trouble, "--any-model takes it all the same");
         st = rf_fail(&h->s->trouble->error, RF_E_MODEL, "%s", text);
@@ -155,12 +170,12 @@ static rf_status look_everywhere(hunt *h)
     char      text[400];
     if (h->w->ref.path && is_file(h->w->ref.path)) RF_TRY(try_file(h, h->w->ref.path));
     if (!h->found && h->w->ref.name) RF_TRY(search_folders(h));
-    if (!h->found && h->w->ref.sha256) {
+    if (!h->found && wanted_hash(h->w)) {
         h->by_name = 0;
         h->files = 0;
         RF_TRY(search_folders(h));
     }
-    if (h->found && !h->w->ref.sha256) {
+    if (h->found && !wanted_hash(h->w)) {
         snprintf(text, sizeof text,
                  "the %s is taken by its name, %.300s: the picture does not tell its hash",
                  h->w->role, h->found);

@@ -10,7 +10,8 @@
 #include "tools/options.h"
 
 typedef struct rf_model_search {
-    const rf_texts *folders;    /* searched with their subfolders */
+    const rf_texts *folders;    /* searched with their subfolders, */
+    const rf_texts *more;       /* and then these; NULL: none */
     const char     *hash_cache; /* NULL: none */
     int             any_model;  /* another hash is a warning */
     void (*warn)(void *user, const char *message);
@@ -18,6 +19,8 @@ typedef struct rf_model_search {
     rf_trouble *trouble;
 } rf_model_search;
 
+/* Where the picture tells what follows a LoRA's header (rf_file_ref.autov3), that is compared:
+ * other metadata do not make it another file. */
 typedef struct rf_model_wanted {
     const char *role;  /* "base", for messages */
     const char *flag;  /* "--base"; NULL if none names this file */

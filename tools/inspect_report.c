@@ -35,7 +35,7 @@ static json_t *parts_json(const rf_identity *identity)
 static json_t *metadata_json(const rf_header *header)
 {
     json_t *metadata = json_object();
-    for (size_t i = 0; i < header->meta_count; i++)
+    for (size_t i = 0; header && i < header->meta_count; i++)
         json_object_set_new(metadata, header->meta[i].key, rf_json_text(header->meta[i].value));
     return metadata;
 }
@@ -113,6 +113,8 @@ rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
     json_object_set_new(o, "architecture",
                         identity->usable ? arch_json(&identity->checkpoint.arch) : json_null());
     json_object_set_new(o, "unknown", unknown_json(identity));
+    if (x->is_lora) json_object_set_new(o, "lora", rf_lora_inspection_json(&x->lora));
+    if (*x->body_sha256) json_object_set_new(o, "body_sha256", rf_json_text(x->body_sha256));
     json_object_set_new(o, "metadata", metadata_json(x->header));
     return rf_json_print(o, err);
 }
@@ -173,7 +175,7 @@ static void print_arch(const rf_sdxl_arch *a)
 static void print_metadata(const rf_header *header, int verbose)
 {
     enum { COLUMNS = 70, ALL = 1 << 30 };
-    for (size_t i = 0; i < header->meta_count; i++) {
+    for (size_t i = 0; header && i < header->meta_count; i++) {
         fputs("  ", stdout);
         print_safe(header->meta[i].key, COLUMNS);
         fputs(": ", stdout);
@@ -189,12 +191,21 @@ void rf_inspect_print_text(const rf_inspection *x, int verbose)
     char               bytes[40];
     grouped(bytes, sizeof bytes, x->bytes);
     print_safe(x->path, 1 << 30);
-    printf(": %s\n", opened ? rf_model_kind_name(identity->kind) : rf_container_text(x->container));
+    printf(": %s%s\n",
+           opened ? rf_model_kind_name(identity->kind) : rf_container_text(x->container),
+           opened && !x->header ? ", as a diffusers folder" : "");
     printf("  %s bytes", bytes);
     if (opened) printf(", %zu tensors", x->tensors->count);
     putchar('\n');
     if (*x->sha256) printf("  SHA-256 %s (AutoV2 %.10s)\n", x->sha256, x->sha256);
+    if (*x->body_sha256)
+        printf("  SHA-256 behind the header %s (AutoV3 %.12s)\n", x->body_sha256, x->body_sha256);
     if (!opened) return;
+    if (x->is_lora) {
+        rf_lora_inspection_print(&x->lora);
+        if (verbose) print_metadata(x->header, verbose);
+        return;
+    }
     for (int i = 0; i <= RF_PARTS; i++)
         if (identity->part[i].tensors) print_part(&identity->part[i]);
     if (identity->usable) {

@@ -5,15 +5,19 @@
 #include "engine/files/checkpoint.h"
 #include "engine/files/container.h"
 #include "engine/files/header.h"
+#include "tools/inspect_lora.h"
 
 typedef struct rf_inspection {
-    const char       *path;
-    uint64_t          bytes;     /* of the whole file */
-    rf_container      container; /* what follows is set only for RF_CONTAINER_SAFETENSORS */
-    rf_identity       identity;
-    const rf_tensors *tensors;
-    const rf_header  *header;
-    char              sha256[65]; /* "" if it was not asked for */
+    const char        *path;
+    uint64_t           bytes;     /* of the whole file */
+    rf_container       container; /* what follows is set only for RF_CONTAINER_SAFETENSORS */
+    rf_identity        identity;
+    const rf_tensors  *tensors;
+    const rf_header   *header;
+    char               sha256[65];      /* "" if it was not asked for */
+    char               body_sha256[65]; /* likewise; of LoRAs alone, what AutoV3 is cut from */
+    int                is_lora;         /* `lora` is set */
+    rf_lora_inspection lora;
 } rf_inspection;
 
 rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err);

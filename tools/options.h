@@ -32,7 +32,7 @@ typedef enum rf_option_kind {
     RF_OPTION_STRETCH, /* int[2]: "12:18", whole numbers in min..max, the first not the larger */
 } rf_option_kind;
 
-enum { RF_SEED_RANDOM = -1, RF_TEXTS_MAX = 32 };
+enum { RF_SEED_RANDOM = -1, RF_TEXTS_MAX = 64 };
 
 typedef struct rf_texts {
     const char *item[RF_TEXTS_MAX];

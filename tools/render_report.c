@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/lora_report.h"
+
 enum { STAGES = 64 }; /* most of a job */
 
 int rf_report_warn(rf_report *report, const char *message)
@@ -61,25 +63,24 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
     }
     for (int i = 0; i <= info->steps; i++)
         json_array_append_new(sigmas, rf_json_real(info->sigmas[i]));
-    return rf_json_print(
-        json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                  "s:o, s:o, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
-                  "schema", 1, "device", rf_json_text(r->device), "slab_bytes",
-                  rf_json_bytes(info->slab_bytes), "unet_slab_bytes",
-                  rf_json_bytes(info->unet_slab_bytes), "vae_slab_bytes",
-                  rf_json_bytes(info->vae_slab_bytes), "weights_bytes", weights, "kv_bytes",
-                  rf_json_bytes(info->kv_bytes), "kv_pool_bytes",
-                  rf_json_bytes(info->kv_pool_bytes), "kv_all_bytes",
-                  rf_json_bytes(info->kv_all_bytes), "host_bytes", rf_json_bytes(info->host_bytes),
-                  "staging_bytes", rf_json_bytes(info->staging_bytes), "calls", calls,
-                  "state_bytes", rf_json_bytes(info->state_bytes), "text_bytes",
-                  rf_json_bytes(info->text_bytes), "vae_bytes", rf_json_bytes(info->vae_bytes),
-                  "peak_bytes", rf_json_bytes(info->peak_bytes), "experts", experts, "first_steps",
-                  first_steps, "stage_sigmas", switches, "steps", info->steps, "count",
-                  r->job->count, "batch", info->batch, "vae", rf_json_text(info->vae), "sampler",
-                  rf_json_text(info->sampler), "schedule", rf_json_text(info->schedule), "sigmas",
-                  sigmas, "warnings", rf_report_warnings(r)),
-        err);
+    json_t *object = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o, s:o, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+        "schema", 1, "device", rf_json_text(r->device), "slab_bytes",
+        rf_json_bytes(info->slab_bytes), "unet_slab_bytes", rf_json_bytes(info->unet_slab_bytes),
+        "vae_slab_bytes", rf_json_bytes(info->vae_slab_bytes), "weights_bytes", weights, "kv_bytes",
+        rf_json_bytes(info->kv_bytes), "kv_pool_bytes", rf_json_bytes(info->kv_pool_bytes),
+        "kv_all_bytes", rf_json_bytes(info->kv_all_bytes), "host_bytes",
+        rf_json_bytes(info->host_bytes), "staging_bytes", rf_json_bytes(info->staging_bytes),
+        "calls", calls, "state_bytes", rf_json_bytes(info->state_bytes), "text_bytes",
+        rf_json_bytes(info->text_bytes), "vae_bytes", rf_json_bytes(info->vae_bytes), "peak_bytes",
+        rf_json_bytes(info->peak_bytes), "experts", experts, "first_steps", first_steps,
+        "stage_sigmas", switches, "steps", info->steps, "count", r->job->count, "batch",
+        info->batch, "vae", rf_json_text(info->vae), "sampler", rf_json_text(info->sampler),
+        "schedule", rf_json_text(info->schedule), "sigmas", sigmas, "warnings",
+        rf_report_warnings(r));
+    if (object) json_object_set_new(object, "loras", rf_lora_report_json(r->plan, r->job));
+    return rf_json_print(object, err);
 }
 
 void rf_report_bytes(const char *what, size_t bytes)
@@ -212,6 +213,7 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
         rf_json_text(info.schedule), "steps", info.steps, "cfg", rf_json_single(cfg), "timings_s",
         timings_json(r), "warnings", rf_report_warnings(r));
     experts[0] = experts[1] = hand_over = NULL; /* the object's, or gone with it */
+    if (object) json_object_set_new(object, "loras", rf_lora_report_json(r->plan, r->job));
     st = rf_json_print(object, err);
 done:
     for (int i = 0; i < 2; i++) json_decref(experts[i]);

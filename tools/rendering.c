@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tools/lora_report.h"
 #include "tools/signals.h"
 
 void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
@@ -39,6 +40,17 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const cha
     for (int i = 0; i < r->job.stage_count; i++)
         if (paths[i])
             RF_TRY(rf_experts_open(&r->experts, paths[i], &r->stages[i].expert, &t->error));
+done:
+    return st;
+}
+
+rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const char *message),
+                                 void         *user)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &r->in->trouble;
+    RF_TRY(rf_loras_begin(&r->loras, r->request, t));
+    RF_TRY(rf_loras_settle(&r->loras, r->experts.engine, &r->job, r->stages, warn, user, t));
 done:
     return st;
 }
@@ -125,6 +137,7 @@ rf_status rf_rendering_run(rf_rendering *r)
     r->report.device = rf_engine_device(r->experts.engine);
     r->report.job = &r->job;
     r->report.plan = r->plan;
+    rf_lora_report_tell(&r->in->console, r->plan, &r->job);
     if (r->request->dry_run)
         RF_TRY(rf_report_plan(&r->report, r->in->console.json, err));
     else
@@ -153,6 +166,7 @@ static rf_status finish_trace(rf_rendering *r, rf_status st)
 rf_status rf_rendering_release(rf_rendering *r, rf_status st)
 {
     rf_plan_destroy(r->plan);
+    rf_loras_end(&r->loras);
     rf_experts_end(&r->experts);
     rf_report_release(&r->report);
     rf_outputs_release(&r->outputs);

@@ -7,6 +7,7 @@
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
 #include "tools/render_report.h"
+#include "tools/stage_loras.h"
 #include "tools/text_file.h"
 
 enum { RF_STAGES_MAX = 64 }; /* of a job */
@@ -20,6 +21,7 @@ typedef struct rf_rendering {
     int               silent; /* what the engine warns of is told otherwise */
 
     rf_experts experts;
+    rf_loras   loras;
     rf_plan   *plan;
     rf_report  report;
     rf_meter   meter;
@@ -39,6 +41,11 @@ void rf_rendering_warn(void *rendering, const char *message);
 /* Creates the engine and opens each stage's file; the path NULL leaves a stage without expert.
  * `dtype`: what --dtype auto means; NULL: the engine's choice. */
 rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype);
+
+/* Gives the stages the LoRAs that options and prompts name; after rf_rendering_open.  `warn` hears
+ * what stage_loras.h says. */
+rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const char *message),
+                                 void         *user);
 
 /* Plans; then prints the plan (--dry-run), or makes the pictures. */
 rf_status rf_rendering_run(rf_rendering *r);

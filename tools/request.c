@@ -21,6 +21,7 @@ void rf_request_release(rf_request *request)
 {
     for (int i = 0; i < request->owned_count; i++) free(request->owned[i]);
     request->owned_count = 0;
+    rf_relay_free(&request->relay);
 }
 
 int rf_request_given(const rf_invocation *in, const char *name)
@@ -73,7 +74,8 @@ static void warn_without_refiner(const rf_invocation *in, const rf_request      
                                  void (*warn)(void *user, const char *message), void *user)
 {
     static const char *const FLAGS[] = {"switch-at",        "switch-by",         "refiner-prompt",
-                                        "refiner-negative", "refiner-cfg-scale", "refiner-sampler"};
+                                        "refiner-negative", "refiner-cfg-scale", "refiner-sampler",
+                                        "refiner-lora"};
     char                     text[160];
     for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) {
         if (!rf_request_given(in, FLAGS[i])) continue;
@@ -89,8 +91,8 @@ static void warn_without_refiner(const rf_invocation *in, const rf_request      
 static int hands_over(const rf_invocation *in, const rf_request *r)
 {
     if (r->refiner) return 1;
-    return r->files_optional &&
-           (rf_request_given(in, "switch-at") || r->recipe || r->refiner_prompt);
+    return r->files_optional && (rf_request_given(in, "switch-at") || r->recipe ||
+                                 r->refiner_prompt || r->refiner_loras.count > 0);
 }
 
 static void settle_stages(const rf_invocation *in, rf_request *r)
@@ -111,6 +113,49 @@ static void settle_stages(const rf_invocation *in, rf_request *r)
     };
     r->job.stages = r->stages;
     r->job.stage_count = two ? 2 : 1;
+    r->files[0] = r->base;
+    r->files[1] = r->refiner;
+}
+
+/* What --stage says of itself, or what is about two experts. */
+static rf_status check_relay(rf_invocation *in)
+{
+    static const char *const FLAGS[] = {
+        "base",           "refiner",          "switch-at",         "recipe",
+        "refiner-prompt", "refiner-negative", "refiner-cfg-scale", "refiner-sampler",
+        "base-lora",      "refiner-lora"};
+    for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++)
+        if (rf_request_given(in, FLAGS[i]))
+            return rf_fail(&in->trouble.error, RF_E_ARG,
+                           "--stage and --%s exclude each other: a stage says all of that itself",
+                           FLAGS[i]);
+    return RF_OK;
+}
+
+/* What the first stage leaves open is --prompt, --negative and --cfg-scale. */
+static rf_status settle_relay(rf_invocation *in, rf_request                       *r,
+                              void (*warn)(void *user, const char *message), void *user)
+{
+    rf_status st = RF_OK;
+    rf_stage *first = r->relay.stage;
+    RF_TRY(check_relay(in));
+    RF_TRY(rf_relay_read(&r->relay, &r->stage_texts, &in->trouble));
+    if (!first->prompt) first->prompt = r->prompt ? r->prompt : "";
+    if (!first->negative) first->negative = r->negative ? r->negative : "";
+    if (first->cfg_scale < 0) first->cfg_scale = (float)r->cfg_scale;
+    if (r->relay.last_until)
+        warn(user, "until= of the last --stage has no effect: it makes all steps that are left");
+    for (int i = 0; i < r->relay.stages; i++) {
+        r->files[i] = r->relay.expert[i];
+        if (r->files[i] || r->files_optional) continue;
+        rf_trouble_hint(&in->trouble, "--stage 'expert=pony.safetensors;until=0.5;...'");
+        st = rf_fail(&in->trouble.error, RF_E_ARG, "--stage (%d): expert= is missing", i + 1);
+        goto done;
+    }
+    r->job.stages = r->relay.stage;
+    r->job.stage_count = r->relay.stages;
+done:
+    return st;
 }
 
 static void apply_recipe(const rf_invocation *in, rf_request *r, const rf_recipe *recipe)
@@ -133,7 +178,10 @@ rf_status rf_request_settle(rf_invocation *in, rf_request                       
     RF_TRY(settle_size(in, r));
     RF_TRY(settle_seeds(in, r));
     settle_stages(in, r);
-    if (r->job.stage_count == 1) warn_without_refiner(in, r, warn, user);
+    if (r->stage_texts.count > 0)
+        RF_TRY(settle_relay(in, r, warn, user));
+    else if (r->job.stage_count == 1)
+        warn_without_refiner(in, r, warn, user);
     if (rf_request_given(in, "styles") && r->styles.count == 0)
         warn(user, "--styles has no effect without --style NAME");
 done:

@@ -8,6 +8,7 @@
 #define RF_REQUEST_H
 
 #include "engine/refinery.h"
+#include "tools/stage_option.h"
 #include "tools/verbs.h"
 
 enum { RF_REQUEST_STAGES = 2 };
@@ -16,6 +17,10 @@ typedef struct rf_request {
     rf_common common;
     rf_job    job; /* complete, but for the experts, after rf_request_settle */
     rf_stage  stages[RF_REQUEST_STAGES];
+    rf_texts  stage_texts; /* --stage; where there is one, the job's stages are the relay's */
+    rf_relay  relay;
+    /* of each of the job's stages, after rf_request_settle; NULL: not given */
+    const char *files[RF_RELAY_STAGES];
 
     const char *base, *refiner; /* files; NULL if not given */
     double      switch_at;
@@ -32,6 +37,10 @@ typedef struct rf_request {
     rf_texts    styles;
     const char *recipe;
     const char *base_tags, *refiner_tags, *base_negative;
+
+    rf_texts loras, base_loras, refiner_loras; /* as rf_lora_spec_option reads them */
+    rf_texts lora_folders;
+    int      lora_partial;
 
     int hires_steps;    /* explain */
     int files_optional; /* explain: a stage may lack its file */
@@ -54,6 +63,7 @@ typedef struct rf_request {
 
 /* The tables, each ended by a row without a name. */
 extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_prompts[];
+extern const rf_option rf_options_loras[], rf_options_stages[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
 extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
 extern const rf_option rf_options_output[], rf_options_machine[], rf_options_profile[];

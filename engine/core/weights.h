@@ -5,7 +5,10 @@
  * n-th weight it asks for is slot n ever after.  Listing checks every name and shape against the
  * file; loading reads each tensor once, through a staging buffer of fixed size, converts it to
  * its storage type and packs it for the op level that will use it.  A GPU gets plain elements
- * through pinned buffers (upload.h) and packs them itself. */
+ * through pinned buffers (upload.h) and packs them itself.
+ *
+ * A patch (LoRAs) changes tensors on the way: those it touches are read whole, in f32, patched, and
+ * only then converted.  Patching is never undone; another patch starts from the file again. */
 #ifndef RF_WEIGHTS_H
 #define RF_WEIGHTS_H
 
@@ -34,19 +37,32 @@ typedef struct rf_slot {
     rf_act           act;
     rf_dtype         wdtype; /* storage; set by rf_weights_add */
     const rf_tensor *part[RF_SLOT_PARTS];
+    unsigned         patched;       /* bit i: the patch touches part i; set by rf_weights_add */
     size_t           offset, bytes; /* in the packed block; set by rf_weights_add */
 } rf_slot;
 
+/* What changes tensors while they are read. */
+typedef struct rf_weights_patch {
+    int (*touches)(const void *user, const char *tensor); /* by its whole name */
+    /* Changes a tensor's elements, all of them, on so many threads. */
+    rf_status (*apply)(const void *user, const rf_tensor *tensor, float *whole, int threads,
+                       rf_error *err);
+    const void *user;
+} rf_weights_patch;
+
 typedef struct rf_weights {
-    const rf_tensors *file;   /* not owned; must outlive this */
-    const char       *prefix; /* of every tensor name; not owned */
-    rf_dtype          dtype;  /* activations these weights will meet */
-    rf_slot          *slot;   /* [count]; owned */
-    size_t            count, cap;
-    size_t            bytes;         /* packed, all slots */
-    size_t            file_bytes;    /* read from the file, for progress */
-    size_t            staging_bytes; /* needed while loading */
-    char             *base;          /* NULL until loaded */
+    const rf_tensors       *file;   /* not owned; must outlive this */
+    const char             *prefix; /* of every tensor name; not owned */
+    rf_dtype                dtype;  /* activations these weights will meet */
+    const rf_weights_patch *patch;  /* NULL: none; not owned; set before the first slot is added */
+    rf_slot                *slot;   /* [count]; owned */
+    size_t                  count, cap;
+    size_t                  bytes;         /* packed, all slots */
+    size_t                  file_bytes;    /* read from the file, for progress */
+    size_t                  staging_bytes; /* of the device's memory, needed while loading ... */
+    size_t                  host_bytes;    /* ... and of the host's, beside a device of its own: the
+                                              largest patched tensor in f32 */
+    char *base;                            /* NULL until loaded */
 } rf_weights;
 
 /* Adds a slot whose tensors are `names` (relative to the prefix; NULL ends the list early).
@@ -63,6 +79,11 @@ typedef struct rf_load_progress {
 /* Allocates and fills the packed block.  `staging` holds staging_bytes of the device's memory. */
 rf_status rf_weights_load(rf_weights *w, rf_device *device, void *staging,
                           const rf_load_progress *progress, rf_error *err);
+/* The same without allocating: takes over the packed block of `from`, the same weights with another
+ * patch, which nothing needs any more, and reads anew only the slots that either patch touches.
+ * `from` is unloaded whatever happens; after a failure nothing is loaded. */
+rf_status rf_weights_load_over(rf_weights *w, rf_weights *from, rf_device *device, void *staging,
+                               const rf_load_progress *progress, rf_error *err);
 /* Frees the packed block alone; the list stays and can be loaded again. */
 void rf_weights_unload(rf_weights *w, rf_device *device);
 void rf_weights_free(rf_weights *w, rf_device *device); /* {0} is fine */

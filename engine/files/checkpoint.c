@@ -42,12 +42,6 @@ static rf_status check_type(const check *c, const rf_tensor *t)
     case RF_FILE_F16:
     case RF_FILE_BF16:
     case RF_FILE_F32: return RF_OK;
-    case RF_FILE_F8_E4M3:
-    case RF_FILE_F8_E5M2:
-        return rf_fail(c->err, RF_E_MODEL,
-                       "%s: tensor %s is stored in 8 bits (%s), which a later version reads: get "
-                       "the fp16 version",
-                       c->list->path, t->name, rf_filetype_name(t->type));
     default:
         return rf_fail(c->err, RF_E_MODEL,
                        "%s: tensor %s is of type %s where F16, BF16 or F32 is expected",
@@ -146,13 +140,13 @@ static int part_of(const char *name)
     return RF_PARTS;
 }
 
-void rf_checkpoint_identify(rf_identity *out, const rf_tensors *list)
+void rf_checkpoint_identify(rf_identity *out, const rf_tensors *list, const rf_tensors *stored)
 {
     *out = (rf_identity){.kind = rf_model_kind_of(list)};
     for (int p = 0; p <= RF_PARTS; p++)
         out->part[p].name = p < RF_PARTS ? rf_part_name((rf_part)p) : "other";
-    for (size_t i = 0; i < list->count; i++) {
-        const rf_tensor *t = &list->item[i];
+    for (size_t i = 0; i < stored->count; i++) {
+        const rf_tensor *t = &stored->item[i];
         rf_inventory    *part = &out->part[part_of(t->name)];
         part->tensors++;
         part->elems += t->elems;

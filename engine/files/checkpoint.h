@@ -42,6 +42,7 @@ typedef struct rf_identity {
     rf_error      problem; /* why it is not usable */
 } rf_identity;
 
-void rf_checkpoint_identify(rf_identity *out, const rf_tensors *list); /* never fails */
+/* `stored`: what the inventory counts, `list` unless that is a view of it.  Never fails. */
+void rf_checkpoint_identify(rf_identity *out, const rf_tensors *list, const rf_tensors *stored);
 
 #endif

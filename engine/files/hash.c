@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/files/header.h"
 #include "engine/files/os_error.h"
 #include "engine/files/outfile.h"
 #include "engine/files/sha256.h"
@@ -25,14 +26,15 @@ enum {
     LINE_BYTES = PATH_MAX + 160,
 };
 
-/* What a line must agree with: "size mtime-ns inode path". */
-static int make_key(char *key, size_t bytes, const char *path, const struct stat *info)
+/* What a line must agree with: "size mtime-ns inode path"; of a body, "body:" before the path. */
+static int make_key(char *key, size_t bytes, const char *path, const struct stat *info, int body)
 {
     char absolute[PATH_MAX];
     if (!realpath(path, absolute) || strchr(absolute, '\n')) return 0;
     const int64_t ns = (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
-    const int     n = snprintf(key, bytes, "%" PRId64 " %" PRId64 " %" PRIu64 " %s",
-                               (int64_t)info->st_size, ns, (uint64_t)info->st_ino, absolute);
+    const int     n =
+        snprintf(key, bytes, "%" PRId64 " %" PRId64 " %" PRIu64 " %s%s", (int64_t)info->st_size, ns,
+                 (uint64_t)info->st_ino, body ? "body:" : "", absolute);
     return n > 0 && (size_t)n < bytes;
 }
 
@@ -118,13 +120,26 @@ static void remember(const char *cache, const char *key, const char *hex)
     free(text);
 }
 
-static rf_status digest_file(unsigned char *digest, int fd, const char *path,
+/* Where the bytes behind a safetensors header begin. */
+static rf_status find_body(off_t *at, int fd, const struct stat *info, const char *path,
+                           rf_error *err)
+{
+    unsigned char  head[8];
+    const uint64_t bytes = (uint64_t)info->st_size;
+    if (pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head) {
+        const uint64_t length = rf_header_length(head);
+        *at = length < bytes ? (off_t)(length + sizeof head) : 0;
+        if (*at && (uint64_t)*at <= bytes) return RF_OK;
+    }
+    return rf_fail(err, RF_E_FORMAT, "%s: not a safetensors file", path);
+}
+
+static rf_status digest_file(unsigned char *digest, int fd, off_t at, const char *path,
                              const atomic_int *cancel, rf_error *err)
 {
     rf_status      st = RF_OK;
     rf_sha256     *hash = rf_sha256_begin();
     unsigned char *chunk = malloc(CHUNK_BYTES);
-    off_t          at = 0;
     if (!hash || !chunk) {
         st = rf_fail(err, RF_E_NOMEM, "%s: no memory to hash it", path);
         goto done;
@@ -176,10 +191,11 @@ static int same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
-                         const atomic_int *cancel, rf_error *err)
+static rf_status hash_file(char hex[RF_SHA256_HEX], const char *path, int body, const char *cache,
+                           const atomic_int *cancel, rf_error *err)
 {
     rf_status     st = RF_OK;
+    off_t         from = 0;
     unsigned char digest[RF_SHA256_BYTES];
     char          key[LINE_BYTES];
     struct stat   before, after;
@@ -194,9 +210,10 @@ rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *
         st = rf_fail(err, RF_E_IO, "%s: not a file that can be hashed", path);
         goto done;
     }
-    const int keyed = cache && make_key(key, sizeof key, path, &before);
+    const int keyed = cache && make_key(key, sizeof key, path, &before, body);
     if (keyed && look_up(cache, key, hex)) goto done;
-    RF_TRY(digest_file(digest, fd, path, cancel, err));
+    if (body) RF_TRY(find_body(&from, fd, &before, path, err));
+    RF_TRY(digest_file(digest, fd, from, path, cancel, err));
     if (fstat(fd, &after) != 0 || !same_file(&before, &after)) {
         st = rf_fail(err, RF_E_IO, "%s: the file was changed while it was hashed", path);
         goto done;
@@ -206,4 +223,16 @@ rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *
 done:
     if (fd >= 0) close(fd);
     return st;
+}
+
+rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
+                         const atomic_int *cancel, rf_error *err)
+{
+    return hash_file(hex, path, 0, cache, cancel, err);
+}
+
+rf_status rf_file_body_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
+                              const atomic_int *cancel, rf_error *err)
+{
+    return hash_file(hex, path, 1, cache, cancel, err);
 }

@@ -17,6 +17,11 @@ enum { RF_SHA256_HEX = 65 }; /* 64 digits and NUL */
 rf_status rf_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
                          const atomic_int *cancel, rf_error *err);
 
+/* The same of what follows the header of a safetensors file, which is what LoRAs are known by
+ * (AutoV3 is its first 12 digits).  RF_E_FORMAT also: there is no such header. */
+rf_status rf_file_body_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
+                              const atomic_int *cancel, rf_error *err);
+
 /* The same of bytes in memory.  RF_E_NOMEM. */
 rf_status rf_bytes_sha256(char hex[RF_SHA256_HEX], const void *data, size_t bytes, rf_error *err);
 

@@ -43,22 +43,34 @@ done:
 /* A prompt has room for 100,000 tags; whoever listens may look each warning up among the others. */
 enum { TAGS_TOLD = 16 };
 
-static void warn_of_loras(const rf_prompt *prompt, rf_listener listener)
+/* Tags of LoRAs are for whoever makes the job, who gives them with the stages; where no stage has
+ * any, that was forgotten. */
+static int is_heeded(const rf_prompt_tag *tag, const rf_job *job)
+{
+    int loras = 0;
+    for (int i = 0; i < job->stage_count; i++) loras += job->stages[i].lora_count;
+    return loras > 0 && (strcmp(tag->kind, "lora") == 0 || strcmp(tag->kind, "lyco") == 0);
+}
+
+static void warn_of_tags(const rf_prompt *prompt, const rf_job *job, rf_listener listener)
 {
     char message[256];
+    int  idle = 0;
     if (!listener.warn) return;
-    for (int i = 0; i < prompt->tags && i < TAGS_TOLD; i++) {
+    for (int i = 0; i < prompt->tags; i++) {
         const rf_prompt_tag *tag = &prompt->tag[i];
-        snprintf(message, sizeof message,
-                 "<%.32s:%.128s> is not applied: this version of refinery has no LoRAs yet",
+        if (is_heeded(tag, job) || ++idle > TAGS_TOLD) continue;
+        snprintf(message, sizeof message, "<%.32s:%.128s> is not applied: no LoRA is at work",
                  tag->kind, tag->arguments ? tag->argument[0] : "");
+        if (strcmp(tag->kind, "lora") != 0 && strcmp(tag->kind, "lyco") != 0)
+            snprintf(message, sizeof message, "<%.32s:%.128s> is not applied: only LoRAs are",
+                     tag->kind, tag->arguments ? tag->argument[0] : "");
         listener.warn(listener.user, message);
     }
-    if (prompt->tags > TAGS_TOLD) {
-        snprintf(message, sizeof message, "%d further tags such as <lora:name> are not applied",
-                 prompt->tags - TAGS_TOLD);
-        listener.warn(listener.user, message);
-    }
+    if (idle <= TAGS_TOLD) return;
+    snprintf(message, sizeof message, "%d further tags such as <lora:name> are not applied",
+             idle - TAGS_TOLD);
+    listener.warn(listener.user, message);
 }
 
 /* A call has a row per part, so that more of them ask for gigabytes; and every part of every call
@@ -91,7 +103,7 @@ static rf_status parse_set(rf_course *c, const rf_job *job, int index, const int
             return rf_fail(err, RF_E_ARG, "a prompt has %d parts joined by AND; %d is the most",
                            set->prompt[p]->parts, PARTS_MAX);
     }
-    warn_of_loras(set->prompt[RF_POSITIVE], listener);
+    warn_of_tags(set->prompt[RF_POSITIVE], job, listener);
 done:
     return st;
 }

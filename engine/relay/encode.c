@@ -222,7 +222,7 @@ static rf_status encode_expert(rf_plan *p, rf_plan_expert *x, int encoder, void 
     const rf_network network = encoder == RF_ENCODER_G ? RF_NET_CLIP_G : RF_NET_CLIP_L;
     rf_status        st = RF_OK;
     if (x->shapes == 0) return RF_OK;
-    RF_TRY(rf_load_reporting(p, x->expert, network, x->stage, staging, callbacks, err));
+    RF_TRY(rf_load_reporting(p, x->expert, network, NULL, x->stage, staging, callbacks, err));
     for (int i = 0; i < x->shapes; i++)
         RF_TRY(encode_shape(p, x, &x->shape[i], encoder, callbacks, err));
     for (int i = 0; i < x->groups; i++)

@@ -4,8 +4,9 @@
 
 #include "engine/core/arch.h"
 #include "engine/core/device.h"
+#include "engine/core/weights.h"
 #include "engine/files/checkpoint.h"
-#include "engine/files/safetensors.h"
+#include "engine/files/model_file.h"
 #include "engine/files/sdxl_derive.h"
 #include "engine/model/unet.h"
 #include "engine/refinery.h"
@@ -50,19 +51,35 @@ typedef enum rf_network {
     RF_NETWORKS,
 } rf_network;
 
+typedef struct rf_family rf_family;
+typedef struct rf_merge  rf_merge;
+
 struct rf_expert {
     rf_engine       *engine;
     rf_expert       *next; /* in the engine's list */
     char            *path, *name;
-    rf_safetensors  *file;
+    rf_model_file   *file;
     rf_sdxl_arch     arch;
     const char      *vae_prefix; /* of the VAE's names: a VAE alone may have none */
     rf_unet_list     blocks;
-    rf_unet_sections unet;             /* where the UNet's three functions' weights begin */
-    rf_weights   weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
-    int64_t      unet_loads;           /* so far: programs hold the addresses of one of them */
-    rf_file_hash hash;
+    rf_unet_sections unet;              /* where the UNet's three functions' weights begin */
+    rf_weights    weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
+    int64_t       unet_loads;           /* so far: programs hold the addresses of one of them */
+    rf_file_hash  own_hash;
+    rf_file_hash *hash;  /* a variant's is its parent's */
+    int           users; /* plans that make calls with it */
+
+    /* variants.h */
+    rf_family       *family; /* of a parent, once it has LoRAs */
+    rf_expert       *parent; /* of a variant, which borrows path, name and file */
+    rf_merge        *merge;  /* [merges], in order */
+    int              merges;
+    rf_weights_patch patch[RF_NETWORKS]; /* {0}: none */
 };
+
+/* The last part of a path, without ".safetensors" and the like (of a folder all of it), as text
+ * that can be shown; free() it.  NULL without memory. */
+char *rf_file_stem(const char *path);
 
 /* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);
@@ -70,8 +87,10 @@ rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *pat
 /* Lists the weights of a network, checking them against the file, unless that was done before. */
 rf_status rf_expert_list(rf_expert *expert, rf_network network, rf_error *err);
 
-/* Loads a listed network unless it is loaded.  `staging` as in rf_weights_load. */
-rf_status rf_expert_load(rf_expert *expert, rf_network network, void *staging,
+/* Loads a listed network unless it is loaded.  `staging` as in rf_weights_load.  `over`: a relative
+ * (variants.h) that need not keep its weights of that network, and loses them; NULL: one that no
+ * plan uses, if there is one. */
+rf_status rf_expert_load(rf_expert *expert, rf_network network, rf_expert *over, void *staging,
                          const rf_load_progress *progress, rf_error *err);
 void      rf_expert_unload(rf_expert *expert, rf_network network);
 

@@ -1,12 +1,14 @@
 /* Experts: an opened checkpoint and the packed weights of its networks; see refinery.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <utf8proc.h>
 
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/variants.h"
 
 /* File names are any bytes; messages and metadata are UTF-8.  What is not becomes '?'. */
 static void make_utf8(char *name)
@@ -20,12 +22,19 @@ static void make_utf8(char *name)
     }
 }
 
-static char *stem_of(const char *path)
+char *rf_file_stem(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    const char *base = slash ? slash + 1 : path;
-    const char *dot = strrchr(base, '.');
-    return strndup(base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
+    struct stat info;
+    const int   folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    size_t      end = strlen(path);
+    while (end > 1 && path[end - 1] == '/') end--;
+    size_t base = end;
+    while (base > 0 && path[base - 1] != '/') base--;
+    size_t dot = end;
+    while (dot > base && path[dot] != '.') dot--;
+    char *stem = strndup(path + base, (!folder && dot > base ? dot : end) - base);
+    if (stem) make_utf8(stem);
+    return stem;
 }
 
 /* An expert of any file that has tensors; what they are is still to be found out. */
@@ -39,17 +48,17 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
     e->next = engine->opened;
     engine->opened = e;
     e->path = strdup(path);
-    e->name = stem_of(path);
+    e->name = rf_file_stem(path);
     e->vae_prefix = RF_PREFIX_VAE;
     if (!e->path || !e->name) {
         st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
         goto done;
     }
-    make_utf8(e->name);
-    e->hash.path = e->path;
-    e->hash.cache = engine->hash_cache;
-    e->hash.turn = &engine->hash_turn;
-    RF_TRY(rf_safetensors_open(&e->file, path, err));
+    e->hash = &e->own_hash;
+    e->own_hash.path = e->path;
+    e->own_hash.cache = engine->hash_cache;
+    e->own_hash.turn = &engine->hash_turn;
+    RF_TRY(rf_model_file_open(&e->file, path, err));
 done:
     return st;
 }
@@ -57,7 +66,7 @@ done:
 static rf_status check_expert(rf_expert *e, rf_error *err)
 {
     rf_checkpoint   checkpoint;
-    const rf_status st = rf_checkpoint_check(&checkpoint, rf_safetensors_list(e->file), err);
+    const rf_status st = rf_checkpoint_check(&checkpoint, rf_model_file_list(e->file), err);
     if (st != RF_OK) return st;
     e->arch = checkpoint.arch;
     if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0)
@@ -90,7 +99,7 @@ rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *pat
     rf_expert *e = NULL;
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, err));
-    const rf_tensors *list = rf_safetensors_list(e->file);
+    const rf_tensors *list = rf_model_file_list(e->file);
     if (rf_model_kind_of(list) == RF_MODEL_VAE) {
         RF_TRY(rf_vae_derive(&e->arch.vae, &e->vae_prefix, list, err));
         e->arch.has_vae = 1;
@@ -115,10 +124,11 @@ void rf_expert_close(rf_expert *expert)
 {
     if (!expert) return;
     strike_from_list(expert);
-    rf_file_hash_stop(&expert->hash);
+    rf_family_free(expert);
+    rf_file_hash_stop(&expert->own_hash);
     for (int i = 0; i < RF_NETWORKS; i++)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
-    rf_safetensors_close(expert->file);
+    rf_model_file_close(expert->file);
     free(expert->path);
     free(expert->name);
     free(expert);
@@ -137,8 +147,8 @@ const char *rf_expert_path(const rf_expert *expert)
 rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
                            rf_error *err)
 {
-    const rf_status st = rf_file_hash_wait(&expert->hash, stop, user, err);
-    if (st == RF_OK) memcpy(hex, expert->hash.hex, sizeof expert->hash.hex);
+    const rf_status st = rf_file_hash_wait(expert->hash, stop, user, err);
+    if (st == RF_OK) memcpy(hex, expert->hash->hex, sizeof expert->hash->hex);
     return st;
 }
 
@@ -167,9 +177,10 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     };
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
-    *w = (rf_weights){.file = rf_safetensors_list(e->file),
+    *w = (rf_weights){.file = rf_model_file_list(e->file),
                       .prefix = prefix[network],
-                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype};
+                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype,
+                      .patch = e->patch[network].touches ? &e->patch[network] : NULL};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;
@@ -184,12 +195,16 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
     return st;
 }
 
-rf_status rf_expert_load(rf_expert *e, rf_network network, void *staging,
+rf_status rf_expert_load(rf_expert *e, rf_network network, rf_expert *over, void *staging,
                          const rf_load_progress *progress, rf_error *err)
 {
-    if (e->weights[network].base) return RF_OK;
+    rf_weights *w = &e->weights[network];
+    rf_device  *device = &e->engine->device;
+    if (w->base) return RF_OK;
+    if (!over) over = rf_expert_idle_relative(e, network);
     const rf_status st =
-        rf_weights_load(&e->weights[network], &e->engine->device, staging, progress, err);
+        over ? rf_weights_load_over(w, &over->weights[network], device, staging, progress, err)
+             : rf_weights_load(w, device, staging, progress, err);
     if (st == RF_OK && network == RF_NET_UNET) e->unet_loads++;
     return st;
 }

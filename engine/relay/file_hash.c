@@ -20,7 +20,8 @@ static void compute(rf_file_hash *h)
         h->st = rf_fail(&h->error, RF_E_CANCELLED, "%s: hashing was cancelled", h->path);
         return;
     }
-    h->st = rf_file_sha256(h->hex, h->path, h->cache, &h->cancel, &h->error);
+    h->st = (h->body ? rf_file_body_sha256 : rf_model_file_sha256)(h->hex, h->path, h->cache,
+                                                                   &h->cancel, &h->error);
     pthread_mutex_unlock(h->turn);
 }
 

@@ -1,15 +1,16 @@
-/* A checkpoint's SHA-256, computed on a thread of its own while the picture is being made. */
+/* A file's SHA-256, computed on a thread of its own while the picture is being made. */
 #ifndef RF_FILE_HASH_H
 #define RF_FILE_HASH_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/files/hash.h"
+#include "engine/files/model_file.h"
 #include "kernels/status.h"
 
 typedef struct rf_file_hash {
     const char *path, *cache; /* not owned; cache may be NULL */
+    int         body;         /* of a safetensors file: rf_file_body_sha256 */
     /* Held while a file is read: two at once would only push each other out of the page cache. */
     pthread_mutex_t *turn;
     char             hex[RF_SHA256_HEX];

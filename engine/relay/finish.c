@@ -111,6 +111,15 @@ static rf_status check_picture(const rf_plan *p, rf_picture picture, int at, rf_
     return RF_OK;
 }
 
+static int hashes_pending(rf_expert *e)
+{
+    int pending = rf_file_hash_pending(e->hash);
+    for (int i = 0; i < e->merges; i++)
+        pending |= rf_file_hash_pending(&e->merge[i].file->hash) |
+                   rf_file_hash_pending(&e->merge[i].file->body);
+    return pending;
+}
+
 /* Metadata names the files by their hashes, which a first run may still be computing: whoever wants
  * to stop is heard meanwhile. */
 static rf_status await_hashes(const rf_walk *w, const rf_progress *progress, rf_error *err)
@@ -120,7 +129,7 @@ static rf_status await_hashes(const rf_walk *w, const rf_progress *progress, rf_
     for (int i = 0; i < p->expert_count + p->vaes; i++) {
         rf_expert *e =
             i < p->expert_count ? p->expert[i].expert : p->vae[i - p->expert_count].expert;
-        while (rf_file_hash_pending(&e->hash)) {
+        while (hashes_pending(e)) {
             const rf_status st = rf_report(w->callbacks, progress, err);
             if (st != RF_OK) return st;
             nanosleep(&pause, NULL);

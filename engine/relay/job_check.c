@@ -1,7 +1,10 @@
 /* The numbers of a job, each against its range; what is looked up by name is checked there. */
 #include <math.h>
+#include <stdio.h>
 
 #include "engine/relay/course.h"
+
+enum { LORAS_MAX = 256 }; /* of a stage: far more than anybody merges */
 
 static rf_status check_int(const char *field, long long value, long long least, long long greatest,
                            rf_error *err)
@@ -85,6 +88,25 @@ done:
     return st;
 }
 
+static rf_status check_loras(const rf_stage *stage, int number, rf_error *err)
+{
+    rf_status st = RF_OK;
+    char      field[64];
+    snprintf(field, sizeof field, "stage %d: lora_count", number);
+    RF_TRY(check_int(field, stage->lora_count, 0, LORAS_MAX, err));
+    for (int i = 0; i < stage->lora_count; i++) {
+        const rf_lora_use *use = &stage->loras[i];
+        if (!use->path)
+            return rf_fail(err, RF_E_ARG, "stage %d: LoRA %d has no path", number, i + 1);
+        snprintf(field, sizeof field, "stage %d: LoRA %d: unet", number, i + 1);
+        RF_TRY(check_real(field, use->unet, -100, 100, err));
+        snprintf(field, sizeof field, "stage %d: LoRA %d: text", number, i + 1);
+        RF_TRY(check_real(field, use->text, -100, 100, err));
+    }
+done:
+    return st;
+}
+
 rf_status rf_job_check(const rf_job *job, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -102,6 +124,7 @@ rf_status rf_job_check(const rf_job *job, rf_error *err)
         if (isnan(cfg) || cfg > 1000)
             return rf_fail(err, RF_E_ARG, "stage %d: cfg_scale is %g; it can be 0 to 1000", i + 1,
                            (double)cfg);
+        RF_TRY(check_loras(&job->stages[i], i + 1, err));
     }
 done:
     return st;

@@ -1,4 +1,4 @@
-/* Jobs to JSON and back; see job_json.h.  Three tables, of a file, a stage and a job, drive both
+/* Jobs to JSON and back; see job_json.h.  Tables of a file, a LoRA, a stage and a job drive both
  * directions. */
 #include "engine/relay/job_json.h"
 
@@ -17,6 +17,7 @@
 enum {
     SCHEMA = 1,
     STAGES_MAX = 64,
+    LORAS_MAX = 256,
     JSON_BYTES_MAX = 1 << 25, /* twice what the texts of a picture may hold */
 };
 
@@ -42,6 +43,13 @@ static const field file_fields[] = {
     {"name", TEXT_OR_NULL, offsetof(rf_file_ref, name)},
     {"path", TEXT_OR_NULL, offsetof(rf_file_ref, path)},
     {"sha256", TEXT_OR_NULL, offsetof(rf_file_ref, sha256)},
+    {"autov3", TEXT_OR_NULL, offsetof(rf_file_ref, autov3)}, /* of LoRAs alone */
+};
+
+static const field lora_fields[] = {
+    {"unet", DOUBLE, offsetof(rf_lora_use, unet)},
+    {"text", DOUBLE, offsetof(rf_lora_use, text)},
+    {"partial", FLAG, offsetof(rf_lora_use, partial)},
 };
 
 static const field stage_fields[] = {
@@ -94,6 +102,8 @@ static const field job_fields[] = {
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
+
+enum { MODEL_FIELDS = COUNT(file_fields) - 1, LORA_FIELDS = COUNT(file_fields) };
 
 rf_job rf_job_of_picture(const rf_job *job, int index)
 {
@@ -171,25 +181,54 @@ static json_t *add_container(json_t *object, const char *key, json_t *made)
     return json_object_set_new(object, key, made) == 0 ? made : NULL;
 }
 
-static rf_status write_file(json_t *object, const char *key, const rf_file_ref *file, rf_error *err)
+/* The first `fields` of a file's. */
+static rf_status write_file(json_t *object, const char *key, const rf_file_ref *file, size_t fields,
+                            rf_error *err)
 {
     json_t *made = add_container(object, key, json_object());
     if (!made) return rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
-    return write_fields(made, file_fields, COUNT(file_fields), file, err);
+    return write_fields(made, file_fields, fields, file, err);
+}
+
+static rf_status write_lora(json_t *stage, const rf_lora_use *use, const rf_file_ref *file,
+                            rf_error *err)
+{
+    json_t   *array = json_object_get(stage, "loras");
+    json_t   *lora = json_object();
+    rf_status st = RF_OK;
+    if (!array) array = add_container(stage, "loras", json_array());
+    if (json_array_append_new(array, lora) != 0)
+        return rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
+    RF_TRY(write_file(lora, "file", file, LORA_FIELDS, err));
+    RF_TRY(write_fields(lora, lora_fields, COUNT(lora_fields), use, err));
+done:
+    return st;
+}
+
+static rf_status write_stage(json_t *object, const rf_stage *stage, const rf_file_ref *file,
+                             const rf_file_ref *lora, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(write_file(object, "file", file, MODEL_FIELDS, err));
+    RF_TRY(write_fields(object, stage_fields, COUNT(stage_fields), stage, err));
+    for (int i = 0; lora && i < stage->lora_count; i++)
+        if (lora[i].name) RF_TRY(write_lora(object, &stage->loras[i], &lora[i], err));
+done:
+    return st;
 }
 
 static rf_status write_stages(json_t *object, const rf_job *job, const rf_job_files *files,
                               rf_error *err)
 {
-    json_t   *array = add_container(object, "stages", json_array());
-    rf_status st = RF_OK;
+    json_t            *array = add_container(object, "stages", json_array());
+    const rf_file_ref *lora = files->lora;
+    rf_status          st = RF_OK;
     for (int i = 0; i < job->stage_count && st == RF_OK; i++) {
         json_t *stage = json_object();
         if (json_array_append_new(array, stage) != 0)
             return rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
-        st = write_file(stage, "file", &files->stage[i], err);
-        if (st == RF_OK)
-            st = write_fields(stage, stage_fields, COUNT(stage_fields), &job->stages[i], err);
+        st = write_stage(stage, &job->stages[i], &files->stage[i], lora, err);
+        if (lora) lora += job->stages[i].lora_count;
     }
     return st;
 }
@@ -226,7 +265,7 @@ rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_fil
         st = rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
         goto done;
     }
-    RF_TRY(write_file(root, "vae", &files->vae, err));
+    RF_TRY(write_file(root, "vae", &files->vae, MODEL_FIELDS, err));
     RF_TRY(write_fields(root, job_fields, COUNT(job_fields), &one, err));
     RF_TRY(write_stages(root, &one, files, err));
     RF_TRY(dump(out, root, err));
@@ -362,16 +401,50 @@ static rf_status read_file(rf_saved_job *saved, rf_file_ref *out, const json_t *
     return read_fields(saved, v, file_fields, COUNT(file_fields), out, none, p, err);
 }
 
-static rf_status read_stage(rf_saved_job *saved, int i, const json_t *v, rf_error *err)
+static rf_status read_lora(rf_saved_job *saved, rf_saved_loras *l, int i, const json_t *v,
+                           rf_error *err)
 {
     static const char *const others[] = {"file", NULL};
+    const place              p = {"loras", i};
+    if (!json_is_object(v))
+        return rf_fail(err, RF_E_FORMAT, "a saved job's loras[%d] is not an object", i);
+    rf_status st = RF_OK;
+    RF_TRY(read_file(saved, &l->file[i], json_object_get(v, "file"), &p, err));
+    RF_TRY(read_fields(saved, v, lora_fields, COUNT(lora_fields), &l->use[i], others, &p, err));
+    l->use[i].path = l->file[i].path;
+done:
+    return st;
+}
+
+static rf_status read_loras(rf_saved_job *saved, int stage, const json_t *v, const place *p,
+                            rf_error *err)
+{
+    const size_t count = json_array_size(v);
+    if (!v || json_is_null(v)) return RF_OK;
+    if (!json_is_array(v) || count > LORAS_MAX)
+        return wrong(p, "loras", "an array of at most 256", err);
+    if (count == 0) return RF_OK;
+    rf_status st = RF_OK;
+    RF_TRY(rf_saved_job_add_loras(saved, stage, (int)count, err));
+    for (size_t i = 0; i < count; i++)
+        RF_TRY(read_lora(saved, &saved->loras[stage], (int)i, json_array_get(v, i), err));
+done:
+    return st;
+}
+
+static rf_status read_stage(rf_saved_job *saved, int i, const json_t *v, rf_error *err)
+{
+    static const char *const others[] = {"file", "loras", NULL};
     const place              p = {"stages", i};
     if (!json_is_object(v))
         return rf_fail(err, RF_E_FORMAT, "a saved job's stages[%d] is not an object", i);
-    const rf_status st = read_file(saved, &saved->file[i], json_object_get(v, "file"), &p, err);
-    if (st != RF_OK) return st;
-    return read_fields(saved, v, stage_fields, COUNT(stage_fields), &saved->stage[i], others, &p,
-                       err);
+    rf_status st = RF_OK;
+    RF_TRY(read_file(saved, &saved->file[i], json_object_get(v, "file"), &p, err));
+    RF_TRY(read_fields(saved, v, stage_fields, COUNT(stage_fields), &saved->stage[i], others, &p,
+                       err));
+    RF_TRY(read_loras(saved, i, json_object_get(v, "loras"), &p, err));
+done:
+    return st;
 }
 
 static rf_status read_dtype(rf_saved_job *saved, const json_t *v, const place *p, rf_error *err)

@@ -1,13 +1,15 @@
 /* The job of one picture as JSON: what `refinery replay` trusts.
  *
  * {"schema":1, "refinery":"0.1.0", "dtype":"bf16", "vae":{file}|null, "steps":30, ...,
- *  "stages":[{"file":{"name","path","sha256"}, "until":0.5, "prompt":..., ...}, ...]}
+ *  "stages":[{"file":{"name","path","sha256"}, "until":0.5, "prompt":..., ...,
+ *             "loras":[{"file":{"name","path","sha256","autov3"}, "unet":0.7, ...}]}, ...]}
  *
  * Every field of rf_job and rf_stage is there under its own name, so that later versions with other
  * defaults read the same job.  Seeds are strings of digits (a double does not hold them), other
- * numbers have the digits that read back exactly, "the sampler's own" eta is null.  A picture made
- * on a GPU also has "choice_table", the SHA-256 of the table that chose its kernels: told, not
- * needed for reading. */
+ * numbers have the digits that read back exactly, "the sampler's own" eta is null.  LoRAs are those
+ * at work; a stage without any has no such field, as in versions that had none.  A picture made on
+ * a GPU also has "choice_table", the SHA-256 of the table that chose its kernels: told, not needed
+ * for reading. */
 #ifndef RF_JOB_JSON_H
 #define RF_JOB_JSON_H
 
@@ -16,8 +18,10 @@
 /* What a job does not say about its files. */
 typedef struct rf_job_files {
     const rf_file_ref *stage; /* [job's stage_count] */
-    rf_file_ref        vae;   /* all NULL: the last active stage's */
-    const char        *dtype; /* NULL: not told */
+    const rf_file_ref *lora;  /* of all stages, one after the other; NULL where none has any.  One
+                                 without a name is not at work, and left out */
+    rf_file_ref vae;          /* all NULL: the last active stage's */
+    const char *dtype;        /* NULL: not told */
     const char *choice_table; /* SHA-256 of the GPU's table; NULL: none (the CPU), not written */
 } rf_job_files;
 

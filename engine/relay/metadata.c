@@ -9,7 +9,7 @@
 #include "engine/relay/job_json.h"
 #include "engine/relay/plan.h"
 
-enum { EXTRA_MAX = 12 };
+enum { EXTRA_MAX = 13, AUTOV3_DIGITS = 12 };
 
 /* The extra pairs of one picture, with room for numbers printed on the way. */
 typedef struct extras {
@@ -18,6 +18,7 @@ typedef struct extras {
     char             number[RF_NUMBER_BYTES];
     char             switch_step[24];
     char             choice_table[24]; /* "sm90 0123456789" */
+    char            *loras;            /* to be freed */
 } extras;
 
 static void add(extras *x, const char *key, const char *value)
@@ -25,15 +26,20 @@ static void add(extras *x, const char *key, const char *value)
     if (x->count < EXTRA_MAX) x->pair[x->count++] = (rf_infotext_pair){.key = key, .value = value};
 }
 
-/* The hash of an expert, or NULL if it could not be computed: metadata does without it. */
-static const char *hash_of(rf_expert *e)
+/* A hash, or NULL if it could not be computed: metadata does without it. */
+static const char *digits_of(const rf_engine *engine, rf_file_hash *hash, const char *name)
 {
     rf_error err = {0};
-    if (rf_file_hash_wait(&e->hash, NULL, NULL, &err) == RF_OK) return e->hash.hex;
-    if (!e->hash.told)
-        rf_warn(e->engine, "the metadata will not have the hash of %s: %s", e->name, err.message);
-    e->hash.told = 1;
+    if (rf_file_hash_wait(hash, NULL, NULL, &err) == RF_OK) return hash->hex;
+    if (!hash->told)
+        rf_warn(engine, "the metadata will not have the hash of %s: %s", name, err.message);
+    hash->told = 1;
     return NULL;
+}
+
+static const char *hash_of(rf_expert *e)
+{
+    return digits_of(e->engine, e->hash, e->name);
 }
 
 /* The job of one picture, without the settings that its sampler does not read: A1111 shows none of
@@ -94,6 +100,71 @@ static const char *schedule_shown(const rf_plan_job *j)
     return automatic && strcmp(name, "Uniform") == 0 ? "Automatic" : name;
 }
 
+/* ---- LoRAs -------------------------------------------------------------------------------- */
+
+static int loras_of(const rf_plan_job *j)
+{
+    int count = 0;
+    for (int i = 0; i < j->course.stages; i++) count += j->job.stages[i].lora_count;
+    return count;
+}
+
+/* Whether one before it is the same file. */
+static int is_told(const rf_plan_job *j, int lora)
+{
+    for (int i = 0; i < lora; i++)
+        if (j->lora[i].file == j->lora[lora].file) return 1;
+    return 0;
+}
+
+/* "a: 0123456789ab, b: 0123456789ab" in A1111's spelling, which has no commas and colons in names.
+ */
+static rf_status add_loras(const rf_plan *p, const rf_plan_job *j, extras *x, rf_error *err)
+{
+    const int count = loras_of(j);
+    size_t    bytes = 1, at = 0;
+    for (int i = 0; i < count; i++)
+        if (j->lora[i].file) bytes += strlen(j->lora[i].file->name) + AUTOV3_DIGITS + 4;
+    if (bytes == 1) return RF_OK;
+    x->loras = malloc(bytes);
+    if (!x->loras) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
+    for (int i = 0; i < count; i++) {
+        rf_opened_lora *l = j->lora[i].file;
+        const char     *hex = l && !is_told(j, i) ? digits_of(p->engine, &l->body, l->name) : NULL;
+        if (!hex) continue;
+        if (at) x->loras[at++] = ',', x->loras[at++] = ' ';
+        for (const char *c = l->name; *c; c++)
+            if (*c != ',' && *c != ':') x->loras[at++] = *c;
+        at += (size_t)snprintf(x->loras + at, bytes - at, ": %.*s", AUTOV3_DIGITS, hex);
+    }
+    x->loras[at] = '\0';
+    if (at) add(x, "Lora hashes", x->loras);
+    return RF_OK;
+}
+
+/* Of all stages; NULL: none has any. */
+static rf_status list_loras(const rf_plan *p, const rf_plan_job *j, rf_file_ref **out,
+                            rf_error *err)
+{
+    const int count = loras_of(j);
+    *out = NULL;
+    if (count == 0) return RF_OK;
+    rf_file_ref *file = calloc((size_t)count, sizeof *file);
+    if (!file) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
+    for (int i = 0; i < count; i++) {
+        rf_opened_lora *l = j->lora[i].file;
+        if (l)
+            file[i] = (rf_file_ref){.name = l->name,
+                                    .path = l->path,
+                                    .sha256 = digits_of(p->engine, &l->hash, l->name),
+                                    .autov3 = digits_of(p->engine, &l->body, l->name)};
+    }
+    *out = file;
+    return RF_OK;
+}
+
+/* ---- a picture ---------------------------------------------------------------------------- */
+
 rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error *err)
 {
     const rf_plan_job     *j = &p->job[picture.job];
@@ -121,6 +192,8 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
         info.vae_hash = hash_of(vae->expert);
     }
     if (last != base) add_refiner(j, &x, &info, base, last);
+    rf_status st = add_loras(p, j, &x, err);
+    if (st != RF_OK) return st;
     if (j->job.compat) add(&x, "Compatibility", j->job.compat);
     if (j->job.sigmas) add(&x, "Sigmas", j->job.sigmas);
     add(&x, "VAE from", vae->expert->name);
@@ -132,7 +205,9 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
     }
     info.extra = x.pair;
     info.extra_count = x.count;
-    return rf_infotext_build(out, &info, err);
+    st = rf_infotext_build(out, &info, err);
+    free(x.loras);
+    return st;
 }
 
 rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error *err)
@@ -144,6 +219,9 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
     rf_job_files files = {.stage = file,
                           .dtype = rf_dtype_name(p->engine->dtype),
                           .choice_table = p->engine->device.choices_hash};
+    rf_file_ref *lora = NULL;
+    rf_status    st = list_loras(p, j, &lora, err);
+    files.lora = lora;
     for (int i = 0; i < j->course.stages; i++) {
         const rf_expert *e = j->job.stages[i].expert;
         file[i] = (rf_file_ref){.name = e->name, .path = e->path};
@@ -153,7 +231,8 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
     if (vae->separate)
         files.vae = (rf_file_ref){
             .name = vae->expert->name, .path = vae->expert->path, .sha256 = hash_of(vae->expert)};
-    const rf_status st = rf_job_json(out, &j->job, picture.index, &files, err);
+    if (st == RF_OK) st = rf_job_json(out, &j->job, picture.index, &files, err);
+    free(lora);
     free(file);
     return st;
 }

@@ -143,6 +143,8 @@ void rf_plan_destroy(rf_plan *p)
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_expert_close(p->vae[i].expert);
     for (int i = 0; i < p->jobs; i++) rf_plan_free_job(&p->job[i]);
+    for (int i = 0; i < p->expert_count; i++) p->expert[i].expert->users--;
+    rf_plan_tidy(p, 0);
     free(p->job);
     free(p->expert);
     free(p->vae);
@@ -177,7 +179,7 @@ void rf_plan_get_info(const rf_plan *p, rf_plan_info *out)
                           .unet_bytes = p->unet_bytes,
                           .vae_bytes = p->vae_bytes,
                           .peak_bytes = p->peak_bytes,
-                          .host_bytes = p->desk_bytes + p->shelf_bytes,
+                          .host_bytes = p->desk_bytes + p->shelf_bytes + p->merge_bytes,
                           .vae = p->vae[job->vae].expert->name,
                           .sampler = course->stage[0].sampler->id.name,
                           .schedule =
@@ -199,6 +201,16 @@ rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
 {
     if (stage < 0 || stage >= plan->job[0].course.stages) return RF_E_ARG;
     *out = plan->job[0].info[stage];
+    return RF_OK;
+}
+
+rf_status rf_plan_get_lora(const rf_plan *plan, int stage, int lora, rf_lora_info *out)
+{
+    const rf_plan_job *j = &plan->job[0];
+    if (stage < 0 || stage >= j->course.stages) return RF_E_ARG;
+    if (lora < 0 || lora >= j->job.stages[stage].lora_count) return RF_E_ARG;
+    *out = rf_plan_loras_of(j, stage)[lora].info;
+    out->path = j->job.stages[stage].loras[lora].path;
     return RF_OK;
 }
 

@@ -17,6 +17,7 @@
 #include "engine/relay/launches.h"
 #include "engine/relay/lookup.h"
 #include "engine/relay/residency.h"
+#include "engine/relay/variants.h"
 #include "engine/sample/brownian.h"
 #include "engine/sample/noise.h"
 
@@ -127,9 +128,16 @@ typedef struct rf_relay_call {
 
 /* ---- jobs --------------------------------------------------------------------------------- */
 
+/* What became of a LoRA of a stage. */
+typedef struct rf_plan_lora {
+    rf_lora_info    info;
+    rf_opened_lora *file; /* NULL: it is not at work */
+} rf_plan_lora;
+
 typedef struct rf_plan_job {
-    rf_job         job;    /* copied */
+    rf_job         job;    /* copied; experts of its stages are the variants with their LoRAs */
     void          *block;  /* its strings and stages */
+    rf_plan_lora  *lora;   /* of all stages, one after the other */
     rf_course      course; /* once planned, DPM adaptive's alone has prompts, none has calls */
     rf_stage_info *info;   /* [stages] */
     int           *active; /* [active_count]: stages that make calls */
@@ -247,6 +255,7 @@ struct rf_plan {
     size_t network_slab[RF_NETWORKS]; /* what each would need alone; slab_bytes: the largest */
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
         peak_bytes;
+    size_t merge_bytes; /* of the host's memory, while LoRAs are merged beside a GPU */
 
     /* memory, from the first run on: desk and shelf are the host's, all other is the device's.
      * Copies go to and from the desk, which is pinned; the shelf is plain memory, zeroed, for the
@@ -306,6 +315,16 @@ int           rf_plan_stage_at(const rf_plan_job *job, int call); /* that makes 
 int           rf_plan_expert_of(const rf_plan *plan, const rf_plan_job *job, int stage);
 rf_noise_spec rf_picture_noise(const rf_plan *plan, rf_picture picture);
 
+/* plan_loras.c: opens what a stage names, judges whether it fits, and puts the variant in place of
+ * the stage's expert. */
+rf_status rf_plan_add_loras(rf_plan *plan, rf_plan_job *job, int stage, rf_error *err);
+/* Those of a stage: [lora_count of the job's stage]. */
+rf_plan_lora *rf_plan_loras_of(const rf_plan_job *job, int stage);
+/* rf_expert_tidy, of all experts. */
+void rf_plan_tidy(rf_plan *plan, int loaded);
+/* One sentence for the user, told once however many jobs give it. */
+void rf_plan_warn(rf_plan *plan, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* plan_prompts.c: conditionings of a job's calls. */
 rf_status rf_plan_condition(rf_plan *plan, rf_plan_job *job, rf_error *err);
 void      rf_plan_pad_parts(rf_plan *plan); /* once all jobs are there */
@@ -354,8 +373,9 @@ rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callb
 rf_status rf_plan_prepare(rf_plan *plan, const rf_callbacks *callbacks, rf_error *err);
 /* The expert's UNet, its keys, values and embeddings, and its programs, unless they are there. */
 rf_status rf_plan_summon(rf_plan *plan, int expert, const rf_callbacks *callbacks, rf_error *err);
-rf_status rf_load_reporting(rf_plan *plan, rf_expert *expert, rf_network network, int stage,
-                            void *staging, const rf_callbacks *callbacks, rf_error *err);
+/* rf_expert_load, with progress. */
+rf_status rf_load_reporting(rf_plan *plan, rf_expert *expert, rf_network network, rf_expert *over,
+                            int stage, void *staging, const rf_callbacks *callbacks, rf_error *err);
 
 /* denoise.c: a launch is written and then queued.  open: the first `beginners` samples begin their
  * runs, and have their latent; all that the launch reads is on its way.  call: the rest of it. */

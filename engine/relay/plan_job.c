@@ -37,9 +37,7 @@ static void tell(void *user, const char *message)
         rf_warn(p->engine, "%s", message);
 }
 
-static void warn(rf_plan *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void warn(rf_plan *p, const char *format, ...)
+void rf_plan_warn(rf_plan *p, const char *format, ...)
 {
     char    message[RF_ERROR_BYTES];
     va_list args;
@@ -66,6 +64,7 @@ static rf_status use_expert(rf_plan *p, const rf_plan_job *j, int stage, rf_erro
     p->expert = list;
     p->expert[p->expert_count++] =
         (rf_plan_expert){.expert = j->job.stages[stage].expert, .stage = stage};
+    j->job.stages[stage].expert->users++;
     return RF_OK;
 }
 
@@ -83,6 +82,7 @@ static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
     const rf_course *c = &j->course;
     for (int i = 0; i < c->stages; i++) {
         const rf_expert *e = j->job.stages[i].expert;
+        rf_status        st = RF_OK;
         const int        step = c->adaptive ? 0 : c->stage[i].first_step;
         j->info[i] = (rf_stage_info){.expert = e->name,
                                      .first_step = step,
@@ -91,15 +91,17 @@ static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
         j->info[i].takes_part = takes_part(p, c, i);
         if (j->info[i].takes_part) {
             j->active[j->active_count++] = i;
-            const rf_status st = use_expert(p, j, i, err);
+            st = rf_plan_add_loras(p, j, i, err);
+            if (st == RF_OK) st = use_expert(p, j, i, err);
             if (st != RF_OK) return st;
             continue;
         }
         if (j->job.idle_stages) continue;
-        warn(p,
-             "stage %d (%s) would denoise 0 of %d steps and is left out: its prompt, VAE and name "
-             "take no part in the picture",
-             i + 1, e->name, c->steps);
+        rf_plan_warn(
+            p,
+            "stage %d (%s) would denoise 0 of %d steps and is left out: its prompt, VAE and name "
+            "take no part in the picture",
+            i + 1, e->name, c->steps);
     }
     return RF_OK;
 }
@@ -114,10 +116,16 @@ int rf_plan_stage_at(const rf_plan_job *j, int call)
 
 /* ---- what decodes ------------------------------------------------------------------------- */
 
+/* Of the last stage: whatever LoRAs it has, they leave the VAE as it is. */
+static rf_expert *own_vae(const rf_plan_job *j)
+{
+    return rf_expert_parent(j->job.stages[j->active[j->active_count - 1]].expert);
+}
+
 /* The index of the VAE; p->vaes if it is not there yet. */
 static int find_vae(const rf_plan *p, const rf_plan_job *j)
 {
-    const rf_expert *own = j->job.stages[j->active[j->active_count - 1]].expert;
+    const rf_expert *own = own_vae(j);
     int              i = 0;
     for (; i < p->vaes; i++)
         if (j->job.vae ? p->vae[i].separate && strcmp(p->vae[i].expert->path, j->job.vae) == 0
@@ -128,7 +136,7 @@ static int find_vae(const rf_plan *p, const rf_plan_job *j)
 
 static rf_status open_vae(rf_plan *p, rf_plan_job *j, rf_error *err)
 {
-    rf_plan_vae vae = {.expert = j->job.stages[j->active[j->active_count - 1]].expert};
+    rf_plan_vae vae = {.expert = own_vae(j)};
     j->vae = find_vae(p, j);
     if (j->vae < p->vaes) return RF_OK;
     rf_plan_vae *list = rf_plan_grown(p->vae, p->vaes, sizeof *list);
@@ -199,10 +207,13 @@ rf_noise_spec rf_picture_noise(const rf_plan *p, rf_picture picture)
 static rf_status allocate_lists(rf_plan_job *j, rf_error *err)
 {
     const size_t stages = (size_t)j->job.stage_count;
+    size_t       loras = 1; /* not to ask for nothing */
+    for (size_t i = 0; i < stages; i++) loras += (size_t)j->job.stages[i].lora_count;
+    j->lora = calloc(loras, sizeof *j->lora);
     j->info = calloc(stages, sizeof *j->info);
     j->active = calloc(stages, sizeof *j->active);
     j->negative_weighs = calloc(stages, 1);
-    return j->info && j->active && j->negative_weighs ? RF_OK : no_memory(err);
+    return j->lora && j->info && j->active && j->negative_weighs ? RF_OK : no_memory(err);
 }
 
 static rf_status plan_job(rf_plan *p, rf_plan_job *j, const rf_job *job, rf_error *err)
@@ -247,6 +258,7 @@ void rf_plan_free_job(rf_plan_job *j)
 {
     rf_course_free(&j->course);
     free(j->info);
+    free(j->lora);
     free(j->active);
     free(j->negative_weighs);
     free(j->entry_cond);

@@ -326,8 +326,8 @@ static void tell_stages(rf_plan *p)
 
 static void widen_staging(rf_plan *p, const rf_expert *e, rf_network network)
 {
-    if (e->weights[network].staging_bytes > p->staging_bytes)
-        p->staging_bytes = e->weights[network].staging_bytes;
+    widen(&p->staging_bytes, e->weights[network].staging_bytes);
+    widen(&p->merge_bytes, e->weights[network].host_bytes);
 }
 
 static rf_status size_decoders(rf_plan *p, rf_error *err)

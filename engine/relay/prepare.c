@@ -57,8 +57,8 @@ static int64_t total_to_read(const rf_plan *p)
     return total;
 }
 
-rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, int stage,
-                            void *staging, const rf_callbacks *callbacks, rf_error *err)
+rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, rf_expert *over,
+                            int stage, void *staging, const rf_callbacks *callbacks, rf_error *err)
 {
     const double           start = rf_now();
     const int64_t          bytes = bytes_to_read(expert, network);
@@ -74,7 +74,7 @@ rf_status rf_load_reporting(rf_plan *p, rf_expert *expert, rf_network network, i
                                      .before = p->load_done};
     const rf_load_progress progress = {.report = report_load, .user = &report};
     if (bytes) rf_range_network(p, "load", expert, network);
-    const rf_status st = rf_expert_load(expert, network, staging, &progress, err);
+    const rf_status st = rf_expert_load(expert, network, over, staging, &progress, err);
     rf_trace_end(p->engine->device.trace, RF_TRACE_PART);
     p->load_done += bytes;
     p->timings.load += rf_now() - start;
@@ -87,7 +87,7 @@ static rf_status load_decoders(rf_plan *p, void *staging, const rf_callbacks *ca
     const rf_plan_job *j = &p->job[0];
     for (int i = 0; i < p->vaes; i++) {
         const rf_status st =
-            rf_load_reporting(p, p->vae[i].expert, RF_NET_VAE, j->active[j->active_count - 1],
+            rf_load_reporting(p, p->vae[i].expert, RF_NET_VAE, NULL, j->active[j->active_count - 1],
                               staging, callbacks, err);
         if (st != RF_OK) return st;
     }
@@ -239,16 +239,19 @@ done:
     return st;
 }
 
-static rf_status load_unet(rf_plan *p, const rf_plan_expert *x, const rf_callbacks *callbacks,
-                           rf_error *err)
+/* `over`: whose UNet makes room for it; NULL: there is room. */
+static rf_status load_unet(rf_plan *p, const rf_plan_expert *x, rf_expert *over,
+                           const rf_callbacks *callbacks, rf_error *err)
 {
-    rf_device *device = &p->engine->device;
-    void      *staging = NULL;
-    rf_status  st = RF_OK;
-    if (x->expert->weights[RF_NET_UNET].base) return RF_OK;
+    rf_device       *device = &p->engine->device;
+    const rf_network unet = RF_NET_UNET;
+    void            *staging = NULL;
+    rf_status        st = RF_OK;
+    if (x->expert->weights[unet].base) return RF_OK;
     RF_TRY(rf_device_alloc(device, &staging, p->staging_bytes, x->expert->path, err));
-    RF_TRY(rf_load_reporting(p, x->expert, RF_NET_UNET, x->stage, staging, callbacks, err));
+    RF_TRY(rf_load_reporting(p, x->expert, unet, over, x->stage, staging, callbacks, err));
 done:
+    if (over) rf_expert_unload(over, unet); /* whatever failed, it leaves */
     rf_device_free(device, staging, p->staging_bytes);
     return st;
 }
@@ -259,8 +262,8 @@ rf_status rf_plan_summon(rf_plan *p, int expert, const rf_callbacks *callbacks, 
     rf_status       st = RF_OK;
     if (x->expert->weights[RF_NET_UNET].base && x->recorded == x->expert->unet_loads) return RF_OK;
     const double start = rf_now(), loaded = p->timings.load;
-    rf_residency_make_room(p, expert);
-    RF_TRY(load_unet(p, x, callbacks, err));
+    rf_expert   *over = rf_residency_make_room(p, expert);
+    RF_TRY(load_unet(p, x, over, callbacks, err));
     RF_TRY(rf_kv_record(p, expert, err));
     RF_TRY(compute(p, expert, err));
     RF_TRY(record_expert(p, expert, err));
@@ -313,6 +316,7 @@ rf_status rf_plan_prepare(rf_plan *p, const rf_callbacks *callbacks, rf_error *e
     RF_TRY(prepare_once(p, callbacks, err));
     for (int i = 0; i < p->expert_count && p->resident; i++)
         RF_TRY(rf_plan_summon(p, i, callbacks, err));
+    if (p->resident) rf_plan_tidy(p, 1); /* whoever could be overwritten has been */
 done:
     return st;
 }

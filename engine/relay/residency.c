@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/relay/plan.h"
+#include "engine/relay/variants.h"
 
 static rf_status no_memory(rf_error *err)
 {
@@ -188,13 +189,21 @@ static void send_away_strangers(const rf_plan *p, int expert)
     }
 }
 
-void rf_residency_make_room(rf_plan *p, int expert)
+rf_expert *rf_residency_make_room(rf_plan *p, int expert)
 {
+    rf_expert *parent = rf_expert_parent(p->expert[expert].expert), *over = NULL;
     send_away_strangers(p, expert);
-    if (p->resident) return;
+    if (p->resident) return NULL;
     move_cursor(p, expert);
     rf_residency_look(p, p->held);
     make_room(p, p->turn, expert, p->held);
-    for (int i = 0; i < p->expert_count; i++)
-        if (!p->held[i]) rf_expert_unload(p->expert[i].expert, RF_NET_UNET);
+    for (int i = 0; i < p->expert_count; i++) {
+        rf_expert *e = p->expert[i].expert;
+        if (p->held[i] || !e->weights[RF_NET_UNET].base) continue;
+        if (!over && rf_expert_parent(e) == parent)
+            over = e;
+        else
+            rf_expert_unload(e, RF_NET_UNET);
+    }
+    return over;
 }

@@ -36,7 +36,7 @@ rf_residency rf_residency_foresee(const rf_plan *plan, char *held);
 void rf_residency_look(const rf_plan *plan, char *held);
 
 /* Makes it the turn of `expert`: the cursor moves, and what must leave is unloaded, those of other
- * plans first. */
-void rf_residency_make_room(rf_plan *plan, int expert);
+ * plans first; but one of its relatives among that (variants.h) is returned, to be loaded over. */
+rf_expert *rf_residency_make_room(rf_plan *plan, int expert);
 
 #endif

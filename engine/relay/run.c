@@ -169,6 +169,16 @@ static void abandon(rf_plan *p)
     rf_ring_forget(p);
 }
 
+/* Of its file and its LoRAs'. */
+static void start_hashes(rf_expert *e)
+{
+    rf_file_hash_start(e->hash);
+    for (int i = 0; i < e->merges; i++) {
+        rf_file_hash_start(&e->merge[i].file->hash);
+        rf_file_hash_start(&e->merge[i].file->body);
+    }
+}
+
 rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -176,13 +186,14 @@ rf_status rf_plan_run(rf_plan *p, const rf_callbacks *callbacks, rf_error *err)
     p->timings = (rf_timings){0};
     p->calls_done = p->pictures_done = 0;
     rf_range_request(p);
-    for (int i = 0; i < p->expert_count; i++) rf_file_hash_start(&p->expert[i].expert->hash);
+    for (int i = 0; i < p->expert_count; i++) start_hashes(p->expert[i].expert);
     for (int i = 0; i < p->vaes; i++)
-        if (p->vae[i].separate) rf_file_hash_start(&p->vae[i].expert->hash);
+        if (p->vae[i].separate) start_hashes(p->vae[i].expert);
     rf_ring_forget(p);
     RF_TRY(rf_plan_prepare(p, callbacks, err));
     for (int round = 0; round < p->rounds; round++) RF_TRY(run_round(&w, round, err));
 done:
     if (st != RF_OK) abandon(p);
+    rf_plan_tidy(p, 1);
     return rf_range_request_end(p, st, err);
 }

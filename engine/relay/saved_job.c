@@ -36,8 +36,9 @@ rf_status rf_saved_job_create(rf_saved_job **out, int stages, rf_error *err)
         saved->job = rf_job_default();
         saved->stage = calloc((size_t)stages, sizeof *saved->stage);
         saved->file = calloc((size_t)stages, sizeof *saved->file);
+        saved->loras = calloc((size_t)stages, sizeof *saved->loras);
     }
-    if (!saved || !saved->stage || !saved->file) {
+    if (!saved || !saved->stage || !saved->file || !saved->loras) {
         rf_saved_job_free(saved);
         return rf_fail(err, RF_E_NOMEM, "no memory for a saved job of %d stages", stages);
     }
@@ -55,9 +56,27 @@ void rf_saved_job_free(rf_saved_job *saved)
     if (!saved) return;
     free_list(&saved->string);
     free_list(&saved->note);
+    for (int i = 0; saved->loras && i < saved->job.stage_count; i++) {
+        free(saved->loras[i].use);
+        free(saved->loras[i].file);
+    }
+    free(saved->loras);
     free(saved->stage);
     free(saved->file);
     free(saved);
+}
+
+rf_status rf_saved_job_add_loras(rf_saved_job *saved, int stage, int count, rf_error *err)
+{
+    rf_saved_loras *l = &saved->loras[stage];
+    l->use = calloc((size_t)count, sizeof *l->use);
+    l->file = calloc((size_t)count, sizeof *l->file);
+    if (!l->use || !l->file)
+        return rf_fail(err, RF_E_NOMEM, "no memory for the %d LoRAs of a saved job", count);
+    l->count = count;
+    saved->stage[stage].loras = l->use;
+    saved->stage[stage].lora_count = count;
+    return RF_OK;
 }
 
 rf_status rf_saved_job_keep(rf_saved_job *saved, const char **out, const char *text, rf_error *err)
@@ -88,6 +107,13 @@ rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
 {
     if (stage == -1) return saved->vae;
     return stage >= 0 && stage < saved->job.stage_count ? saved->file[stage] : (rf_file_ref){0};
+}
+
+rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)
+{
+    if (stage < 0 || stage >= saved->job.stage_count) return (rf_file_ref){0};
+    const rf_saved_loras *l = &saved->loras[stage];
+    return lora >= 0 && lora < l->count ? l->file[lora] : (rf_file_ref){0};
 }
 
 const char *rf_saved_job_dtype(const rf_saved_job *saved)

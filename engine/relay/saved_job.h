@@ -15,18 +15,29 @@ typedef struct rf_string_list {
     size_t count, room;
 } rf_string_list;
 
+/* Of a stage, whose `loras` are `use`. */
+typedef struct rf_saved_loras {
+    rf_lora_use *use;  /* [count]; owned */
+    rf_file_ref *file; /* [count]; owned */
+    int          count;
+} rf_saved_loras;
+
 struct rf_saved_job {
-    rf_job         job;
-    rf_stage      *stage; /* [job.stage_count]; expert is NULL */
-    rf_file_ref   *file;  /* [job.stage_count] */
-    rf_file_ref    vae;
-    const char    *dtype;
-    rf_string_list string, note;
+    rf_job          job;
+    rf_stage       *stage; /* [job.stage_count]; expert is NULL */
+    rf_file_ref    *file;  /* [job.stage_count] */
+    rf_saved_loras *loras; /* [job.stage_count] */
+    rf_file_ref     vae;
+    const char     *dtype;
+    rf_string_list  string, note;
 };
 
 /* An empty one with the defaults of rf_job_default, and `stages` stages with those of a stage: no
  * text of its own, the previous stage's guidance. */
 rf_status rf_saved_job_create(rf_saved_job **out, int stages, rf_error *err);
+
+/* Gives a stage so many LoRAs, once; they are zero. */
+rf_status rf_saved_job_add_loras(rf_saved_job *saved, int stage, int count, rf_error *err);
 
 /* *out = a copy of `text` that lives as long as `saved`. */
 rf_status rf_saved_job_keep(rf_saved_job *saved, const char **out, const char *text, rf_error *err);

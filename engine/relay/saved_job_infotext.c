@@ -354,7 +354,7 @@ static const struct {
     {"Mask", "there is no picture to start from"},
     {"Conditional mask weight", "there is no picture to start from"},
     {"Image CFG scale", "there is no picture to start from"},
-    {"Lora hashes", "LoRAs are not applied"},
+    {"Lora hashes", "an infotext does not say which LoRAs were at work in which stage"},
     {"TI hashes", "textual inversions are not applied"},
     {"Hypernet", "hypernetworks are not applied"},
     {"Face restoration", "faces are not restored"},
@@ -401,14 +401,12 @@ done:
     return st;
 }
 
+/* Tags of LoRAs are for whoever opens files; a plan without any warns of them. */
 static rf_status note_tags(reading *r)
 {
-    static const char *const tags[] = {"<lora:", "<lyco:", "<hypernet:"};
-    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
-        if (strstr(r->parts.prompt, tags[i]))
-            return rf_saved_job_add_note(
-                r->saved, r->err, "the prompt has %s...> tags, which are not applied", tags[i]);
-    return RF_OK;
+    if (!strstr(r->parts.prompt, "<hypernet:")) return RF_OK;
+    return rf_saved_job_add_note(r->saved, r->err,
+                                 "the prompt has <hypernet:...> tags, which are not applied");
 }
 
 static rf_status read_all(reading *r)

@@ -75,13 +75,14 @@ static void net(rf_recorder *r, const void *arg)
 }
 
 typedef struct bench {
-    rf_device  device;
-    rf_weights weights;
-    rf_program program;
-    rf_graph  *graph;
-    rf_upload  upload;
-    void      *memory, *slab, *staging, *down; /* memory: ids, then y */
-    size_t     slab_bytes, staging_bytes;
+    rf_device               device;
+    rf_weights              weights;
+    rf_program              program;
+    rf_graph               *graph;
+    rf_upload               upload;
+    const rf_weights_patch *patch;                          /* or NULL */
+    void                   *memory, *slab, *staging, *down; /* memory: ids, then y */
+    size_t                  slab_bytes, staging_bytes;
 } bench;
 
 enum { Y_AT = 256, Y_BYTES = M * TURNED * 2, MEMORY = Y_AT + Y_BYTES };
@@ -93,7 +94,7 @@ static rf_status build(bench *b, rf_error *err)
 {
     rf_device *device = &b->device;
     rf_status  st = RF_OK;
-    b->weights = (rf_weights){.file = &file, .prefix = "", .dtype = RF_F16};
+    b->weights = (rf_weights){.file = &file, .prefix = "", .dtype = RF_F16, .patch = b->patch};
     RF_TRY(rf_device_alloc(device, &b->memory, MEMORY, "memory", err));
     RF_TRY(rf_record_list(device, &b->weights, net, &(net_args){0}, err));
     b->staging_bytes = b->weights.staging_bytes;
@@ -153,9 +154,9 @@ done:
     return st;
 }
 
-static void run_reference(uint16_t *y)
+static void run_reference(uint16_t *y, const rf_weights_patch *patch)
 {
-    bench b = {0};
+    bench b = {.patch = patch};
     cr_assert_eq(rf_device_open_host(&b.device, 1, RF_LEVEL_REF, NULL), RF_OK);
     cr_assert_eq(build(&b, NULL), RF_OK);
     memcpy(b.memory, ids, sizeof ids);
@@ -166,14 +167,14 @@ static void run_reference(uint16_t *y)
 
 /* Both levels round to f16 after every op.  A rounding that falls the other way is half an ulp of a
  * value below 4, and the ops after it add up at most some tens of those with weights below 1/2. */
-Test(weights_cuda, a_network_from_its_file_to_its_output, .timeout = 60)
+static void expect_reference(const rf_weights_patch *patch, uint16_t walked[M * TURNED])
 {
-    bench    b = {0};
+    bench    b = {.patch = patch};
     rf_error err = {0};
-    uint16_t walked[M * TURNED], by_graph[M * TURNED], right[M * TURNED];
+    uint16_t by_graph[M * TURNED], right[M * TURNED];
     emu_runtime_start(&emu_gpu_a100);
     cr_assert_eq(run_cuda(&b, walked, by_graph, &err), RF_OK, "%s", err.message);
-    run_reference(right);
+    run_reference(right, b.patch);
     float most = 0, largest = 0;
     for (int i = 0; i < M * TURNED; i++) {
         const float want = rf_f32_from_f16(right[i]);
@@ -184,6 +185,98 @@ Test(weights_cuda, a_network_from_its_file_to_its_output, .timeout = 60)
     cr_expect(largest > 0.5f && most < 0x1p-8f, "off by %g of %g", (double)most, (double)largest);
     cr_expect_eq(emu_reports(), 0, "%s", emu_reports() ? emu_report_at(0).text : "");
     end(&b);
+}
+
+Test(weights_cuda, a_network_from_its_file_to_its_output, .timeout = 60)
+{
+    uint16_t y[M * TURNED];
+    expect_reference(NULL, y);
+}
+
+/* ---- patches --------------------------------------------------------------------------------- */
+
+/* One of every kind of slot, and one of two parts. */
+static int is_patched(const void *user, const char *tensor)
+{
+    static const char *const names[] = {"b.weight", "norm.bias", "turned", "words"};
+    (void)user;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(tensor, names[i]) == 0) return 1;
+    return 0;
+}
+
+static rf_status add_pattern(const void *user, const rf_tensor *t, float *whole, int threads,
+                             rf_error *err)
+{
+    (void)user, (void)threads, (void)err;
+    for (uint64_t i = 0; i < t->elems; i++) whole[i] += (float)(i % 7) / 32;
+    return RF_OK;
+}
+
+static rf_status refuse(const void *user, const rf_tensor *t, float *whole, int threads,
+                        rf_error *err)
+{
+    (void)user, (void)whole, (void)threads;
+    return rf_fail(err, RF_E_IO, "%s cannot be patched", t->name);
+}
+
+static const rf_weights_patch pattern = {.touches = is_patched, .apply = add_pattern};
+static const rf_weights_patch broken = {.touches = is_patched, .apply = refuse};
+
+Test(weights_cuda, a_patch_changes_what_it_touches, .timeout = 60)
+{
+    uint16_t plain[M * TURNED], patched[M * TURNED];
+    int      same = 0;
+    expect_reference(NULL, plain);
+    expect_reference(&pattern, patched);
+    for (int i = 0; i < M * TURNED; i++) same += plain[i] == patched[i];
+    cr_expect_lt(same, M * TURNED / 4);
+}
+
+static rf_status list_again(bench *b, rf_weights *w, const rf_weights_patch *patch, rf_error *err)
+{
+    *w = (rf_weights){.file = &file, .prefix = "", .dtype = RF_F16, .patch = patch};
+    return rf_record_list(&b->device, w, net, &(net_args){0}, err);
+}
+
+/* Loaded over, forth and back: the bytes of a fresh load, in the memory that was there.  The
+ * emulated device's memory is the program's own. */
+Test(weights_cuda, loading_over_leaves_no_trace, .timeout = 60)
+{
+    bench      plain = {0}, patched = {.patch = &pattern};
+    rf_weights over = {0}, back = {0}, bad = {0};
+    rf_error   err = {0};
+    emu_runtime_start(&emu_gpu_a100);
+    cr_assert_eq(rf_device_open_cuda(&plain.device, 0, 1, &err), RF_OK);
+    cr_assert_eq(build(&plain, &err), RF_OK, "%s", err.message);
+    patched.device = plain.device;
+    cr_assert_eq(build(&patched, &err), RF_OK, "%s", err.message);
+    rf_device   *device = &patched.device;
+    const size_t bytes = plain.weights.bytes, largest = (size_t)VOCAB * C * sizeof(float);
+    char        *want = malloc(bytes), *block = plain.weights.base;
+    memcpy(want, block, bytes);
+    cr_expect_eq(patched.weights.host_bytes, largest);
+    cr_expect_eq(patched.weights.staging_bytes, plain.weights.staging_bytes);
+
+    cr_assert_eq(list_again(&patched, &over, &pattern, &err), RF_OK);
+    cr_assert_eq(list_again(&patched, &back, NULL, &err), RF_OK);
+    cr_assert_eq(list_again(&patched, &bad, &broken, &err), RF_OK);
+    cr_assert_eq(rf_weights_load_over(&over, &plain.weights, device, patched.staging, NULL, &err),
+                 RF_OK);
+    cr_expect_null(plain.weights.base);
+    cr_expect_eq(over.base, block);
+    cr_expect_eq(memcmp(over.base, patched.weights.base, bytes), 0);
+    cr_assert_eq(rf_weights_load_over(&back, &over, device, patched.staging, NULL, &err), RF_OK);
+    cr_expect_eq(memcmp(back.base, want, bytes), 0);
+    cr_expect_eq(rf_weights_load_over(&bad, &back, device, patched.staging, NULL, &err), RF_E_IO);
+    cr_expect(!bad.base && !back.base, "half a patch is not kept");
+    free(want);
+    rf_weights_free(&over, device), rf_weights_free(&back, device), rf_weights_free(&bad, device);
+    rf_program_free(&plain.program), rf_weights_free(&plain.weights, device);
+    rf_device_free(device, plain.staging, plain.staging_bytes);
+    rf_device_free(device, plain.slab, plain.slab_bytes);
+    rf_device_free(device, plain.memory, MEMORY);
+    end(&patched);
 }
 
 /* The same memory again and again: nothing is left of a load. */

@@ -46,6 +46,38 @@ Test(hash, known_digests)
     cr_expect_str_eq(hex, million);
 }
 
+/* AutoV3: what metadata an editor adds does not change it. */
+Test(hash, the_body_of_a_file_has_a_digest_of_its_own)
+{
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}";
+    static const struct {
+        const char *text;
+        size_t      bytes;
+    } bad[] = {{"", 0},
+               {"\1\0\0\0\0\0\0", 7},
+               {"\2\0\0\0\0\0\0\0{", 9},
+               {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10},
+               {"\xF8\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10},
+               {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F{}", 10}};
+    char     hex[RF_SHA256_HEX], again[RF_SHA256_HEX], whole[RF_SHA256_HEX];
+    rf_error err;
+    char    *cache = strdup(fixture_path("cache"));
+    fixture_file(fixture_path("x"), header, sizeof header - 1, 0);
+    cr_expect_eq(rf_file_body_sha256(hex, fixture_path("x"), cache, NULL, &err), RF_OK);
+    cr_expect_str_eq(hex, nothing);
+    cr_expect_eq(rf_file_sha256(whole, fixture_path("x"), cache, NULL, &err), RF_OK);
+    cr_expect_str_neq(whole, nothing);
+    cr_expect_eq(rf_file_body_sha256(again, fixture_path("x"), cache, NULL, &err), RF_OK);
+    cr_expect_str_eq(again, nothing, "the cache tells both apart");
+    cr_expect(strstr(cache_text(cache), " body:/"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fixture_raw(fixture_path("bad"), bad[i].text, bad[i].bytes);
+        cr_expect_eq(rf_file_body_sha256(hex, fixture_path("bad"), cache, NULL, &err), RF_E_FORMAT,
+                     "%zu", i);
+    }
+    free(cache);
+}
+
 Test(hash, failures)
 {
     char       hex[RF_SHA256_HEX];

@@ -122,7 +122,7 @@ Test(model_kind, kinds_are_told_apart)
         }
         fixture_write(&f, path);
         cr_assert_eq(rf_safetensors_open(&file, path, &err), RF_OK, "%s", err.message);
-        rf_checkpoint_identify(&id, rf_safetensors_list(file));
+        rf_checkpoint_identify(&id, rf_safetensors_list(file), rf_safetensors_list(file));
         cr_expect_eq(id.kind, rows[i].kind, "row %zu is %s, not %s", i, rf_model_kind_name(id.kind),
                      rf_model_kind_name(rows[i].kind));
         cr_expect_eq(id.usable, 0);
@@ -154,7 +154,7 @@ Test(model_kind, marks_inside_a_whole_checkpoint)
         fixture_add(&f, marks[i].name, "F32", 1, empty, 4);
         fixture_write(&f, path);
         cr_assert_eq(rf_safetensors_open(&file, path, NULL), RF_OK);
-        rf_checkpoint_identify(&id, rf_safetensors_list(file));
+        rf_checkpoint_identify(&id, rf_safetensors_list(file), rf_safetensors_list(file));
         cr_expect_eq(id.kind, marks[i].kind);
         cr_expect_eq(id.usable, 0);
         rf_safetensors_close(file);

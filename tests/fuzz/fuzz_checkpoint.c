@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (; size >= EDIT_BYTES; data += EDIT_BYTES, size -= EDIT_BYTES) edit(&p, data);
     qsort(p.tensor, p.count, sizeof *p.tensor, by_name);
     const rf_tensors list = {.item = p.tensor, .count = p.count, .path = "fuzz"};
-    rf_checkpoint_identify(&identity, &list); /* includes the whole check */
+    rf_checkpoint_identify(&identity, &list, &list); /* includes the whole check */
     if (!identity.usable) {
         require(identity.problem.status == RF_E_MODEL && identity.problem.message[0] != '\0');
         return 0;

@@ -14,10 +14,30 @@ TestSuite(job_json, .timeout = 60);
 
 #define HASH "e3c47aedb06418c6c331443cd89f2b3b3b34b7ed2102a3d4c4408a8d35aad6b0"
 
-static const rf_stage stages[] = {
-    {.until = 1.0 / 3, .prompt = "a \"cat\", \xE7\x8C\xAB\n", .negative = "", .cfg_scale = 6.1f},
-    {.until = 7, .sampler = "Euler", .cfg_scale = -1},
-    {.until = 1, .prompt = "\t\x01", .negative = "[a:b:switch]", .cfg_scale = FLT_MAX}};
+static const rf_lora_use first[] = {{.path = "/loras/a.safetensors", .unet = 1.0 / 3, .text = -100},
+                                    {.path = "/not/at/work", .unet = 1, .text = 1},
+                                    {.path = "/loras/b.safetensors", .text = 1e-9, .partial = 1}};
+static const rf_lora_use third[] = {{.path = "/loras/a.safetensors", .unet = 2, .text = 2}};
+/* By stage: three, none, one. */
+static const rf_file_ref lora_files[] = {
+    {.name = "a", .path = "/loras/a.safetensors", .sha256 = HASH, .autov3 = "0123456789ab"},
+    {0},
+    {.name = "b", .path = "/loras/b.safetensors"},
+    {.name = "a", .path = "/loras/a.safetensors", .sha256 = HASH}};
+
+static const rf_stage    stages[] = {{.until = 1.0 / 3,
+                                      .prompt = "a \"cat\", \xE7\x8C\xAB\n",
+                                      .negative = "",
+                                      .cfg_scale = 6.1f,
+                                      .loras = first,
+                                      .lora_count = 3},
+                                     {.until = 7, .sampler = "Euler", .cfg_scale = -1},
+                                     {.until = 1,
+                                      .prompt = "\t\x01",
+                                      .negative = "[a:b:switch]",
+                                      .cfg_scale = FLT_MAX,
+                                      .loras = third,
+                                      .lora_count = 1}};
 static const rf_file_ref files[] = {
     {.name = "pony", .path = "/models/pony.safetensors", .sha256 = HASH},
     {.name = "animagine"},
@@ -67,8 +87,10 @@ static const rf_job full = {.stages = stages,
                             .crop_left = INT_MIN,
                             .crop_top = INT_MAX};
 
-static const rf_job_files of_full = {
-    .stage = files, .vae = {.path = "/models/vae.safetensors", .name = "vae"}, .dtype = "bf16"};
+static const rf_job_files of_full = {.stage = files,
+                                     .lora = lora_files,
+                                     .vae = {.path = "/models/vae.safetensors", .name = "vae"},
+                                     .dtype = "bf16"};
 
 static rf_saved_job *round_trip(const rf_job *job, int index, const rf_job_files *with)
 {
@@ -101,8 +123,48 @@ static void expect_same(int same, const char *what)
 Test(job_json, no_field_is_forgotten)
 {
     cr_expect_eq(sizeof(rf_job), 280);
-    cr_expect_eq(sizeof(rf_stage), 48);
-    cr_expect_eq(sizeof(rf_file_ref), 24);
+    cr_expect_eq(sizeof(rf_stage), 64);
+    cr_expect_eq(sizeof(rf_file_ref), 32);
+    cr_expect_eq(sizeof(rf_lora_use), 32);
+}
+
+static void expect_lora(const rf_saved_job *saved, int stage, int lora, const rf_lora_use *want,
+                        const rf_file_ref *file)
+{
+    const rf_lora_use *got = &rf_saved_job_get(saved)->stages[stage].loras[lora];
+    const rf_file_ref  ref = rf_saved_job_lora(saved, stage, lora);
+    expect_text(got->path, want->path, "path");
+    expect_same(got->unet == want->unet, "unet");
+    expect_same(got->text == want->text, "text");
+    cr_expect_eq(got->partial, want->partial);
+    cr_expect_eq(got->everywhere, 0);
+    expect_text(ref.name, file->name, "name");
+    expect_text(ref.path, file->path, "path");
+    expect_text(ref.sha256, file->sha256, "sha256");
+    expect_text(ref.autov3, file->autov3, "autov3");
+}
+
+/* One that was not at work is not told; a stage without any has no such field. */
+Test(job_json, loras)
+{
+    rf_saved_job *saved = round_trip(&full, 0, &of_full);
+    const rf_job *got = rf_saved_job_get(saved);
+    cr_assert_eq(got->stages[0].lora_count, 2);
+    cr_expect_eq(got->stages[1].lora_count, 0);
+    cr_assert_eq(got->stages[2].lora_count, 1);
+    expect_lora(saved, 0, 0, &first[0], &lora_files[0]);
+    expect_lora(saved, 0, 1, &first[2], &lora_files[2]);
+    expect_lora(saved, 2, 0, &third[0], &lora_files[3]);
+    cr_expect_null(rf_saved_job_lora(saved, 0, 2).name);
+    cr_expect_null(rf_saved_job_lora(saved, 0, -1).name);
+    cr_expect_null(rf_saved_job_lora(saved, 3, 0).name);
+    rf_saved_job_free(saved);
+    const rf_job_files none = {.stage = files};
+    char              *json = NULL;
+    cr_assert_eq(rf_job_json(&json, &full, 0, &none, NULL), RF_OK);
+    cr_expect_null(strstr(json, "loras"));
+    cr_expect_null(strstr(json, "autov3"));
+    free(json);
 }
 
 Test(job_json, every_field)
@@ -203,6 +265,13 @@ Test(job_json, what_is_no_job)
     expect_refused("{\"schema\":1,\"stages\":[{\"cfg_scale\":1e39}]}",
                    "stages[0].cfg_scale is not");
     expect_refused("{\"schema\":1,\"stages\":[{}],\"schema\":1}", "not JSON"); /* twice */
+#define LORAS(text) "{\"schema\":1,\"stages\":[{\"loras\":" text "}]}"
+    expect_refused(LORAS("7"), "stages[0].loras is not an array");
+    expect_refused(LORAS("[{},7]"), "loras[1] is not an object");
+    expect_refused(LORAS("[{\"unet\":\"1\"}]"), "loras[0].unet is not a number");
+    expect_refused(LORAS("[{\"file\":[]}]"), "loras[0].file is not an object");
+    expect_refused(LORAS("[{\"file\":{\"autov3\":1}}]"), "loras[0].autov3 is not text");
+    expect_refused(LORAS("[{\"partial\":1}]"), "loras[0].partial is not true or false");
     expect_refused(JOB("\"steps\":1.5"), "job's steps is not a whole number");
     expect_refused(JOB("\"steps\":2147483648"), "steps is not a whole number");
     expect_refused(JOB("\"steps\":\"7\""), "steps is not a whole number");

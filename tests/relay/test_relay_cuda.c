@@ -10,7 +10,9 @@
 #include "tests/model/golden.h"
 #include "tests/relay/relay_cuda.h"
 
-static const rf_options f16 = {.dtype = "f16"};
+static const rf_options  f16 = {.dtype = "f16"};
+static const rf_lora_use lora = {
+    .path = "tests/golden/lora_kinds.safetensors", .unet = 1, .text = 0.5};
 
 /* ---- against the CPU ---------------------------------------------------------------------- */
 
@@ -33,9 +35,9 @@ static double pixel_error(const uint8_t *got, const uint8_t *want)
     return sum / (SIDE * SIDE * 3);
 }
 
-/* Four steps, a switch in the middle, guidance, emphasis.  What is allowed is computed: the CPU's
- * own bf16 is so far from its f32, f16 has an eighth of bf16's roundoff, and both may be wrong in
- * opposite ways. */
+/* Four steps, a switch in the middle, guidance, emphasis, a LoRA.  What is allowed is computed: the
+ * CPU's own bf16 is so far from its f32, f16 has an eighth of bf16's roundoff, and both may be
+ * wrong in opposite ways. */
 Test(relay_cuda, four_steps_with_a_switch, .timeout = 300)
 {
     relays   r;
@@ -47,7 +49,12 @@ Test(relay_cuda, four_steps_with_a_switch, .timeout = 300)
                                .prompt = "a (cat:1.2)",
                                .negative = "n",
                                .cfg_scale = 3},
-                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 2}};
+                              {.expert = r.expert[1],
+                               .until = 1,
+                               .prompt = "b",
+                               .cfg_scale = 2,
+                               .loras = &lora,
+                               .lora_count = 1}};
     const rf_job   job = small_job(stage, 2, 4);
     must_shoot(&r, &job, 1, &s);
     render_on_cpu(&r, "f32", job, &want);
@@ -123,6 +130,38 @@ Test(relay_cuda, turns_change_nothing, .timeout = 300)
         gpu_stop(&r);
     }
     cr_expect(same_latent(&s[0], 0, &s[1], 0), "in turns");
+    for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
+}
+
+/* An expert, and itself with a LoRA: side by side, and the second loaded over the first while what
+ * the first did may still be queued. */
+Test(relay_cuda, a_lora_takes_its_turn, .timeout = 300)
+{
+    relays   r = {.path = {make_tiny(7), make_tiny(8)}};
+    shooting s[2] = {shooting_latents, shooting_latents};
+    for (int i = 0; i < 2; i++) {
+        rf_error err = {0};
+        gpu_start(&r, (rf_options){.dtype = "f16", .memory = (uint64_t)i});
+        const rf_stage stage[] = {
+            {.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+            {.expert = r.expert[0],
+             .until = 1,
+             .prompt = "b",
+             .cfg_scale = 1,
+             .loras = &lora,
+             .lora_count = 1}};
+        const rf_job job = small_job(stage, 2, 2);
+        must(rf_plan_create(&s[i].plan, r.engine, &job, &err), &err);
+        cr_expect_eq(s[i].plan->resident, !i);
+        cr_expect_gt(s[i].plan->merge_bytes, 0u);
+        const rf_callbacks callbacks = shooting_callbacks(&s[i]);
+        must(rf_plan_run(s[i].plan, &callbacks, &err), &err);
+        cr_expect_eq(r.engine->device.bytes_peak, s[i].plan->peak_bytes);
+        cr_expect_eq(r.expert[0]->weights[RF_NET_UNET].base != NULL, !i);
+        rf_plan_destroy(s[i].plan);
+        gpu_stop(&r);
+    }
+    expect_same(&s[0], 0, &s[1], 0, "loaded over");
     for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
 }
 

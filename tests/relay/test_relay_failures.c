@@ -93,12 +93,20 @@ static void close_experts(relays *r)
     r->expert[0] = r->expert[1] = NULL;
 }
 
-/* Two stages with words of their own, and a VAE from elsewhere. */
+static const rf_lora_use lora = {
+    .path = "tests/golden/lora_kinds.safetensors", .unet = 0.5, .text = 0.5};
+
+/* Two stages with words of their own, the second with a LoRA, and a VAE from elsewhere. */
 static rf_job small_job(const relays *r, rf_stage stage[2])
 {
     stage[0] = (rf_stage){.expert = r->expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1};
-    stage[1] = (rf_stage){
-        .expert = r->expert[1], .until = 1, .prompt = "b", .negative = "c", .cfg_scale = 2};
+    stage[1] = (rf_stage){.expert = r->expert[1],
+                          .until = 1,
+                          .prompt = "b",
+                          .negative = "c",
+                          .cfg_scale = 2,
+                          .loras = &lora,
+                          .lora_count = 1};
     rf_job job = relays_job(stage, 2, 2);
     job.vae = r->path[0];
     return job;
@@ -133,7 +141,7 @@ Test(relay_failures, plans, .timeout = 120)
 }
 
 /* One attempt: a fresh plan over fresh experts, run until something is refused, and once more. */
-static int attempt(relays *r, scarce kind, long n, const pictures *want)
+static int attempt(relays *r, int relatives, scarce kind, long n, const pictures *want)
 {
     rf_stage   stage[2];
     rf_plan   *plan = NULL;
@@ -142,6 +150,7 @@ static int attempt(relays *r, scarce kind, long n, const pictures *want)
     const long live = scarcity_live();
     open_experts(r);
     const rf_job job = small_job(r, stage);
+    if (relatives) stage[1].expert = r->expert[0];
     must(rf_plan_create(&plan, r->engine, &job, &err), &err);
     rf_callbacks callbacks = pictures_into(&got);
     scarcity_begin(kind, n);
@@ -157,18 +166,19 @@ static int attempt(relays *r, scarce kind, long n, const pictures *want)
     return finished;
 }
 
-static void fail_runs(const rf_options *options)
+static void fail_runs(const rf_options *options, int relatives)
 {
     relays   r;
     rf_stage stage[2];
     pictures want;
     relays_open(&r, options);
     const rf_job job = small_job(&r, stage);
+    if (relatives) stage[1].expert = r.expert[0];
     relays_render(&r, &job, &want);
     close_experts(&r);
     for (int kind = SCARCE_MEMORY; kind <= SCARCE_THREADS; kind++) {
         long n = 0;
-        while (!attempt(&r, (scarce)kind, n, &want)) n = following(n);
+        while (!attempt(&r, relatives, (scarce)kind, n, &want)) n = following(n);
         cr_expect_gt(n, kind == SCARCE_THREADS ? 0 : 100);
     }
     pictures_free(&want);
@@ -177,11 +187,17 @@ static void fail_runs(const rf_options *options)
 
 Test(relay_failures, runs, .timeout = 300)
 {
-    fail_runs(&bf16);
+    fail_runs(&bf16, 0);
 }
 
 /* The second expert is read between two calls, into the first one's room. */
 Test(relay_failures, runs_in_turns, .timeout = 300)
 {
-    fail_runs(&(rf_options){.dtype = "bf16", .threads = 1, .memory = 1});
+    fail_runs(&(rf_options){.dtype = "bf16", .threads = 1, .memory = 1}, 0);
+}
+
+/* It is the first one with a LoRA, and takes its room over. */
+Test(relay_failures, runs_of_relatives, .timeout = 300)
+{
+    fail_runs(&(rf_options){.dtype = "bf16", .threads = 1, .memory = 1}, 1);
 }

@@ -265,12 +265,14 @@ Test(a1111_6_5_job, notes)
     rf_saved_job_free(saved);
 }
 
-/* A1111: LoRA tags stay in the prompt; they are told. */
+/* A1111: LoRA tags stay in the prompt; a plan that has no LoRAs tells them. */
 Test(a1111_2_1_job, lora_tags)
 {
-    rf_saved_job *saved = read_job("cat <lora:detail:0.8>\n" BASE ", RNG: NV");
-    cr_expect_str_eq(rf_saved_job_get(saved)->stages[0].prompt, "cat <lora:detail:0.8>");
-    cr_expect_not_null(find_note(saved, "<lora:"));
+    rf_saved_job *saved = read_job("cat <lora:detail:0.8> <hypernet:x>\n" BASE ", RNG: NV");
+    cr_expect_str_eq(rf_saved_job_get(saved)->stages[0].prompt,
+                     "cat <lora:detail:0.8> <hypernet:x>");
+    cr_expect_null(find_note(saved, "<lora:"));
+    cr_expect_not_null(find_note(saved, "<hypernet:"));
     rf_saved_job_free(saved);
 }
 

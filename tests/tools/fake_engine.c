@@ -5,6 +5,7 @@
  *   !slow              every step takes 50 ms
  *   !stubborn          the same, and asking it to stop is in vain
  *   !warn              the plan warns
+ *   !loras             the plan tells which LoRAs it was given, as warnings
  *
  * Only what the command can see is imitated: stages, calls, phases, errors, cancelling. */
 #include <errno.h>
@@ -32,8 +33,8 @@ struct rf_expert {
 struct rf_plan {
     rf_engine *engine;
     rf_job     job; /* its stages are the plan's */
-    rf_stage   stages[2];
-    int        first[3]; /* first step of each stage, and the end */
+    rf_stage   stages[64];
+    int        first[65]; /* first step of each stage, and the end */
     double     sigmas[10001];
     rf_plan  **each; /* of many jobs: a plan for each, which share nothing; else NULL */
     int        jobs;
@@ -200,6 +201,19 @@ static int has(const rf_plan *plan, const char *order)
     return plan->stages[0].prompt && strstr(plan->stages[0].prompt, order);
 }
 
+static void tell_loras(const rf_plan *p)
+{
+    char text[400];
+    for (int i = 0; i < p->job.stage_count && p->engine->options.warn; i++)
+        for (int k = 0; k < p->stages[i].lora_count; k++) {
+            const rf_lora_use *use = &p->stages[i].loras[k];
+            snprintf(text, sizeof text, "stage %d: %s %g %g%s%s", i, use->path, use->unet,
+                     use->text, use->everywhere ? " everywhere" : "",
+                     use->partial ? " partial" : "");
+            p->engine->options.warn(p->engine->options.user, text);
+        }
+}
+
 rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf_error *err)
 {
     rf_plan *p = *out = calloc(1, sizeof **out);
@@ -220,6 +234,7 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
             engine->options.warn(engine->options.user, "a stage makes no call and is dropped");
     }
     for (int i = 0; i < job->steps; i++) p->sigmas[i] = 14.6 * (1 - (double)i / job->steps);
+    if (has(p, "!loras")) tell_loras(p);
     if (has(p, "!warn") && engine->options.warn)
         for (int i = 0; i < 2; i++) engine->options.warn(engine->options.user, "as ordered");
     return RF_OK;
@@ -308,7 +323,8 @@ void rf_plan_get_info(const rf_plan *plan, rf_plan_info *out)
 rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
 {
     if (stage < 0 || stage >= plan->job.stage_count) return RF_E_ARG;
-    const int same = stage == 1 && plan->stages[0].expert == plan->stages[1].expert;
+    int same = 0;
+    for (int i = 0; i < stage; i++) same |= plan->stages[i].expert == plan->stages[stage].expert;
     *out = (rf_stage_info){
         .expert = plan->stages[stage].expert->name,
         .first_step = plan->first[stage],
@@ -317,6 +333,19 @@ rf_status rf_plan_get_stage(const rf_plan *plan, int stage, rf_stage_info *out)
         .sigma = plan->sigmas[plan->first[stage]],
         .weights_bytes = same ? 0 : 5000,
     };
+    return RF_OK;
+}
+
+/* Every LoRA is a whole one for SDXL; the file "half" fits by half. */
+rf_status rf_plan_get_lora(const rf_plan *plan, int stage, int lora, rf_lora_info *out)
+{
+    if (stage >= plan->job.stage_count || lora >= plan->stages[stage].lora_count) return RF_E_ARG;
+    const rf_lora_use *use = &plan->stages[stage].loras[lora];
+    const int          half = strstr(use->path, "half") != NULL;
+    *out = (rf_lora_info){.path = use->path,
+                          .modules = {722, 72, 192},
+                          .matched = {half ? 361 : 722, 72, 192},
+                          .used = 1};
     return RF_OK;
 }
 
@@ -353,7 +382,8 @@ static rf_status denoise(fake_run *run, rf_error *err)
     const rf_job *job = &run->plan->job;
     run->at.phase = RF_PHASE_DENOISE;
     for (int step = 0; step < job->steps; step++) {
-        run->at.stage = job->stage_count == 2 && step >= run->plan->first[1];
+        for (int s = 0; s < job->stage_count; s++)
+            if (step >= run->plan->first[s]) run->at.stage = s;
         run->at.done = run->at.step = step;
         run->at.calls_done = step;
         run->at.total = job->steps;

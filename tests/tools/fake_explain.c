@@ -18,12 +18,12 @@ typedef struct fake_prompt {
 
 typedef struct fake_explanation {
     rf_explanation x; /* first: freed as this */
-    rf_prompt_set  set[2];
-    fake_prompt    prompt[2], negative[2];
+    rf_prompt_set  set[64];
+    fake_prompt    prompt[64], negative[64];
     double         sigma[STEPS + 1], timestep[STEPS];
     rf_call_info   call[STEPS];
     int            used[2][PARTS]; /* entries before and after the switch */
-    rf_switch_info handover[1];
+    rf_switch_info handover[63];
     const char    *warning[1];
 } fake_explanation;
 
@@ -75,12 +75,15 @@ static rf_prompt_info fill_prompt(fake_prompt *p, const char *given, const rf_jo
     return (rf_prompt_info){.text = text, .part = p->part, .parts = i + 1};
 }
 
-static void fill_calls(fake_explanation *e, const rf_job *job, int own_set)
+/* `set_of`: each stage's set.  An edit is at its second text from the first hand-over on. */
+static void fill_calls(fake_explanation *e, const rf_job *job, const int *set_of)
 {
-    const int first = job->stage_count > 1 ? fake_first_step(job, 0) : job->steps;
+    const int last = job->stage_count - 1;
     for (int p = 0; p < PARTS; p++) e->used[1][p] = 1;
     for (int k = 0; k < job->steps; k++) {
-        const int stage = k >= first, set = stage && own_set;
+        int stage = 0;
+        while (stage < last && k >= fake_first_step(job, stage)) stage++;
+        const int set = set_of[stage];
         e->sigma[k] = 14.6146 * (1 - (double)k / job->steps);
         e->timestep[k] = 999.0 * (1 - (double)k / job->steps);
         e->call[k] = (rf_call_info){
@@ -94,10 +97,12 @@ static void fill_calls(fake_explanation *e, const rf_job *job, int own_set)
             .negative_skipped = job->stages[0].cfg_scale == 1,
         };
     }
-    if (job->stage_count == 1) return;
-    e->handover[0] = (rf_switch_info){.stage = 1, .call = -1, .step = -1};
-    if (first < job->steps)
-        e->handover[0] = (rf_switch_info){1, first, first, e->sigma[first], 0.25};
+    for (int i = 0; i < last; i++) {
+        const int first = fake_first_step(job, i);
+        e->handover[i] = (rf_switch_info){.stage = i + 1, .call = -1, .step = -1};
+        if (first < job->steps)
+            e->handover[i] = (rf_switch_info){i + 1, first, first, e->sigma[first], 0.25};
+    }
 }
 
 rf_status rf_explain(const rf_explanation **out, rf_engine *engine, const rf_job *job,
@@ -111,17 +116,21 @@ rf_status rf_explain(const rf_explanation **out, rf_engine *engine, const rf_job
     if (!e) return rf_fail(err, RF_E_NOMEM, "no memory");
     rf_job pass = *job;
     if (hires_steps) pass.steps = hires_steps;
-    const int own = job->stage_count > 1 && job->stages[1].prompt;
-    for (int i = 0; i <= own; i++) {
+    int sets = 0, set_of[64] = {0};
+    for (int i = 0; i < job->stage_count; i++) {
         const rf_stage *s = &job->stages[i];
-        e->set[i].prompt = fill_prompt(&e->prompt[i], s->prompt, &pass);
-        e->set[i].negative = fill_prompt(
-            &e->negative[i], s->negative ? s->negative : job->stages[0].negative, &pass);
+        if (i == 0 || s->prompt) {
+            e->set[sets].prompt = fill_prompt(&e->prompt[sets], s->prompt, &pass);
+            e->set[sets].negative = fill_prompt(
+                &e->negative[sets], s->negative ? s->negative : job->stages[0].negative, &pass);
+            sets++;
+        }
+        set_of[i] = sets - 1;
     }
-    fill_calls(e, &pass, own);
+    fill_calls(e, &pass, set_of);
     e->warning[0] = "as ordered";
     e->x = (rf_explanation){.set = e->set,
-                            .sets = 1 + own,
+                            .sets = sets,
                             .sigmas = e->sigma,
                             .sigma_count = pass.steps + 1,
                             .timesteps = e->timestep,

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/files/hash.h"
 #include "tests/tools/fake_engine.h"
 
 struct rf_saved_job {
     json_t     *root;
     rf_job      job;
-    rf_stage    stages[2];
+    rf_stage    stages[64];
+    rf_lora_use use[64][8];
     const char *note[2];
 };
 
@@ -21,13 +23,31 @@ static json_t *file_json(rf_expert *expert)
                      rf_expert_path(expert), "sha256", hex);
 }
 
+static json_t *loras_json(const rf_stage *stage)
+{
+    char    whole[65], body[65];
+    json_t *list = json_array();
+    for (int i = 0; i < stage->lora_count; i++) {
+        const rf_lora_use *use = &stage->loras[i];
+        const char        *slash = strrchr(use->path, '/'), *name = slash ? slash + 1 : use->path;
+        rf_file_sha256(whole, use->path, NULL, NULL, NULL);
+        const int is_lora = rf_file_body_sha256(body, use->path, NULL, NULL, NULL) == RF_OK;
+        json_array_append_new(list, json_pack("{s:s%, s:s, s:s, s:s*, s:f, s:f}", "name", name,
+                                              strcspn(name, "."), "path", use->path, "sha256",
+                                              whole, "autov3", is_lora ? body : NULL, "unet",
+                                              use->unet, "text", use->text));
+    }
+    return list;
+}
+
 char *fake_job_to_json(const rf_job *job, uint64_t seed)
 {
     json_t *stages = json_array();
     for (int i = 0; i < job->stage_count; i++)
-        json_array_append_new(stages, json_pack("{s:f, s:s?, s:o}", "until", job->stages[i].until,
-                                                "prompt", job->stages[i].prompt, "file",
-                                                file_json(job->stages[i].expert)));
+        json_array_append_new(
+            stages, json_pack("{s:f, s:s?, s:o, s:o}", "until", job->stages[i].until, "prompt",
+                              job->stages[i].prompt, "file", file_json(job->stages[i].expert),
+                              "loras", loras_json(&job->stages[i])));
     json_t *root =
         json_pack("{s:I, s:i, s:i, s:i, s:s, s:s, s:o, s:s*}", "seed", (json_int_t)seed, "steps",
                   job->steps, "width", job->width, "height", job->height, "sampler", job->sampler,
@@ -55,9 +75,17 @@ rf_status rf_saved_job_from_json(rf_saved_job **out, const char *json, rf_error 
     s->job.seed = (uint64_t)seed;
     s->job.stages = s->stages;
     s->job.stage_count = (int)json_array_size(stages);
-    for (int i = 0; i < s->job.stage_count; i++)
-        json_unpack(json_array_get(stages, (size_t)i), "{s:f, s?s}", "until", &s->stages[i].until,
-                    "prompt", &s->stages[i].prompt);
+    for (int i = 0; i < s->job.stage_count; i++) {
+        const json_t *stage = json_array_get(stages, (size_t)i);
+        json_unpack((json_t *)stage, "{s:f, s?s}", "until", &s->stages[i].until, "prompt",
+                    &s->stages[i].prompt);
+        const json_t *loras = json_object_get(stage, "loras");
+        s->stages[i].loras = s->use[i];
+        s->stages[i].lora_count = (int)json_array_size(loras);
+        for (int k = 0; k < s->stages[i].lora_count; k++)
+            json_unpack(json_array_get(loras, (size_t)k), "{s:f, s:f}", "unet", &s->use[i][k].unet,
+                        "text", &s->use[i][k].text);
+    }
     return RF_OK;
 }
 
@@ -92,7 +120,7 @@ const rf_job *rf_saved_job_get(const rf_saved_job *saved)
 
 rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
 {
-    rf_file_ref file = {NULL, NULL, NULL};
+    rf_file_ref file = {.name = NULL};
     if (!saved->root) return stage < 0 ? file : (rf_file_ref){.name = "pony"};
     if (stage < 0) {
         file.path = json_string_value(json_object_get(saved->root, "vae"));
@@ -101,6 +129,16 @@ rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
     const json_t *stages = json_object_get(saved->root, "stages");
     json_unpack(json_object_get(json_array_get(stages, (size_t)stage), "file"), "{s:s, s:s, s:s}",
                 "name", &file.name, "path", &file.path, "sha256", &file.sha256);
+    return file;
+}
+
+rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)
+{
+    rf_file_ref   file = {.name = NULL};
+    const json_t *stages = json_object_get(saved->root, "stages");
+    const json_t *loras = json_object_get(json_array_get(stages, (size_t)stage), "loras");
+    json_unpack(json_array_get(loras, (size_t)lora), "{s:s, s:s, s:s, s?s}", "name", &file.name,
+                "path", &file.path, "sha256", &file.sha256, "autov3", &file.autov3);
     return file;
 }
 

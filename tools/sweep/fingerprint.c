@@ -17,7 +17,7 @@
 /* A field that is new in a job must be written below, or a sweep would go on as another.  Only
  * idle_stages is not: no picture depends on it. */
 _Static_assert(sizeof(rf_job) == 280, "rf_job has changed: write_job below must know");
-_Static_assert(sizeof(rf_stage) == 48, "rf_stage has changed: write_stage below must know");
+_Static_assert(sizeof(rf_stage) == 64, "rf_stage has changed: write_stage below must know");
 
 static void write_text(FILE *out, const char *text)
 {
@@ -25,14 +25,6 @@ static void write_text(FILE *out, const char *text)
         fprintf(out, "%zu:%s ", strlen(text), text);
     else
         fputs("- ", out);
-}
-
-static void write_stage(FILE *out, const rf_stage *s, int file)
-{
-    fprintf(out, "stage %d %a %a ", file, s->until, (double)s->cfg_scale);
-    write_text(out, s->prompt);
-    write_text(out, s->negative);
-    write_text(out, s->sampler);
 }
 
 static void write_job(FILE *out, const rf_job *j, const char *vae)
@@ -114,15 +106,15 @@ done:
     return st;
 }
 
-/* The VAEs' files, each hashed once: most cells have the same. */
-typedef struct vaes {
+/* Files that are no experts, VAEs and LoRAs, each hashed once: most cells have the same. */
+typedef struct others {
     const char *path[RF_AXIS_VALUES_MAX];
     char       *text[RF_AXIS_VALUES_MAX];
     int         count;
-} vaes;
+} others;
 
-static rf_status describe_vae(const char **out, vaes *v, const char *path, rf_console *console,
-                              rf_error *err)
+static rf_status describe_other(const char **out, others *v, const char *path, rf_console *console,
+                                rf_error *err)
 {
     enum { LARGE = 1000000000 }; /* bytes, about a second's */
     rf_status   st = RF_OK;
@@ -133,7 +125,7 @@ static rf_status describe_vae(const char **out, vaes *v, const char *path, rf_co
     for (int i = 0; i < v->count && !*out; i++)
         if (strcmp(v->path[i], path) == 0) *out = v->text[i];
     if (*out) return RF_OK;
-    if (v->count == RF_AXIS_VALUES_MAX) return rf_fail(err, RF_E_ARG, "too many VAEs");
+    if (v->count == RF_AXIS_VALUES_MAX) return rf_fail(err, RF_E_ARG, "too many VAEs and LoRAs");
     tell_of_hashing(console, path, LARGE);
     RF_TRY(rf_file_sha256(hex, path, NULL, rf_signals_flag(), err));
     v->path[v->count] = path;
@@ -197,18 +189,37 @@ static void write_settings(FILE *out, const rf_job *j)
             j->steps, j->width, j->height, j->sampler, j->schedule);
 }
 
+static rf_status write_stage(FILE *out, const rf_stage *s, int file, others *v, rf_console *console,
+                             rf_error *err)
+{
+    rf_status st = RF_OK;
+    fprintf(out, "stage %d %a %a ", file, s->until, (double)s->cfg_scale);
+    write_text(out, s->prompt);
+    write_text(out, s->negative);
+    write_text(out, s->sampler);
+    for (int i = 0; i < s->lora_count; i++) {
+        const rf_lora_use *use = &s->loras[i];
+        const char        *lora = NULL;
+        RF_TRY(describe_other(&lora, v, use->path, console, err));
+        fprintf(out, "lora %a %a %d %d ", use->unet, use->text, use->everywhere, use->partial);
+        write_text(out, lora);
+    }
+done:
+    return st;
+}
+
 static rf_status write_cells(FILE *out, const rf_cells *cells, rf_console *console, rf_error *err)
 {
     rf_status st = RF_OK;
-    vaes     *v = calloc(1, sizeof *v);
+    others   *v = calloc(1, sizeof *v);
     if (!v) return rf_fail(err, RF_E_NOMEM, "no memory to name files");
     for (int i = 0; i < cells->count; i++) {
         const rf_cell *c = &cells->cell[i];
         const char    *vae = NULL;
-        RF_TRY(describe_vae(&vae, v, c->job.vae, console, err));
+        RF_TRY(describe_other(&vae, v, c->job.vae, console, err));
         fprintf(out, "cell %s ", c->name);
         for (int s = 0; s < c->job.stage_count; s++)
-            write_stage(out, &c->job.stages[s], c->file[s]);
+            RF_TRY(write_stage(out, &c->job.stages[s], c->file[s], v, console, err));
         write_job(out, &c->job, vae);
     }
 done:

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/lora_report.h"
 #include "tools/signals.h"
 
 void rf_sweep_warn(void *sweep, const char *message)
@@ -151,6 +152,25 @@ static void make_jobs(rf_sweep *s)
     }
 }
 
+/* Prompt S/R may replace in tags, so every cell's prompts are read. */
+static rf_status add_loras(rf_sweep *s)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &s->in->trouble;
+    RF_TRY(rf_loras_begin(&s->loras, &s->o->request, t));
+    for (int i = 0; i < s->cells.count; i++) {
+        rf_stage *stage = &s->stage[i * RF_REQUEST_STAGES];
+        RF_TRY(
+            rf_loras_settle(&s->loras, s->experts.engine, &s->job[i], stage, rf_sweep_warn, s, t));
+        for (int k = 0; k < s->job[i].stage_count; k++) {
+            s->cells.cell[i].stages[k].loras = stage[k].loras;
+            s->cells.cell[i].stages[k].lora_count = stage[k].lora_count;
+        }
+    }
+done:
+    return st;
+}
+
 /* One group, or as many as several workers need. */
 static rf_status divide(rf_sweep *s)
 {
@@ -247,10 +267,12 @@ rf_status rf_sweep_prepare(rf_sweep *s)
     RF_TRY(take_memory(s));
     RF_TRY(open_experts(s));
     make_jobs(s);
+    RF_TRY(add_loras(s));
     st = rf_plan_create_many(&s->whole, s->experts.engine, s->job, s->cells.count, &t->error);
     if (st != RF_OK && s->cells.count > 1)
         rf_trouble_hint(t, "jobs are cells: all of x, for each y, for each z");
     if (st != RF_OK) goto done;
+    rf_lora_report_tell(&s->in->console, s->whole, &s->job[0]);
     rf_plan_get_info(s->whole, &s->info);
     RF_TRY(divide(s));
 done:
@@ -267,6 +289,7 @@ void rf_sweep_release(rf_sweep *s)
     rf_journal_close(s->journal);
     if (s->now != s->whole) rf_plan_destroy(s->now);
     rf_plan_destroy(s->whole);
+    rf_loras_end(&s->loras);
     rf_experts_end(&s->experts);
     for (int i = 0; s->record && i < s->cells.count; i++) {
         free((char *)s->record[i].error);

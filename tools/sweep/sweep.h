@@ -11,6 +11,7 @@
 #include "tools/experts.h"
 #include "tools/progress.h"
 #include "tools/render_report.h"
+#include "tools/stage_loras.h"
 #include "tools/sweep/cells.h"
 #include "tools/sweep/fingerprint.h"
 #include "tools/sweep/rank_gpu.h"
@@ -35,6 +36,7 @@ typedef struct rf_sweep {
     rf_ranks          ranks;
     char              gpu[RF_RANK_DEVICE]; /* of this rank, where several share a machine */
     rf_experts        experts;
+    rf_loras          loras;
     rf_cells          cells;
     rf_expert       **expert; /* [cells.files] */
     rf_job           *job;    /* [cells.count], complete */

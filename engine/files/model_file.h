@@ -1,0 +1,27 @@
+/* Whatever a user may point at when an expert is asked for: one safetensors file or a diffusers
+ * folder, in 16, 32 or 8 bits; behind it always the same list of tensors. */
+#ifndef RF_MODEL_FILE_H
+#define RF_MODEL_FILE_H
+
+#include <stdatomic.h>
+
+#include "engine/core/tensors.h"
+#include "engine/files/hash.h"
+#include "engine/files/header.h"
+
+typedef struct rf_model_file rf_model_file;
+
+/* Errors as rf_safetensors_open and rf_diffusers_folder_open. */
+rf_status rf_model_file_open(rf_model_file **out, const char *path, rf_error *err);
+void      rf_model_file_close(rf_model_file *file); /* NULL is fine */
+
+const rf_tensors *rf_model_file_list(const rf_model_file *file);
+const rf_tensors *rf_model_file_stored(const rf_model_file *file); /* 8-bit types as they are */
+const rf_header  *rf_model_file_header(const rf_model_file *file); /* NULL: a folder */
+
+/* rf_file_sha256 of a file.  Of a folder: the SHA-256 of the lines "HASH  NAME\n", as sha256sum
+ * prints them, of its weight files in use, by name ("unet/...safetensors"). */
+rf_status rf_model_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
+                               const atomic_int *cancel, rf_error *err);
+
+#endif

@@ -1,0 +1,42 @@
+/* An expert from a diffusers folder draws, bit for bit, what the same expert draws from one file.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/files/folder_fixture.h"
+#include "tests/relay/relays.h"
+
+static void render(relays *r, rf_expert *base, pictures *out)
+{
+    const rf_stage stages[] = {{.expert = base, .until = 0.5, .prompt = "a cat", .cfg_scale = 3},
+                               {.expert = r->expert[1], .until = 1, .cfg_scale = -1}};
+    const rf_job   job = relays_job(stages, 2, 2);
+    relays_render(r, &job, out);
+}
+
+Test(folder_expert, draws_as_the_single_file_does, .timeout = 60)
+{
+    relays     r;
+    pictures   from_file = {0}, from_folder = {0};
+    rf_error   err = {0};
+    rf_expert *folder = NULL;
+    char       path[300], hex[65], again[65];
+    relays_open(&r, NULL);
+    snprintf(path, sizeof path, "%s.v2", r.path[0]);
+    folder_make(path, r.path[0], "tiny", 2);
+    cr_assert_eq(rf_expert_open(&folder, r.engine, path, &err), RF_OK, "%s", err.message);
+    cr_expect_not_null(strstr(rf_expert_name(folder), ".v2"), "%s", rf_expert_name(folder));
+    render(&r, r.expert[0], &from_file);
+    render(&r, folder, &from_folder);
+    pictures_expect_equal(&from_file, &from_folder, "folder", 0);
+    cr_assert_eq(rf_expert_sha256(folder, hex, &err), RF_OK, "%s", err.message);
+    cr_assert_eq(rf_expert_sha256(r.expert[0], again, &err), RF_OK);
+    cr_expect(strlen(hex) == 64 && strcmp(hex, again) != 0);
+    cr_expect_not_null(strstr(from_folder.job[0], hex), "%s", from_folder.job[0]);
+    pictures_free(&from_file);
+    pictures_free(&from_folder);
+    rf_expert_close(folder);
+    folder_remove(path);
+    relays_close(&r);
+}

@@ -1,0 +1,34 @@
+/* The LoRAs of a job: from options and from the tags of its prompts to rf_stage.loras.
+ *
+ * --lora means every stage, --base-lora and --refiner-lora the stage of that name.  A tag means the
+ * stages in whose prompt it stands: all that share the prompt or, inside an edit, those that see it
+ * at their first call (with --compat a1111 all that share it, as there).  Of one file named several
+ * times for a stage the last naming counts: first --lora, then the stage's own options, then tags.
+ */
+#ifndef RF_STAGE_LORAS_H
+#define RF_STAGE_LORAS_H
+
+#include "tools/lora_files.h"
+#include "tools/request.h"
+
+enum { RF_LORAS_MAX = 64 }; /* of a stage, and tags of a prompt */
+
+typedef struct rf_loras {
+    const rf_request *request;
+    rf_lora_files     files;
+    char             *hash_cache;
+    void             *blocks; /* what stages point to */
+} rf_loras;
+
+/* Scans the folders.  `request` must outlive *out. */
+rf_status rf_loras_begin(rf_loras *out, const rf_request *request, rf_trouble *trouble);
+
+/* Fills loras and lora_count of `stages`, which are the job's and have their prompts; the lists
+ * live as long as `loras`.  `warn` hears of a file named twice, and where files are optional of
+ * names that cannot be looked up.  RF_E_ARG, RF_E_NOT_FOUND; what rf_explain gives for the job. */
+rf_status rf_loras_settle(rf_loras *loras, rf_engine *engine, const rf_job *job, rf_stage *stages,
+                          void (*warn)(void *user, const char *message), void *user,
+                          rf_trouble *trouble);
+void      rf_loras_end(rf_loras *loras); /* {0} is fine */
+
+#endif
