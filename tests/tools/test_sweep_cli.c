@@ -316,6 +316,19 @@ Test(sweep_cli, two_at_once_are_refused)
     cr_expect_eq(r.code, 130);
 }
 
+/* However close behind each other: one is at work, and its journal is not replaced. */
+Test(sweep_cli, of_those_that_begin_again_together_one_does)
+{
+    static const char RACE[] =
+        "version; for i in 1 2 3; do (" RF_COMMAND " sweep -m pony.safetensors --size 64x64 "
+        "-q -p 'fox !slow' --steps 32 --x 'Seed: 1-2' --overwrite >/dev/null 2>&1; echo $? > "
+        "code-$i) & done; wait; cat code-* | sort | tr '\n' ' '";
+    for (int i = 0; i < 3; i++) {
+        expect(RACE, 0, "");
+        cr_expect(strstr(r.out, "0 74 74 "), "%s", r.out);
+    }
+}
+
 /* ---- the command line ---------------------------------------------------------------------------
  */
 
