@@ -75,9 +75,11 @@ static rf_status judge(const char *path, char *text, size_t bytes, const rf_iden
                        rf_trouble *trouble)
 {
     char *const digits = text + MAGIC_BYTES;
-    if (bytes < MAGIC_BYTES || memcmp(text, MAGIC, MAGIC_BYTES) != 0)
+    if (bytes < MAGIC_BYTES || memcmp(text, MAGIC, MAGIC_BYTES) != 0) {
+        rf_trouble_hint(trouble, "--output names another folder, or move that file away");
         return rf_fail(&trouble->error, RF_E_EXISTS,
                        "%s does not say which sweep it is of, and is left alone", path);
+    }
     if (bytes <= MAGIC_BYTES + DIGITS || strspn(digits, "0123456789abcdef") != DIGITS ||
         digits[DIGITS] != '\n')
         return damaged(path, trouble);

@@ -79,7 +79,9 @@ static rf_status look_around(rf_sweep *s, found *f)
 {
     rf_status   st = RF_OK;
     rf_trouble *t = &s->in->trouble;
-    RF_TRY(rf_folder_is_empty(s->o->folder, &f->empty, &t->error));
+    st = rf_folder_is_empty(s->o->folder, &f->empty, &t->error);
+    if (st == RF_E_EXISTS) rf_trouble_hint(t, "--output names another one");
+    if (st != RF_OK) goto done;
     RF_TRY(find_journals(s, f, &t->error));
     f->verdict = rf_claim_compare(s->o->folder, &s->identity, &f->claimed, &f->why);
     if (f->verdict == RF_E_ARG || f->verdict == RF_E_FORMAT) return RF_OK; /* others decide */
@@ -87,6 +89,21 @@ static rf_status look_around(rf_sweep *s, found *f)
     *t = f->why;
 done:
     return st;
+}
+
+/* --shard 2/4 among shards of 3 is a typing mistake: it would make what others have made, and end
+ * at the first picture that is there. */
+static rf_status check_count(rf_sweep *s, const found *f)
+{
+    rf_trouble *t = &s->in->trouble;
+    for (int i = 0; i < f->shards && s->shard.count > 1; i++) {
+        if (f->shard[i].count == s->shard.count) continue;
+        rf_trouble_hint(t, "--resume divides what is open anew, --overwrite begins again");
+        return rf_fail(&t->error, RF_E_EXISTS,
+                       "%s is divided otherwise: there is a journal of --shard %d/%d", s->o->folder,
+                       f->shard[i].index, f->shard[i].count);
+    }
+    return RF_OK;
 }
 
 /* A new sweep begins in a new folder, or an empty one; a shard also where its sweep is. */
@@ -180,7 +197,11 @@ static rf_status clear_journals(rf_sweep *s, const found *f)
     for (int i = 0; i < f->journals; i++) {
         if (!goes(s, f->journal[i])) continue;
         path_of_shard(s, f->journal[i], path);
-        RF_TRY(rf_journal_check_idle(path, err));
+        st = rf_journal_check_idle(path, err);
+        if (st == RF_E_EXISTS)
+            rf_trouble_hint(&s->in->trouble,
+                            "--output names another folder, or move that file away");
+        if (st != RF_OK) goto done;
     }
     if (!f->claimed || f->verdict != RF_OK)
         RF_TRY(rf_claim_make(s->o->folder, &s->identity, 1, &s->in->trouble));
@@ -338,6 +359,7 @@ static rf_status enter(rf_sweep *s, found *f)
     if (o->request.overwrite) return begin_again(s, f);
     RF_TRY(o->resume ? check_begun(s, f) : check_new(s, f));
     RF_TRY(claim(s, f));
+    if (!o->resume) RF_TRY(check_count(s, f));
     if (o->resume) RF_TRY(check_shards(s, f));
 done:
     return st;
