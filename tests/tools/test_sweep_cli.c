@@ -233,7 +233,12 @@ Test(sweep_cli, another_sweep_is_never_gone_on_with)
         SIX "--cfg-scale 5 --resume",
         SIX "-n blurry --resume",
         SIX "--sampler Euler --resume",
-        SIX "--refiner-prompt cat --resume"};
+        SIX "--refiner-prompt cat --resume",
+        SIX "--refiner-sampler LMS --resume",
+        SIX "--eta 0.5 --resume",
+        SIX "--compat a1111 --resume",
+        SIX "--rng cpu --resume",
+        SIX "--variation-strength 0.1 --variation-seed 3 --resume"};
     expect(SIX, 0, "");
     for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
         expect(OTHERS[i], 2, "belongs to another sweep: there '");
