@@ -52,8 +52,8 @@ rf_status rf_claim_refuse(const char *path, const char *theirs, const char *ours
     const char *line[2];
     int         length[2];
     rf_trouble_hint(trouble,
-                    "--resume needs the command that began the sweep; --output names another "
-                    "folder");
+                    "--resume needs the command that began the sweep, with a random seed as the "
+                    "number that it was; --output names another folder");
     if (!find_difference(theirs, ours, length, line))
         return rf_fail(&trouble->error, RF_E_ARG,
                        "%s belongs to another sweep: its settings differ from these", path);
