@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/files/hash.h"
 #include "engine/refinery.h"
@@ -216,6 +217,14 @@ Test(measured_sweep, what_cannot_be_judged_is_refused, .init = set_up, .fini = t
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
         expect_refused(with(line, CASES[i].from, CASES[i].to), CASES[i].status, CASES[i].said);
     expect_refused("", RF_E_FORMAT, "no cells");
+
+    char           path[PATH_MAX + 16];
+    rf_error       err = {0};
+    rf_measurement m;
+    snprintf(path, sizeof path, "%s/results.jsonl", folder);
+    cr_assert(unlink(path) == 0 && mkfifo(path, 0666) == 0);
+    cr_expect_eq(measure(&m, &err), RF_E_IO, "a pipe would be waited for");
+    rf_measurement_release(&m);
 }
 
 Test(measured_sweep, pictures_are_those_of_the_sweep, .init = set_up, .fini = tear_down)

@@ -65,6 +65,15 @@ Test(sweep_cli, cells_grid_page_and_lines)
     cr_expect_str_eq(r.err, "");
 }
 
+/* The lines tell the seed that was used, also where a double would be another. */
+Test(sweep_cli, large_seeds_are_told_exactly)
+{
+    expect(SWEEP "--x 'Seed: 9007199254740993, 9223372036854775807' --no-grid", 0, "");
+    expect("version && cat sweep/results.jsonl", 0, "");
+    cr_expect(strstr(r.out, "\"value\":9007199254740993}"), "%s", r.out);
+    cr_expect(strstr(r.out, "\"value\":9223372036854775807}"), "%s", r.out);
+}
+
 Test(sweep_cli, a_grid_for_every_z)
 {
     json_t *o = expect_json(SWEEP "--x 'Seed: 1-2' --z 'Steps: 3, 4' -o grids --json", 0);
@@ -174,8 +183,12 @@ Test(sweep_cli, what_stands_there_is_not_touched)
     expect(SIX "-o full", 73, "is not empty");
     expect(SIX "-o full --resume", 66, "no journal");
     expect(SIX "-o file", 73, "not a folder");
+    expect(SIX "-o file --overwrite", 73, "hint: --output names another");
     expect(SIX "-o nowhere/out", 73, "nowhere/out");
     expect(SIX "-o empty", 0, "");
+    expect(SIX "-o file:empty", 0, ""); /* a URI to SQLite */
+    cr_expect(rf_spawn_exists("file:empty/journal.sqlite"));
+    expect(SIX "-o file:empty --resume", 0, "");
     expect(SIX "-o empty", 73, "--resume goes on");
     expect(SIX "-o full --overwrite", 0, "");
     cr_expect(rf_spawn_exists("full/diary"));
@@ -220,7 +233,12 @@ Test(sweep_cli, another_sweep_is_never_gone_on_with)
         SIX "--cfg-scale 5 --resume",
         SIX "-n blurry --resume",
         SIX "--sampler Euler --resume",
-        SIX "--refiner-prompt cat --resume"};
+        SIX "--refiner-prompt cat --resume",
+        SIX "--refiner-sampler LMS --resume",
+        SIX "--eta 0.5 --resume",
+        SIX "--compat a1111 --resume",
+        SIX "--rng cpu --resume",
+        SIX "--variation-strength 0.1 --variation-seed 3 --resume"};
     expect(SIX, 0, "");
     for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
         expect(OTHERS[i], 2, "belongs to another sweep: there '");
@@ -316,6 +334,19 @@ Test(sweep_cli, two_at_once_are_refused)
     cr_expect_eq(r.code, 130);
 }
 
+/* However close behind each other: one is at work, and its journal is not replaced. */
+Test(sweep_cli, of_those_that_begin_again_together_one_does)
+{
+    static const char RACE[] =
+        "version; for i in 1 2 3; do (" RF_COMMAND " sweep -m pony.safetensors --size 64x64 "
+        "-q -p 'fox !slow' --steps 32 --x 'Seed: 1-2' --overwrite >/dev/null 2>&1; echo $? > "
+        "code-$i) & done; wait; cat code-* | sort | tr '\n' ' '";
+    for (int i = 0; i < 3; i++) {
+        expect(RACE, 0, "");
+        cr_expect(strstr(r.out, "0 74 74 "), "%s", r.out);
+    }
+}
+
 /* ---- the command line ---------------------------------------------------------------------------
  */
 
@@ -389,6 +420,7 @@ Test(sweep_cli, a_shard_of_another_sweep_is_refused)
     expect(OTHER "-o parts --shard 3/4 --resume", 2, "belongs to another sweep");
     expect(OTHER "-o parts --shard 1/4 --resume", 2, "belongs to another sweep");
     expect(OTHER "-o parts --resume", 2, "belongs to another sweep");
+    expect(SIX "-o parts --shard 2/3", 73, "a journal of --shard 1/4");
     expect("version && ls -R parts | cmp - before", 0, "");
     expect("version && mkdir mine && echo dear > mine/diary", 0, "");
     expect(SIX "-o mine --shard 1/4", 73, "is not empty");
@@ -414,7 +446,7 @@ Test(sweep_cli, a_folder_that_has_its_identity_alone_is_empty)
     }
     expect("version && rm -rf sweep && mkdir sweep && echo refinery > sweep/sweep.identity", 0, "");
     expect(SIX, 73, "is left alone");
-    expect(SIX "--overwrite", 73, "is left alone");
+    expect(SIX "--overwrite", 73, "hint: --output names another");
     expect("version && printf 'refinery sweep 1\nab' > sweep/sweep.identity", 0, "");
     expect(SIX "--resume", 65, "sweep.identity is damaged");
     expect(SIX "--overwrite", 0, "");
@@ -489,12 +521,14 @@ Test(sweep_cli, beginning_again_clears_journals_of_either_kind)
     cr_expect_not(rf_spawn_exists("p/journal.sqlite"));
     cr_expect_not(rf_spawn_exists("p/grid.png"), "it is the former sweep's");
     expect(OTHER "-o p --shard 2/2 --overwrite", 0, "");
+    cr_expect_not(strstr(r.err, "not of this sweep"), "the other shard's are: %s", r.err);
     cr_expect(rf_spawn_exists("p/journal-1-of-2.sqlite"));
     json_t *o = expect_json(OTHER "-o p --resume --json", 0);
     cr_expect_eq(number(o, "done_before"), 6);
     json_decref(o);
     expect("version && echo text > p/journal-1-of-3.sqlite", 0, "");
     expect(SIX "-o p --overwrite", 73, "is not the journal of a sweep");
+    cr_expect(strstr(r.err, "hint: --output names another"), "%s", r.err);
     expect(OTHER "-o p --shard 1/2 --resume", 0, ""); /* nothing has been done to it */
 }
 

@@ -338,12 +338,20 @@ Test(sweep_report, facts_keep_their_order)
     free(s);
 }
 
+static int at_once(void)
+{
+    return 130;
+}
+
 Test(sweep_report, nothing_half_written_is_left)
 {
     rf_error err = {0};
     story   *s = calloc(1, sizeof *s);
     story_make(s, fixture_folder(), 64, 64);
     char *page = make_page(s);
+    s->sweep.stop = at_once; /* somebody waits for the end */
+    cr_expect_eq(rf_report_html_write(&s->sweep, &err), RF_E_CANCELLED);
+    cr_expect_eq(rf_grids_write(&s->sweep, 0, &err), RF_E_CANCELLED);
     cr_assert_eq(rf_results_write(&s->sweep, &err), RF_OK);
     DIR *dir = opendir(fixture_folder());
     for (struct dirent *entry; (entry = readdir(dir));)

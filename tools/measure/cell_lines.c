@@ -2,11 +2,14 @@
 #include "tools/measure/cell_lines.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { LINES_MAX = 100000 }; /* cells of a sweep */
 
@@ -142,6 +145,18 @@ static rf_status append(reader *r, rf_cell_line **list, size_t *count)
     return st;
 }
 
+/* NULL: errno says why.  Nothing but a file: a pipe would be waited for. */
+static FILE *open_file(const char *path)
+{
+    struct stat info;
+    const int   fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int   fits = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+    FILE       *file = fits ? fdopen(fd, "r") : NULL;
+    if (fd >= 0 && !fits) errno = EINVAL;
+    if (fd >= 0 && !file) close(fd);
+    return file;
+}
+
 rf_status rf_cell_lines_read(rf_cell_line **out, size_t *count, const char *folder, rf_error *err)
 {
     rf_status     st = RF_OK;
@@ -151,7 +166,7 @@ rf_status rf_cell_lines_read(rf_cell_line **out, size_t *count, const char *fold
     reader        r = {.path = path, .err = err};
     *out = NULL, *count = 0;
     snprintf(path, sizeof path, "%s/results.jsonl", folder);
-    r.file = fopen(path, "r");
+    r.file = open_file(path);
     if (!r.file)
         return rf_fail(err, errno == ENOENT ? RF_E_NOT_FOUND : RF_E_IO,
                        "%s: %s (a finished sweep has this file)", path, strerror(errno));

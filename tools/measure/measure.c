@@ -189,8 +189,9 @@ static rf_status read_making(const work *w, int expert, const rf_cell_line *line
     RF_TRY(rf_picture_texts_read(&texts, path, w->err));
     const char *json = rf_picture_texts_get(texts, "refinery");
     if (!json) {
-        st = rf_fail(w->err, RF_E_FORMAT,
-                     "%s does not tell how it was made (was it swept with --no-metadata?)", path);
+        st =
+            rf_fail(w->err, RF_E_FORMAT,
+                    "%s does not tell how it was made (its text chunk \"refinery\" is gone)", path);
         goto done;
     }
     RF_TRY(rf_saved_job_from_json(&saved, json, w->err));

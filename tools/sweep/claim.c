@@ -52,8 +52,8 @@ rf_status rf_claim_refuse(const char *path, const char *theirs, const char *ours
     const char *line[2];
     int         length[2];
     rf_trouble_hint(trouble,
-                    "--resume needs the command that began the sweep; --output names another "
-                    "folder");
+                    "--resume needs the command that began the sweep, with a random seed as the "
+                    "number that it was; --output names another folder");
     if (!find_difference(theirs, ours, length, line))
         return rf_fail(&trouble->error, RF_E_ARG,
                        "%s belongs to another sweep: its settings differ from these", path);
@@ -75,9 +75,11 @@ static rf_status judge(const char *path, char *text, size_t bytes, const rf_iden
                        rf_trouble *trouble)
 {
     char *const digits = text + MAGIC_BYTES;
-    if (bytes < MAGIC_BYTES || memcmp(text, MAGIC, MAGIC_BYTES) != 0)
+    if (bytes < MAGIC_BYTES || memcmp(text, MAGIC, MAGIC_BYTES) != 0) {
+        rf_trouble_hint(trouble, "--output names another folder, or move that file away");
         return rf_fail(&trouble->error, RF_E_EXISTS,
                        "%s does not say which sweep it is of, and is left alone", path);
+    }
     if (bytes <= MAGIC_BYTES + DIGITS || strspn(digits, "0123456789abcdef") != DIGITS ||
         digits[DIGITS] != '\n')
         return damaged(path, trouble);

@@ -175,6 +175,36 @@ static void write_head(FILE *out, const rf_cells *cells, char *const *file, cons
     }
 }
 
+static const char *or_none(const char *text)
+{
+    return text ? text : "none";
+}
+
+/* What is rarely given, so that a difference in it can be named, too. */
+static void write_more(FILE *out, const rf_job *j)
+{
+    const char *slash = j->vae ? strrchr(j->vae, '/') : NULL;
+    fprintf(out, "compat: %s\nsigmas: %s\nrng: %s\nemphasis: %s\nvae: %s\n", or_none(j->compat),
+            or_none(j->sigmas), or_none(j->rng), or_none(j->emphasis),
+            slash ? slash + 1 : or_none(j->vae));
+    if (isnan(j->eta))
+        fputs("eta: the sampler's\n", out);
+    else
+        fprintf(out, "eta: %.9g\n", j->eta);
+    fprintf(out, "sigma min, max, rho: %.9g, %.9g, %.9g; drop the next to last: %d\n", j->sigma_min,
+            j->sigma_max, j->rho, j->discard_penultimate);
+    fprintf(out, "churn, tmin, tmax, noise, ensd: %.9g, %.9g, %.9g, %.9g, %" PRId64 "\n",
+            j->s_churn, j->s_tmin, j->s_tmax, j->s_noise, j->ensd);
+    fprintf(out, "skip early cfg, min uncond: %.9g, %.9g, %d\n", j->skip_early_cfg, j->s_min_uncond,
+            j->s_min_uncond_all);
+    fprintf(out, "variation: %.9g of seed %" PRIu64 "; seed resize from %dx%d\n", j->variation,
+            j->variation_seed, j->seed_width, j->seed_height);
+    fprintf(out, "clip skip: %d, of CLIP-L: %d; old prompt edits: %d\n", j->clip_skip,
+            j->clip_l_skip, j->old_edits);
+    fprintf(out, "size conditioning: %dx%d, %dx%d, crop %d, %d\n", j->original_width,
+            j->original_height, j->target_width, j->target_height, j->crop_left, j->crop_top);
+}
+
 /* What most often differs between two sweeps, of the first cell. */
 static void write_settings(FILE *out, const rf_job *j)
 {
@@ -183,6 +213,7 @@ static void write_settings(FILE *out, const rf_job *j)
         if (s->prompt) fprintf(out, "prompt of stage %d: %s\n", i + 1, s->prompt);
         if (s->negative) fprintf(out, "negative of stage %d: %s\n", i + 1, s->negative);
         fprintf(out, "cfg of stage %d: %.9g\n", i + 1, (double)s->cfg_scale);
+        if (s->sampler) fprintf(out, "sampler of stage %d: %s\n", i + 1, s->sampler);
         if (i + 1 < j->stage_count) fprintf(out, "switch at: %.9g by %s\n", s->until, j->switch_by);
     }
     fprintf(out, "seed: %" PRIu64 "\nsteps: %d\nsize: %dx%d\nsampler: %s\nschedule: %s\n", j->seed,
@@ -242,6 +273,7 @@ static rf_status write_summary(rf_identity *id, const rf_cells *cells, char *con
     if (!out) return rf_fail(err, RF_E_NOMEM, "no memory to describe the sweep");
     write_head(out, cells, file, engine);
     write_settings(out, &cells->cell[0].job);
+    write_more(out, &cells->cell[0].job);
     return close_text(out, &id->summary, err);
 }
 

@@ -83,24 +83,24 @@ static int is_our_grid(const rf_sweep *s, const char *name)
     return strcmp(name, ours) == 0;
 }
 
-static int is_our_cell(const rf_sweep *s, const char *name)
+/* The cell whose picture has that name; -1: none of this sweep. */
+static int cell_of(const rf_sweep *s, const char *name)
 {
     const rf_axis *axis = s->cells.axis;
     const char    *at = name;
     long           cell = 0, step = 1;
     for (int a = 0; a < RF_AXES; a++) { /* "x03-y01-z00.png" */
         char *end;
-        if (*at != "xyz"[a] || at[1] < '0' || at[1] > '9') return 0;
+        if (*at != "xyz"[a] || at[1] < '0' || at[1] > '9') return -1;
         const long i = strtol(at + 1, &end, 10);
-        if (i >= axis[a].count) return 0;
+        if (i >= axis[a].count) return -1;
         cell += i * step;
         step *= axis[a].count;
         at = *end == '-' ? end + 1 : end;
     }
     const char  *own = s->cells.cell[cell].name;
     const size_t n = strlen(own);
-    return strncmp(own, name, n) == 0 && strcmp(name + n, ".png") == 0 &&
-           rf_sweep_owns(s, (int)cell);
+    return strncmp(own, name, n) == 0 && strcmp(name + n, ".png") == 0 ? (int)cell : -1;
 }
 
 /* Shards leave the common files to whoever writes them. */
@@ -110,7 +110,8 @@ static int is_orphan(const rf_sweep *s, const char *entry, int in_cells)
     const int is_shard = s->shard.count > 1;
     if (!in_cells && !is_shard && is_unborn_journal(entry)) return 1;
     if (!final_name(entry, name)) return 0;
-    if (in_cells) return is_our_cell(s, name);
+    const int cell = in_cells ? cell_of(s, name) : -1;
+    if (in_cells) return cell >= 0 && rf_sweep_owns(s, cell);
     return !is_shard && (is_output(name) || is_claim(name));
 }
 
@@ -169,7 +170,7 @@ void rf_folder_warn_of_cells(rf_sweep *s, const char *cells)
     DIR *const dir = opendir(cells);
     if (!dir) return;
     for (const struct dirent *e = readdir(dir); e; e = readdir(dir))
-        others += e->d_name[0] != '.' && !is_our_cell(s, e->d_name);
+        others += e->d_name[0] != '.' && cell_of(s, e->d_name) < 0; /* other shards' are */
     closedir(dir);
     if (!others) return;
     snprintf(text, sizeof text, "%d older file%s in %s and not of this sweep", others,

@@ -92,6 +92,8 @@ static rf_status draw_cell(grid *g, int cell, rf_error *err)
     const int             x = l->left + at[RF_AXIS_X] * (l->cell_width + l->gap);
     const int             y = l->top + at[RF_AXIS_Y] * (l->cell_height + l->gap);
     int                   width, height;
+    if (g->story->stop && g->story->stop())
+        return rf_fail(err, RF_E_CANCELLED, "interrupted while pictures were put together");
     rf_cell_picture_read(&picture, g->story, cell);
     if (!picture.pixels.rgb) {
         draw_absence(g, x, y, picture.why);

@@ -87,8 +87,11 @@ static rf_status prepare(rf_journal *j, sqlite3_stmt **out, const char *sql, rf_
 static rf_status connect(rf_journal *j, const char *path, int create, rf_error *err)
 {
     rf_status st = RF_OK;
+    char      name[PATH_MAX + 2];
     const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
-    if (sqlite3_open_v2(path, &j->db, flags, NULL) != SQLITE_OK) {
+    /* SQLite takes "file:..." for a URI, if it was built so: "./file:..." is a path. */
+    snprintf(name, sizeof name, "%s%s", *path == '/' ? "" : "./", path);
+    if (sqlite3_open_v2(name, &j->db, flags, NULL) != SQLITE_OK) {
         if (!j->db) return rf_fail(err, RF_E_NOMEM, "%s: no memory to open it", path);
         return failed(j, err);
     }
@@ -299,6 +302,10 @@ static rf_status open_existing(rf_journal *j, const identity *id, rf_trouble *tr
     rf_status st = RF_OK;
     rf_error *err = &trouble->error;
     char     *mode = NULL;
+    if (faccessat(AT_FDCWD, j->path, R_OK | W_OK, AT_EACCESS) != 0) /* SQLite: a disk I/O error */
+        return rf_fail(err, rf_write_status(errno), "%s cannot be written to: %s", j->path,
+                       rf_errno_text(errno));
+    RF_TRY(rf_output_check(j->path, 1, err)); /* and its folder */
     RF_TRY(connect(j, j->path, 0, err));
     RF_TRY(check_kind(j, err));
     RF_TRY(ask(j, "PRAGMA journal_mode=WAL", &mode, err));
@@ -389,8 +396,10 @@ static rf_status open_journal(rf_journal *j, const identity *id, int resume, int
     rf_status   st = RF_OK;
     struct stat info;
     const int   exists = lstat(j->path, &info) == 0;
-    if (exists && !S_ISREG(info.st_mode))
+    if (exists && !S_ISREG(info.st_mode)) {
+        rf_trouble_hint(trouble, "--output names another folder");
         return rf_fail(&trouble->error, RF_E_EXISTS, "%s is not a file", j->path);
+    }
     if (!exists && resume)
         return rf_fail(&trouble->error, RF_E_NOT_FOUND,
                        "%s does not exist: there is no sweep to go on with", j->path);

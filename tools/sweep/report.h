@@ -19,6 +19,7 @@ typedef struct rf_sweep_story {
     int     ranks;
     double  load_s, encode_s, denoise_s, decode_s, write_s; /* of all ranks together */
     double  wall_s;
+    int (*stop)(void); /* not 0: somebody waits for the end, RF_E_CANCELLED; NULL: never */
 } rf_sweep_story;
 
 /* FOLDER/grid.png, or grid-z00.png ... for several Z values: cells in rows and columns, each at

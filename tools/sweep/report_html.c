@@ -193,6 +193,8 @@ static rf_status put_cell(page *p, int i, rf_error *err)
     rf_cell_picture picture;
     const rf_cell  *cell = &p->story->cells->cell[i];
     int             width, height;
+    if (p->story->stop && p->story->stop())
+        return rf_fail(err, RF_E_CANCELLED, "interrupted while pictures were put together");
     rf_cell_picture_read(&picture, p->story, i);
     if (picture.pixels.rgb) {
         RF_TRY(put_picture(p, i, &picture.pixels, err));

@@ -18,7 +18,6 @@ static void put_seed(rf_json_writer *w, const char *key, uint64_t seed)
 static void put_axes(rf_json_writer *w, const rf_cells *cells, const rf_cell *cell)
 {
     static const char *const KEYS[RF_AXES] = {"x", "y", "z"};
-    char                     number[RF_REAL_BYTES];
     for (int i = 0; i < RF_AXES; i++) {
         const rf_axis *axis = &cells->axis[i];
         if (axis->kind == RF_VARY_NOTHING) continue;
@@ -26,7 +25,7 @@ static void put_axes(rf_json_writer *w, const rf_cells *cells, const rf_cell *ce
         rf_json_open(w, KEYS[i], '{');
         rf_json_put_text(w, "axis", axis->name);
         if (isfinite(value->number))
-            rf_json_put_raw(w, "value", rf_real_text(number, value->number));
+            rf_json_put_raw(w, "value", value->text); /* also of seeds that no double holds */
         else
             rf_json_put_text(w, "value", value->text);
         rf_json_close(w, '}');

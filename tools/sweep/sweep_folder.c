@@ -9,10 +9,13 @@
  * They come in this order: without the first, a folder is new or somebody else's, or an earlier
  * version's, which began with the second. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/files/hash.h"
@@ -76,7 +79,9 @@ static rf_status look_around(rf_sweep *s, found *f)
 {
     rf_status   st = RF_OK;
     rf_trouble *t = &s->in->trouble;
-    RF_TRY(rf_folder_is_empty(s->o->folder, &f->empty, &t->error));
+    st = rf_folder_is_empty(s->o->folder, &f->empty, &t->error);
+    if (st == RF_E_EXISTS) rf_trouble_hint(t, "--output names another one");
+    if (st != RF_OK) goto done;
     RF_TRY(find_journals(s, f, &t->error));
     f->verdict = rf_claim_compare(s->o->folder, &s->identity, &f->claimed, &f->why);
     if (f->verdict == RF_E_ARG || f->verdict == RF_E_FORMAT) return RF_OK; /* others decide */
@@ -84,6 +89,21 @@ static rf_status look_around(rf_sweep *s, found *f)
     *t = f->why;
 done:
     return st;
+}
+
+/* --shard 2/4 among shards of 3 is a typing mistake: it would make what others have made, and end
+ * at the first picture that is there. */
+static rf_status check_count(rf_sweep *s, const found *f)
+{
+    rf_trouble *t = &s->in->trouble;
+    for (int i = 0; i < f->shards && s->shard.count > 1; i++) {
+        if (f->shard[i].count == s->shard.count) continue;
+        rf_trouble_hint(t, "--resume divides what is open anew, --overwrite begins again");
+        return rf_fail(&t->error, RF_E_EXISTS,
+                       "%s is divided otherwise: there is a journal of --shard %d/%d", s->o->folder,
+                       f->shard[i].index, f->shard[i].count);
+    }
+    return RF_OK;
 }
 
 /* A new sweep begins in a new folder, or an empty one; a shard also where its sweep is. */
@@ -177,7 +197,11 @@ static rf_status clear_journals(rf_sweep *s, const found *f)
     for (int i = 0; i < f->journals; i++) {
         if (!goes(s, f->journal[i])) continue;
         path_of_shard(s, f->journal[i], path);
-        RF_TRY(rf_journal_check_idle(path, err));
+        st = rf_journal_check_idle(path, err);
+        if (st == RF_E_EXISTS)
+            rf_trouble_hint(&s->in->trouble,
+                            "--output names another folder, or move that file away");
+        if (st != RF_OK) goto done;
     }
     if (!f->claimed || f->verdict != RF_OK)
         RF_TRY(rf_claim_make(s->o->folder, &s->identity, 1, &s->in->trouble));
@@ -197,7 +221,6 @@ static rf_status begin_again(rf_sweep *s, const found *f)
     rf_error *err = &s->in->trouble.error;
     const int same = f->claimed && f->verdict == RF_OK;
     RF_TRY(check_names(s, f));
-    RF_TRY(make_folder(s->o->folder, err));
     RF_TRY(clear_journals(s, f));
     if (s->shard.count < 2 || !same) RF_TRY(rf_folder_remove_outputs(s->o->folder, err));
 done:
@@ -308,6 +331,25 @@ done:
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/* One process at a time looks and begins: of two that begin again at the same moment, each would
+ * find no other at work and replace the journal that the other has just made.  *turn is the
+ * folder, locked until it is closed; -1: there is none yet.  Where a file system has no such locks
+ * there is no turn to wait for. */
+static rf_status take_turn(int *turn, const char *folder, rf_error *err)
+{
+    enum { PATIENCE_MS = 10000, PAUSE_MS = 10 }; /* what is done inside takes a moment */
+    *turn = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*turn < 0) return RF_OK; /* what is wrong with it is said later, if anything is */
+    for (int waited = 0; flock(*turn, LOCK_EX | LOCK_NB) != 0; waited += PAUSE_MS) {
+        if (errno != EWOULDBLOCK) return RF_OK;
+        if (waited >= PATIENCE_MS || rf_signals_caught())
+            return rf_fail(err, rf_signals_caught() ? RF_E_CANCELLED : RF_E_IO,
+                           "%s is in use: another process is beginning a sweep there", folder);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+    }
+    return RF_OK;
+}
+
 /* All that is refused is refused here: nothing has been made yet but sweep.identity. */
 static rf_status enter(rf_sweep *s, found *f)
 {
@@ -317,6 +359,7 @@ static rf_status enter(rf_sweep *s, found *f)
     if (o->request.overwrite) return begin_again(s, f);
     RF_TRY(o->resume ? check_begun(s, f) : check_new(s, f));
     RF_TRY(claim(s, f));
+    if (!o->resume) RF_TRY(check_count(s, f));
     if (o->resume) RF_TRY(check_shards(s, f));
 done:
     return st;
@@ -328,16 +371,21 @@ static rf_status open_all(rf_sweep *s)
     rf_trouble *t = &s->in->trouble;
     found       f = {.empty = 0};
     char        cells[PATH_MAX];
+    int         turn = -1;
     const char *folder = s->o->folder;
     const int   overwrite = s->o->request.overwrite;
     if (strlen(folder) >= PATH_MAX - 128)
         return rf_fail(&t->error, RF_E_ARG, "--output: the name of the folder is too long");
     path_of_shard(s, s->shard, s->journal_path);
     snprintf(cells, sizeof cells, "%s/cells", folder);
+    if (overwrite) RF_TRY(make_folder(folder, &t->error));
+    RF_TRY(take_turn(&turn, folder, &t->error));
     RF_TRY(enter(s, &f));
     RF_TRY(rf_journal_open(&s->journal, s->journal_path, s->identity.fingerprint,
                            s->identity.summary, s->cells.count, s->o->resume && f.begun, overwrite,
                            t));
+    if (turn >= 0) close(turn);
+    turn = -1;
     RF_TRY(make_folder(cells, &t->error));
     rf_folder_remove_orphans(s, folder, 0);
     rf_folder_remove_orphans(s, cells, 1);
@@ -345,6 +393,7 @@ static rf_status open_all(rf_sweep *s)
     if (overwrite) rf_folder_warn_of_cells(s, cells);
     if (s->shard.count < 2) rf_folder_warn_of_grids(s);
 done:
+    if (turn >= 0) close(turn);
     free(f.shard);
     free(f.journal);
     return st;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/signals.h"
 #include "tools/sweep/report.h"
 #include "tools/sweep/sweep.h"
 
@@ -202,6 +203,7 @@ static rf_status write_outputs(rf_sweep *s)
         .decode_s = work.decode_s,
         .write_s = work.write_s,
         .wall_s = rf_meter_clock() - s->began,
+        .stop = rf_signals_caught,
     };
     RF_TRY(rf_results_write(&story, err));
     if (!s->o->no_report) RF_TRY(rf_report_html_write(&story, err));
@@ -320,7 +322,11 @@ rf_status rf_sweep_finish(rf_sweep *s)
     rf_status st = RF_OK;
     rf_error *err = &s->in->trouble.error;
     if (s->ranks.rank > 0) return RF_OK;
-    if (!is_shard(s)) RF_TRY(write_outputs(s));
+    if (!is_shard(s)) st = write_outputs(s);
+    if (st == RF_E_CANCELLED)
+        rf_console_note(&s->in->console, "all pictures are made; the same command with --resume "
+                                         "puts them together");
+    if (st != RF_OK) goto done;
     if (s->in->console.json)
         RF_TRY(summary_json(s, err));
     else
