@@ -98,6 +98,7 @@ rf_status rf_lora_fit_create(rf_lora_fit *out, const rf_lora *lora, const rf_lor
         } else {
             out->match[out->matches++] = (rf_lora_match){.module = m, .layer = layer};
             out->matched[m->part]++;
+            out->biases += m->tensor[RF_LORA_BIAS] != NULL;
         }
     }
     qsort(out->match, (size_t)out->matches, sizeof *out->match, by_tensor);
@@ -112,14 +113,30 @@ void rf_lora_fit_free(rf_lora_fit *fit)
     *fit = (rf_lora_fit){0};
 }
 
+/* The first match whose weight is not before `tensor`. */
+static int first_at(const rf_lora_fit *fit, const char *tensor)
+{
+    int from = 0, to = fit->matches;
+    while (from < to) {
+        const int middle = from + (to - from) / 2;
+        if (strcmp(fit->match[middle].layer->weight, tensor) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 int rf_lora_touches(const rf_lora_fit *fit, const char *tensor)
 {
-    for (int i = 0; i < fit->matches; i++) {
-        const rf_lora_match *m = &fit->match[i];
-        const int            weight =
-            m->module->kind != RF_LORA_DIFF || m->module->tensor[RF_LORA_WEIGHT] != NULL;
-        if (weight && strcmp(m->layer->weight, tensor) == 0) return 1;
-        if (m->module->tensor[RF_LORA_BIAS] && strcmp(m->layer->bias, tensor) == 0) return 1;
+    for (int i = first_at(fit, tensor); i < fit->matches; i++) {
+        const rf_lora_module *m = fit->match[i].module;
+        if (strcmp(fit->match[i].layer->weight, tensor) != 0) break;
+        if (m->kind != RF_LORA_DIFF || m->tensor[RF_LORA_WEIGHT]) return 1;
     }
+    for (int i = 0; i < fit->matches && fit->biases; i++)
+        if (fit->match[i].module->tensor[RF_LORA_BIAS] &&
+            strcmp(fit->match[i].layer->bias, tensor) == 0)
+            return 1;
     return 0;
 }

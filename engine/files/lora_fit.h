@@ -14,6 +14,7 @@ typedef struct rf_lora_fit {
     const rf_lora *lora;
     rf_lora_match *match; /* [matches], ascending by tensor, then by its rows */
     int            matches;
+    int            biases;                /* matches that change a bias, besides or alone */
     int            matched[RF_PARTS + 1]; /* of lora->count */
     int            unknown, misfits;      /* modules of no layer; of a layer with another shape */
     rf_error       first;                 /* the first of these, in a sentence */

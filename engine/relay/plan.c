@@ -124,6 +124,17 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     return rf_plan_create_many(out, engine, job, 1, err);
 }
 
+/* Variants may go with that: their parents stay. */
+static void dismiss_experts(rf_plan *p)
+{
+    for (int i = 0; i < p->expert_count; i++) {
+        rf_expert *e = p->expert[i].expert;
+        e->users--;
+        p->expert[i].expert = rf_expert_parent(e);
+    }
+    rf_plan_tidy(p, 0);
+}
+
 void rf_plan_destroy(rf_plan *p)
 {
     if (!p) return;
@@ -143,8 +154,7 @@ void rf_plan_destroy(rf_plan *p)
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_expert_close(p->vae[i].expert);
     for (int i = 0; i < p->jobs; i++) rf_plan_free_job(&p->job[i]);
-    for (int i = 0; i < p->expert_count; i++) p->expert[i].expert->users--;
-    rf_plan_tidy(p, 0);
+    dismiss_experts(p);
     free(p->job);
     free(p->expert);
     free(p->vae);
