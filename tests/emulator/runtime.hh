@@ -57,6 +57,7 @@ struct Runtime {
     emu_done                  done{};
     emu_skip                  skip = EMU_SKIP_NOTHING;
     bool                      profiling = false;
+    int                       device = 0;
 };
 
 extern Runtime runtime;
