@@ -36,6 +36,11 @@ emu_held emu_runtime_held(void)
     return (emu_held){0};
 }
 
+int emu_runtime_device(void)
+{
+    return 0;
+}
+
 emu_done emu_runtime_done(void)
 {
     return (emu_done){0};

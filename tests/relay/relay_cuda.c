@@ -83,6 +83,7 @@ static void paint(const shooting *s)
     rf_error       err = {0};
     for (size_t i = 0; i < pixels; i++) ((uint8_t *)p->pixels.host)[i] = (uint8_t)(i * 7);
     memset(p->stats.host, 0, stats);
+    ((rf_pixels_stats *)p->stats.host)->non_finite = s->vae_fails;
     check(rf_twin_up(device_of(s), &p->pixels, 0, pixels, &err), &err);
     check(rf_twin_up(device_of(s), &p->stats, 0, stats, &err), &err);
 }

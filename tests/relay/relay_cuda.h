@@ -18,6 +18,7 @@ typedef struct shooting {
     emu_skip skip[4];   /* in each rf_phase */
     int      stop_at;   /* the DENOISE report to stop at; -1: none */
     int      poison_at; /* the launch before which its first run gets a NaN; -1: none */
+    int      vae_fails; /* painted pictures are said to have NaN */
 
     int     pictures, launches;    /* seen */
     float   latent[SHOTS][LATENT]; /* by job or, of one job, by picture */
