@@ -1,7 +1,6 @@
-/* Whole renders by two tiny experts on the emulated GPU (logic verified under emulation), and as
- * test_relay_cuda_gpu on a real one.  The same
- * latents as the CPU's within the type's error, the same bytes whatever they were batched or shared
- * with, and memory as planned. */
+/* Whole renders by two tiny experts: on the emulated GPU (logic verified under emulation), and as
+ * test_relay_cuda_gpu on a real one.  The same latents as the CPU's within the type's error, the
+ * same bytes whatever they were batched or shared with, and memory as planned. */
 #include <criterion/criterion.h>
 #include <malloc.h>
 #include <math.h>
