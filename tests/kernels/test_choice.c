@@ -150,7 +150,7 @@ Test(choice, limits_and_damage)
     const size_t most = (1 << 20) + 1;
     char        *large = malloc(most);
     memset(large, '\n', most);
-    memcpy(large, HEAD, strlen(HEAD));
+    for (size_t i = 0; HEAD[i]; i++) large[i] = HEAD[i];
     cr_expect_eq(rf_choices_read(&c, large, most, "table", NULL), RF_E_FORMAT);
     cr_expect_eq(rf_choices_read(&c, large, most - 1, "table", NULL), RF_OK);
     rf_choices_free(&c);

@@ -127,7 +127,7 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t    to,
     memcpy(a->value, values, bytes);
     for (int64_t i = 0; type == CUDNN_TYPE_BACKEND_DESCRIPTOR && i < count; i++) {
         descriptor *named;
-        memcpy(&named, a->value + 8 * i, sizeof named);
+        memcpy(&named, a->value + 8 * i, 8);
         if (!named || !named->finished) return CUDNN_STATUS_BAD_PARAM;
     }
     return CUDNN_STATUS_SUCCESS;
