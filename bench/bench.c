@@ -1,7 +1,7 @@
 /* refinery-bench: options, timing, and the table.
  *
  *     refinery-bench [--op NAME] [--row NAME] [--threads N] [--seconds S] [--seed N] [--csv FILE]
- *     refinery-bench gemm|conv|attention|choose|network ...       on a GPU: bench/device_bench.c
+ *     refinery-bench OP|choose|network ...                        on a GPU: bench/device_bench.c
  *
  * Times are of single calls on a warm host; the median is reported, p10 and p90 say how quiet the
  * machine was. */
@@ -161,7 +161,8 @@ void bench_run(bench *b, const bench_case *c)
 static void usage(void)
 {
     fprintf(stderr, "usage: refinery-bench [--op NAME] [--row NAME] [--threads N] [--seconds S] "
-                    "[--seed N] [--csv FILE]\n");
+                    "[--seed N] [--csv FILE]\n"
+                    "       refinery-bench OP|choose|network ...     on a GPU\n");
     exit(2);
 }
 

@@ -1,11 +1,13 @@
 /* refinery-bench on a GPU: options, the device, timing.
  *
- *     refinery-bench gemm|conv|attention [--row NAME] [--batch N] [--dtype f16|bf16]
+ *     refinery-bench gemm|conv|attention [--row PATTERN] [--batch N] [--dtype f16|bf16]
+ *     refinery-bench groupnorm|layernorm|lincomb|pixels [--row PATTERN] [--dtype f16|bf16]
  *     refinery-bench choose --out FILE                       writes the choice table of the device
  *     refinery-bench network BASE [REFINER] [--size N] [--batch N]     a UNet call, and the flip
  *
- * and for all: [--device cuda:N] [--runs N] [--choices FILE] [--json FILE] [--cublaslt FILE]
- * [--cudnn FILE].  --choices replaces the built-in table. */
+ * and for all: [--device cuda:N] [--runs N] [--choices FILE] [--csv FILE] [--cublaslt FILE]
+ * [--cudnn FILE].  --choices replaces the built-in table.  A pattern is a shell's.  Exit code 77:
+ * there is no GPU. */
 #include "bench/device_bench.h"
 
 #include <stdlib.h>
@@ -13,7 +15,13 @@
 
 #include "kernels/ops.h"
 
-enum { FLUSH_BYTES = 256 << 20, STAGING_BYTES = 8 << 20, WARM_UPS = 3 };
+enum {
+    RANDOM_PERIOD = 4194301,
+    FLUSH_BYTES = 256 << 20,
+    STAGING_BYTES = 8 << 20,
+    WARM_UPS = 3,
+    EXIT_SKIPPED = 77
+};
 
 bool device_ok(device_bench *b, rf_status st)
 {
@@ -85,7 +93,12 @@ void *device_random(device_bench *b, rf_dtype dtype, size_t elems)
     const size_t bytes = elems * rf_dtype_bytes(dtype);
     void        *at = device_take(b, bytes), *host = at ? malloc(bytes) : NULL;
     if (!host) return NULL;
-    for (size_t i = 0; i < elems; i++) rf_store(host, dtype, i, random_normal(b));
+    /* A prime, so that no two rows of a matrix are equal: a map of the VAE would take seconds. */
+    const size_t period = elems < RANDOM_PERIOD ? elems : RANDOM_PERIOD;
+    for (size_t i = 0; i < period; i++) rf_store(host, dtype, i, random_normal(b));
+    const size_t block = period * rf_dtype_bytes(dtype);
+    for (size_t i = block; i < bytes; i += block)
+        memcpy((char *)host + i, host, bytes - i < block ? bytes - i : block);
     const bool there = device_put(b, at, host, bytes);
     free(host);
     return there ? at : NULL;
@@ -108,8 +121,8 @@ static bool time_once(device_bench *b, rf_level level, const device_call *c, dou
         return false;
     const rf_status st = device_run(b, level, c);
     if (st != RF_OK)
-        return device_ok(b, rf_fail(&b->err, st, "%s %s by %s: %s", rf_choice_op_name(c->op),
-                                    c->row, rf_level_name(level),
+        return device_ok(b, rf_fail(&b->err, st, "%s %s by %s: %s", rf_op_name(c->op), c->row,
+                                    rf_level_name(level),
                                     b->vendor ? rf_vendor_why(b->vendor) : "it failed"));
     if (!device_ok(b, rf_event_record(&b->device, b->to, RF_STREAM_OPS, &b->err)) ||
         !device_ok(b, rf_event_wait(&b->device, b->to, &b->err)) ||
@@ -129,6 +142,20 @@ bool device_time(device_bench *b, rf_level level, const device_call *c, device_t
     qsort(us, (size_t)b->runs, sizeof *us, by_value);
     *out = (device_times){us[b->runs / 2], us[b->runs / 10], us[b->runs * 9 / 10]};
     return true;
+}
+
+void device_csv(device_bench *b, const device_figure *f)
+{
+    char error[32] = "", share[32] = "";
+    if (!b->csv) return;
+    if (!ftell(b->csv))
+        fprintf(b->csv, "op,row,dtype,level,images,median_us,p10_us,p90_us,tflops,gbytes_per_s,"
+                        "relative_error,share_of_vendor,compared,algorithm\n");
+    if (f->error >= 0) snprintf(error, sizeof error, "%.3e", f->error);
+    if (f->share > 0) snprintf(share, sizeof share, "%.4f", f->share);
+    fprintf(b->csv, "%s,%s,%s,%s,%d,%.3f,%.3f,%.3f,%.3f,%.3f,%s,%s,%s,%s\n", f->op, f->row,
+            rf_dtype_name(b->dtype), f->level, f->images, f->us.median, f->us.p10, f->us.p90,
+            f->tflops, f->gbytes_per_s, error, share, f->compared, f->algorithm);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -175,7 +202,11 @@ static bool read_choices(device_bench *b)
 
 static bool open_device(device_bench *b)
 {
-    if (!device_ok(b, rf_device_open_cuda(&b->device, b->ordinal, 1, &b->err))) return false;
+    if (rf_device_open_cuda(&b->device, b->ordinal, 1, &b->err) != RF_OK) {
+        printf("skipped: %s\n", b->err.message);
+        b->wrong = EXIT_SKIPPED;
+        return false;
+    }
     b->gpu = b->device.stream;
     printf("# %s\n", b->device.name);
     const size_t all = rf_device_memory_bytes(&b->device);
@@ -245,19 +276,22 @@ static bool parse_option(device_bench *b, const char *name, const char *value)
         b->ordinal = (int)strtol(value + 5, &end, 10);
         return !*end;
     }
-    if (strcmp(name, "--json") != 0) return false;
-    if (!b->json) b->json = fopen(value, "w");
-    return b->json != NULL;
+    if (strcmp(name, "--csv") != 0 || b->csv) return false;
+    b->csv = fopen(value, "w");
+    if (!b->csv) perror(value);
+    return b->csv != NULL;
 }
 
 static int usage(void)
 {
     fprintf(
         stderr,
-        "usage: refinery-bench gemm|conv|attention [--row NAME] [--batch N] [--dtype f16|bf16]\n"
-        "       refinery-bench choose --out FILE [--row NAME]\n"
+        "usage: refinery-bench gemm|conv|attention [--row PATTERN] [--batch N] [--dtype "
+        "f16|bf16]\n"
+        "       refinery-bench groupnorm|layernorm|lincomb|pixels [--row PATTERN] [--dtype ...]\n"
+        "       refinery-bench choose --out FILE [--row PATTERN]\n"
         "       refinery-bench network BASE [REFINER] [--size N] [--batch N] [--flips N]\n"
-        "       all: [--device cuda:N] [--runs N] [--choices FILE] [--json FILE]\n"
+        "       all: [--device cuda:N] [--runs N] [--choices FILE] [--csv FILE]\n"
         "            [--cublaslt FILE] [--cudnn FILE]\n");
     return 2;
 }
@@ -278,8 +312,9 @@ int bench_on_device(int argc, char **argv)
     }
     const int network = !strcmp(argv[1], "network");
     int       op = 0;
-    while (op < RF_CHOICE_OPS && strcmp(argv[1], rf_choice_op_name((rf_choice_op)op)) != 0) op++;
-    if ((op == RF_CHOICE_OPS && !b.choosing && !network) || (b.choosing && !b.out_path) ||
+    while (op < RF_OP_KINDS && strcmp(argv[1], rf_op_name((rf_op_kind)op)) != 0) op++;
+    if (op == RF_OP_EMBEDDING || op == RF_OP_TIMESTEP || op == RF_OP_RESIZE) op = RF_OP_KINDS;
+    if ((op == RF_OP_KINDS && !b.choosing && !network) || (b.choosing && !b.out_path) ||
         network != (files > 0))
         return usage();
     if (open_device(&b)) {
@@ -288,9 +323,9 @@ int bench_on_device(int argc, char **argv)
         else if (network)
             bench_device_network(&b);
         else
-            bench_device_ops(&b, (rf_choice_op)op);
+            bench_device_ops(&b, (rf_op_kind)op);
     }
     close_device(&b);
-    if (b.json && fclose(b.json)) return 1;
+    if (b.csv && fclose(b.csv)) return 1;
     return b.wrong;
 }

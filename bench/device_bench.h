@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "engine/core/device.h"
+#include "engine/core/program.h"
 #include "kernels/device/gpu.h"
 #include "kernels/device/vendor.h"
 
@@ -20,7 +20,7 @@ typedef struct device_bench {
     int         ordinal, batch, runs, size, flips;
     bool        choosing; /* calls have as many images as are ever planned; `batch` are timed */
     rf_dtype    dtype;
-    FILE       *json; /* a line per measurement; NULL: none */
+    FILE       *csv; /* NULL: none */
 
     rf_device  device;
     rf_gpu    *gpu; /* device.stream */
@@ -42,7 +42,7 @@ typedef struct device_bench {
     rf_error err;
 } device_bench;
 
-/* refinery-bench gemm|conv|attention|choose|network ...; returns the exit code. */
+/* refinery-bench OP|choose|network ...; returns the exit code, 77 where there is no GPU. */
 int bench_on_device(int argc, char **argv);
 
 /* Prints the device's error and ends the program's part in `wrong`. */
@@ -57,20 +57,25 @@ bool  device_get(device_bench *b, void *to, const void *from, size_t bytes);
 
 /* One call of an op: `batch` images of device memory. */
 typedef struct device_call {
-    rf_choice_op op;
-    const char  *row;
-    int          images;
+    rf_op_kind  op;
+    const char *row;
+    int         images;
     union {
         rf_gemm_args      gemm;
         rf_conv_args      conv;
         rf_attention_args attention;
+        rf_groupnorm_args groupnorm;
+        rf_layernorm_args layernorm;
+        rf_lincomb_args   lincomb;
+        rf_pixels_args    pixels;
     } args;
+    const void *weights; /* of gemm and conv, before they are packed */
     double      flop, bytes;
     size_t      out_bytes; /* of one image */
     const char *compared;  /* what is compared with the vendor's */
 } device_call;
 
-/* Image `i` of a call, alone; and its first `images`. */
+/* Of gemm, conv and attention: image `i` of a call, alone; its first `images`; its key. */
 device_call   device_image(const device_call *c, int i);
 device_call   device_first(const device_call *c, int images);
 void         *device_output(const device_call *c);
@@ -78,6 +83,10 @@ rf_status     device_prepare(const device_bench *b, rf_level level, const device
                              size_t *workspace_bytes);
 rf_status     device_run(const device_bench *b, rf_level level, const device_call *c);
 rf_choice_key device_key(const device_call *c);
+
+/* Whether what the output of a run by sm80 begins with is the reference's, but for roundings; says
+ * so if not.  *error: |got - want| / |want|, negative where the reference would take too long. */
+bool device_right(device_bench *b, const device_call *c, double *error);
 
 /* Microseconds: median, p10, p90.  False if a run failed, which has been said. */
 typedef struct device_times {
@@ -93,12 +102,26 @@ bool device_same_bytes(device_bench *b, rf_level level, const device_call *c);
  * bytes.  False if there is none, which has been said. */
 bool device_best_vendor(device_bench *b, const device_call *c, rf_choice *best, device_times *t);
 
-/* Walks the shape tables of an op (or of all: RF_CHOICE_OPS), a call at a time. */
+/* A line of the CSV file, if there is one. */
+typedef struct device_figure {
+    const char  *op, *row, *level, *compared, *algorithm;
+    int          images;
+    device_times us;
+    double       tflops, gbytes_per_s, error, share;
+} device_figure;
+void device_csv(device_bench *b, const device_figure *f);
+
+/* Whether the user wants this row: all but the edge cases, unless named by a pattern. */
+bool device_wants(const device_bench *b, const char *row);
+
+/* Walks the shape table of an op (RF_OP_KINDS: of all with a choice of levels), a call at a time.
+ * `vendors` is NULL where the vendor has no such op. */
 typedef void device_row_fn(device_bench *b, const device_call *own, const device_call *vendors,
                            void *user);
-void         device_rows(device_bench *b, rf_choice_op op, device_row_fn *each, void *user);
+void         device_rows(device_bench *b, rf_op_kind op, device_row_fn *each, void *user);
+void         device_other_rows(device_bench *b, rf_op_kind op, device_row_fn *each, void *user);
 
-void bench_device_ops(device_bench *b, rf_choice_op op);
+void bench_device_ops(device_bench *b, rf_op_kind op);
 void bench_choose(device_bench *b);
 void bench_device_network(device_bench *b);
 

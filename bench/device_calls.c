@@ -1,5 +1,6 @@
 /* Calls of gemm, conv and attention on a GPU: made from the rows of their shape tables, cut into
  * images, run at a level, and the vendor's algorithms for them. */
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,8 @@ enum { CANDIDATES = 24, WORKSPACE = 64 << 20 };
 rf_choice_key device_key(const device_call *c)
 {
     switch (c->op) {
-    case RF_CHOICE_GEMM: return rf_gemm_choice_key(&c->args.gemm);
-    case RF_CHOICE_CONV: return rf_conv_choice_key(&c->args.conv);
+    case RF_OP_GEMM: return rf_gemm_choice_key(&c->args.gemm);
+    case RF_OP_CONV: return rf_conv_choice_key(&c->args.conv);
     default: return rf_attention_choice_key(&c->args.attention);
     }
 }
@@ -24,8 +25,12 @@ rf_choice_key device_key(const device_call *c)
 void *device_output(const device_call *c)
 {
     switch (c->op) {
-    case RF_CHOICE_GEMM: return c->args.gemm.y;
-    case RF_CHOICE_CONV: return c->args.conv.y;
+    case RF_OP_GEMM: return c->args.gemm.y;
+    case RF_OP_CONV: return c->args.conv.y;
+    case RF_OP_GROUPNORM: return c->args.groupnorm.y;
+    case RF_OP_LAYERNORM: return c->args.layernorm.y;
+    case RF_OP_LINCOMB: return c->args.lincomb.y;
+    case RF_OP_PIXELS: return c->args.pixels.y;
     default: return c->args.attention.o;
     }
 }
@@ -41,7 +46,7 @@ device_call device_image(const device_call *c, int i)
     const size_t at = (size_t)i;
     one.images = 1;
     switch (c->op) {
-    case RF_CHOICE_GEMM: {
+    case RF_OP_GEMM: {
         rf_gemm_args *a = &one.args.gemm;
         a->m /= c->images;
         const size_t m = (size_t)a->m, k1 = (size_t)(a->k1 ? a->k1 : a->k);
@@ -50,7 +55,7 @@ device_call device_image(const device_call *c, int i)
         a->y = (char *)a->y + at * c->out_bytes;
         break;
     }
-    case RF_CHOICE_CONV: {
+    case RF_OP_CONV: {
         rf_conv_args *a = &one.args.conv;
         a->n = 1;
         const size_t pixels = (size_t)a->h * (size_t)a->w,
@@ -76,9 +81,9 @@ device_call device_first(const device_call *c, int images)
 {
     device_call some = device_image(c, 0);
     some.images = images;
-    if (c->op == RF_CHOICE_GEMM) some.args.gemm.m *= images;
-    if (c->op == RF_CHOICE_CONV) some.args.conv.n = images;
-    if (c->op == RF_CHOICE_ATTENTION) some.args.attention.n = images;
+    if (c->op == RF_OP_GEMM) some.args.gemm.m *= images;
+    if (c->op == RF_OP_CONV) some.args.conv.n = images;
+    if (c->op == RF_OP_ATTENTION) some.args.attention.n = images;
     return some;
 }
 
@@ -89,9 +94,13 @@ rf_status device_prepare(const device_bench *b, rf_level level, const device_cal
     *workspace_bytes = 0;
     if (!ops) return RF_E_UNSUPPORTED;
     switch (c->op) {
-    case RF_CHOICE_GEMM: return ops->gemm_prepare(b->gpu, &c->args.gemm, workspace_bytes);
-    case RF_CHOICE_CONV: return ops->conv_prepare(b->gpu, &c->args.conv, workspace_bytes);
-    default: return ops->attention_prepare(b->gpu, &c->args.attention, workspace_bytes);
+    case RF_OP_GEMM: return ops->gemm_prepare(b->gpu, &c->args.gemm, workspace_bytes);
+    case RF_OP_CONV: return ops->conv_prepare(b->gpu, &c->args.conv, workspace_bytes);
+    case RF_OP_ATTENTION:
+        return ops->attention_prepare(b->gpu, &c->args.attention, workspace_bytes);
+    case RF_OP_GROUPNORM:
+        return ops->groupnorm_prepare(b->gpu, &c->args.groupnorm, workspace_bytes);
+    default: return RF_OK;
     }
 }
 
@@ -99,9 +108,14 @@ rf_status device_run(const device_bench *b, rf_level level, const device_call *c
 {
     const rf_ops *ops = rf_ops_of(level);
     switch (c->op) {
-    case RF_CHOICE_GEMM: return ops->gemm(b->gpu, &c->args.gemm);
-    case RF_CHOICE_CONV: return ops->conv(b->gpu, &c->args.conv);
-    default: return ops->attention(b->gpu, &c->args.attention);
+    case RF_OP_GEMM: return ops->gemm(b->gpu, &c->args.gemm);
+    case RF_OP_CONV: return ops->conv(b->gpu, &c->args.conv);
+    case RF_OP_ATTENTION: return ops->attention(b->gpu, &c->args.attention);
+    case RF_OP_GROUPNORM: return ops->groupnorm(b->gpu, &c->args.groupnorm);
+    case RF_OP_LAYERNORM: return ops->layernorm(b->gpu, &c->args.layernorm);
+    case RF_OP_LINCOMB: return ops->lincomb(b->gpu, &c->args.lincomb);
+    case RF_OP_PIXELS: return ops->pixels(b->gpu, &c->args.pixels);
+    default: return RF_E_UNSUPPORTED;
     }
 }
 
@@ -140,10 +154,8 @@ bool device_same_bytes(device_bench *b, rf_level level, const device_call *c)
 static rf_status list(device_bench *b, const device_call *c, rf_choice *found, int *count)
 {
     switch (c->op) {
-    case RF_CHOICE_GEMM:
-        return rf_gemm_list_vendor(b->gpu, &c->args.gemm, found, CANDIDATES, count);
-    case RF_CHOICE_CONV:
-        return rf_conv_list_vendor(b->gpu, &c->args.conv, found, CANDIDATES, count);
+    case RF_OP_GEMM: return rf_gemm_list_vendor(b->gpu, &c->args.gemm, found, CANDIDATES, count);
+    case RF_OP_CONV: return rf_conv_list_vendor(b->gpu, &c->args.conv, found, CANDIDATES, count);
     default: return rf_attention_list_vendor(b->gpu, &c->args.attention, found, CANDIDATES, count);
     }
 }
@@ -171,7 +183,7 @@ bool device_best_vendor(device_bench *b, const device_call *c, rf_choice *best, 
     }
     b->gpu->choices = before;
     if (!kept)
-        printf("# %s %s: no algorithm of the vendor: %s\n", rf_choice_op_name(c->op), c->row,
+        printf("# %s %s: no algorithm of the vendor: %s\n", rf_op_name(c->op), c->row,
                st != RF_OK || !count ? rf_vendor_why(b->gpu->vendor)
                                      : "none has the same bytes in every batch");
     return kept > 0;
@@ -179,9 +191,9 @@ bool device_best_vendor(device_bench *b, const device_call *c, rf_choice *best, 
 
 /* ---- from the tables ---------------------------------------------------------------------- */
 
-static bool wanted(const device_bench *b, const char *row)
+bool device_wants(const device_bench *b, const char *row)
 {
-    return b->row ? !strcmp(b->row, row) : strncmp(row, "edge_", 5) != 0;
+    return b->row ? !fnmatch(b->row, row, 0) : strncmp(row, "edge_", 5) != 0;
 }
 
 /* Planned batches end at 8 pictures, times two for guidance; the VAE takes a picture at a time. */
@@ -192,14 +204,16 @@ static int images_of(const device_bench *b, const char *row)
     return b->choosing ? PLANNED_MOST : b->batch;
 }
 
-static void *packed_gemm(device_bench *b, const rf_gemm_args *a)
+/* *weights: what was packed. */
+static void *packed_gemm(device_bench *b, const rf_gemm_args *a, const void **weights)
 {
     const rf_gemm_weight_shape s = {a->n, a->k, a->dtype, a->wdtype, a->act};
     const rf_ops              *ops = rf_ops_of(RF_LEVEL_SM80);
     size_t                     bytes;
     if (ops->gemm_pack_bytes(b->gpu, &s, &bytes) != RF_OK) return NULL;
-    void *w = device_random(b, a->wdtype, (size_t)a->n * (size_t)a->k);
-    void *packed = w ? device_take(b, bytes) : NULL;
+    const void *w = device_random(b, a->wdtype, (size_t)a->n * (size_t)a->k);
+    void       *packed = w ? device_take(b, bytes) : NULL;
+    *weights = w;
     return packed && ops->gemm_pack(b->gpu, &s, packed, w) == RF_OK ? packed : NULL;
 }
 
@@ -210,14 +224,14 @@ static void gemm_row(device_bench *b, const char *name, rf_gemm_args a, device_r
     const int    m1 = a.m;
     const size_t k1 = (size_t)(a.k1 ? a.k1 : a.k),
                  cols = (size_t)(a.act == RF_ACT_GEGLU ? a.n / 2 : a.n);
-    device_call own = {.op = RF_CHOICE_GEMM, .row = name, .images = images_of(b, name)};
+    device_call own = {.op = RF_OP_GEMM, .row = name, .images = images_of(b, name)};
     a.m *= own.images;
     const size_t m = (size_t)a.m, n = (size_t)a.n, k = (size_t)a.k;
     own.flop = 2.0 * (double)m * (double)n * (double)k;
     own.bytes = 2.0 * (double)(m * k + n * k + m * cols);
     own.out_bytes = (size_t)m1 * cols * 2;
     a.dtype = a.wdtype = b->dtype;
-    a.w = packed_gemm(b, &a);
+    a.w = packed_gemm(b, &a, &own.weights);
     a.x = device_random(b, a.dtype, m * k1);
     if (a.k1) a.x2 = device_random(b, a.dtype, m * (k - k1));
     a.bias = device_random(b, RF_F32, n);
@@ -232,7 +246,7 @@ static void gemm_row(device_bench *b, const char *name, rf_gemm_args a, device_r
         v->act = RF_ACT_NONE;
         v->k1 = 0;
         v->x2 = NULL;
-        v->w = packed_gemm(b, v);
+        v->w = packed_gemm(b, v, &vendors.weights);
         v->x = device_random(b, a.dtype, m * k);
         vendors.out_bytes = (size_t)m1 * n * 2;
         own.compared = a.act == RF_ACT_NONE ? "two sources against one"
@@ -245,7 +259,7 @@ static void gemm_row(device_bench *b, const char *name, rf_gemm_args a, device_r
 static void conv_row(device_bench *b, const char *name, rf_conv_args a, device_row_fn *each,
                      void *user)
 {
-    device_call   own = {.op = RF_CHOICE_CONV, .row = name, .images = images_of(b, name)};
+    device_call   own = {.op = RF_OP_CONV, .row = name, .images = images_of(b, name)};
     const size_t  pixels = (size_t)a.h * (size_t)a.w, c1 = (size_t)(a.cin1 ? a.cin1 : a.cin);
     const size_t  out = (size_t)rf_conv_out(a.kind, a.h) * (size_t)rf_conv_out(a.kind, a.w);
     const size_t  n = (size_t)own.images, cin = (size_t)a.cin, cout = (size_t)a.cout;
@@ -261,6 +275,7 @@ static void conv_row(device_bench *b, const char *name, rf_conv_args a, device_r
     const void *w = device_random(b, a.wdtype, 9 * cin * cout);
     void       *packed = device_take(b, packed_bytes);
     if (w && packed && ops->conv_pack(b->gpu, &s, packed, w) == RF_OK) a.wt = packed;
+    own.weights = w;
     a.x = device_random(b, a.dtype, n * pixels * c1);
     if (a.cin1) a.x2 = device_random(b, a.dtype, n * pixels * (cin - c1));
     a.bias = device_random(b, RF_F32, cout);
@@ -285,7 +300,7 @@ static void conv_row(device_bench *b, const char *name, rf_conv_args a, device_r
 static void attention_row(device_bench *b, const char *name, rf_attention_args a,
                           device_row_fn *each, void *user)
 {
-    device_call  own = {.op = RF_CHOICE_ATTENTION, .row = name, .images = images_of(b, name)};
+    device_call  own = {.op = RF_OP_ATTENTION, .row = name, .images = images_of(b, name)};
     const int    width = a.heads * a.d;
     const size_t n = (size_t)own.images, sq = (size_t)a.sq, skv = (size_t)a.skv;
     a.n = own.images;
@@ -309,16 +324,16 @@ static void attention_row(device_bench *b, const char *name, rf_attention_args a
     device_give_all(b);
 }
 
-void device_rows(device_bench *b, rf_choice_op op, device_row_fn *each, void *user)
+void device_rows(device_bench *b, rf_op_kind op, device_row_fn *each, void *user)
 {
 #define GEMM(name, m_, n_, k_, k1_, act_, why)                                                     \
-    if (!b->wrong && (op == RF_CHOICE_GEMM || op == RF_CHOICE_OPS) && wanted(b, #name))            \
+    if (!b->wrong && (op == RF_OP_GEMM || op == RF_OP_KINDS) && device_wants(b, #name))            \
         gemm_row(b, #name, (rf_gemm_args){.m = m_, .n = n_, .k = k_, .k1 = k1_, .act = act_},      \
                  each, user);
     RF_GEMM_SHAPES(GEMM)
 #undef GEMM
 #define CONV(name, n_, h_, w_, cin_, cin1_, cout_, kind_, why)                                     \
-    if (!b->wrong && (op == RF_CHOICE_CONV || op == RF_CHOICE_OPS) && wanted(b, #name))            \
+    if (!b->wrong && (op == RF_OP_CONV || op == RF_OP_KINDS) && device_wants(b, #name))            \
         conv_row(b, #name,                                                                         \
                  (rf_conv_args){                                                                   \
                      .h = h_, .w = w_, .cin = cin_, .cin1 = cin1_, .cout = cout_, .kind = kind_},  \
@@ -326,7 +341,7 @@ void device_rows(device_bench *b, rf_choice_op op, device_row_fn *each, void *us
     RF_CONV_SHAPES(CONV)
 #undef CONV
 #define ATTENTION(name, n_, sq_, skv_, heads_, d_, causal_, why)                                   \
-    if (!b->wrong && (op == RF_CHOICE_ATTENTION || op == RF_CHOICE_OPS) && wanted(b, #name))       \
+    if (!b->wrong && (op == RF_OP_ATTENTION || op == RF_OP_KINDS) && device_wants(b, #name))       \
         attention_row(b, #name,                                                                    \
                       (rf_attention_args){                                                         \
                           .sq = sq_, .skv = skv_, .heads = heads_, .d = d_, .causal = causal_},    \

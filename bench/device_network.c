@@ -176,10 +176,18 @@ static void one_call(device_bench *b, const network *net)
            b->batch, b->size, b->size, rf_dtype_name(b->dtype), median, ms[0], ms[b->runs - 1],
            b->runs, 1e-12 * net->flop, 1e-9 * net->flop / median, net->vendor_calls,
            net->program.count);
-    if (b->json)
-        fprintf(b->json,
-                "{\"call\":\"unet\",\"batch\":%d,\"size\":%d,\"ms\":%.4f,\"tflop\":%.4f}\n",
-                b->batch, b->size, median, 1e-12 * net->flop);
+    char row[32];
+    snprintf(row, sizeof row, "unet_%dx%d", b->size, b->size);
+    device_csv(b, &(device_figure){
+                      .op = "network",
+                      .row = row,
+                      .level = "graph",
+                      .compared = "",
+                      .algorithm = "",
+                      .images = b->batch,
+                      .us = {1e3 * median, 1e3 * ms[b->runs / 10], 1e3 * ms[b->runs * 9 / 10]},
+                      .tflops = 1e-9 * net->flop / median,
+                      .error = -1});
 }
 
 static void flip(device_bench *b, const network *base, const network *refiner)
@@ -198,9 +206,15 @@ static void flip(device_bench *b, const network *base, const network *refiner)
     printf("flip     the gap before the other expert's call exceeds that before one's own by %.2f "
            "us (%.2f .. %.2f, %d times %d flips)\n",
            extra[repeats / 2], extra[0], extra[repeats - 1], repeats, 2 * n - 1);
-    if (b->json)
-        fprintf(b->json, "{\"flip_us\":%.3f,\"flip_us_least\":%.3f,\"flip_us_most\":%.3f}\n",
-                extra[repeats / 2], extra[0], extra[repeats - 1]);
+    device_csv(b, &(device_figure){
+                      .op = "network",
+                      .row = "flip",
+                      .level = "graph",
+                      .compared = "the gap before one's own call",
+                      .algorithm = "",
+                      .images = b->batch,
+                      .us = {extra[repeats / 2], extra[repeats / 10], extra[repeats * 9 / 10]},
+                      .error = -1});
 }
 
 static void close_network(device_bench *b, network *net)

@@ -1,8 +1,8 @@
 /* sm80 against the vendor, row by row: the yardstick; and the choice table that comes of it.
  *
- * Both results are looked at before they are timed: neither may hold anything that is not finite,
- * and where both compute the same they may differ by no more than roundings.  The tests hold the
- * exact bounds; this refuses nonsense. */
+ * Results are looked at before they are timed: sm80's against the reference where it begins, and
+ * where the vendor computes the same, both as a whole, which may differ by no more than roundings.
+ * The tests hold the exact bounds; this refuses nonsense. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,8 @@ static bool computes_the_same(const device_call *own, const device_call *vendors
 {
     const rf_choice_key a = device_key(own), b = device_key(vendors);
     return a.variant == b.variant && a.h == b.h && own->out_bytes == vendors->out_bytes &&
-           (own->op != RF_CHOICE_GEMM || !own->args.gemm.k1) &&
-           (own->op != RF_CHOICE_CONV || !own->args.conv.cin1);
+           (own->op != RF_OP_GEMM || !own->args.gemm.k1) &&
+           (own->op != RF_OP_CONV || !own->args.conv.cin1);
 }
 
 /* The output as f32, or NULL. */
@@ -69,33 +69,43 @@ static bool agree(device_bench *b, const device_call *own, const device_call *ve
                              : INFINITY;
     b->gpu->choices = before;
     if (apart < (b->dtype == RF_F16 ? 0x1p-8 : 0x1p-5)) return true;
-    printf("%-10s %-22s refused: sm80 and vendor differ by %g\n", rf_choice_op_name(own->op),
-           own->row, apart);
+    printf("%-10s %-22s refused: sm80 and vendor differ by %g\n", rf_op_name(own->op), own->row,
+           apart);
     return false;
 }
 
-static bool has_library(const device_bench *b, rf_choice_op op)
+static bool has_library(const device_bench *b, rf_op_kind op)
 {
-    return op == RF_CHOICE_GEMM ? b->has_gemm : b->has_dnn;
+    return op == RF_OP_GEMM ? b->has_gemm : b->has_dnn;
 }
 
-static void print_times(device_bench *b, const device_call *c, const char *level,
-                        const device_times *t, double share, const char *algorithm)
+static void print_times(device_bench *b, const device_call *c, const device_figure *f)
 {
-    const double rate = 1e-6 * c->flop / t->median;
-    printf("%-10s %-22s %-4s %-7s %9.1f %9.1f %9.1f %8.1f %7.1f  ", rf_choice_op_name(c->op),
-           c->row, rf_dtype_name(b->dtype), level, t->median, t->p10, t->p90, rate,
-           1e-3 * c->bytes / t->median);
-    if (share > 0) printf("%5.1f%% %s", 100 * share, c->compared);
-    printf("%s\n", algorithm);
+    printf("%-10s %-22s %-4s %-7s %9.1f %9.1f %9.1f %8.1f %7.1f ", f->op, f->row,
+           rf_dtype_name(b->dtype), f->level, f->us.median, f->us.p10, f->us.p90, f->tflops,
+           f->gbytes_per_s);
+    if (f->error < 0)
+        printf(" %8s  ", "-");
+    else
+        printf(" %8.1e  ", f->error);
+    if (f->share > 0) printf("%5.1f%% %s", 100 * f->share, c->compared);
+    printf("%s\n", f->algorithm);
     fflush(stdout);
-    if (b->json)
-        fprintf(b->json,
-                "{\"op\":\"%s\",\"row\":\"%s\",\"dtype\":\"%s\",\"level\":\"%s\",\"images\":%d,"
-                "\"us\":%.2f,\"us_p10\":%.2f,\"us_p90\":%.2f,\"tflops\":%.2f,"
-                "\"share_of_vendor\":%.4f,\"compared\":\"%s\",\"algorithm\":\"%s\"}\n",
-                rf_choice_op_name(c->op), c->row, rf_dtype_name(b->dtype), level, c->images,
-                t->median, t->p10, t->p90, rate, share, c->compared, algorithm);
+    device_csv(b, f);
+}
+
+static device_figure figure_of(const device_call *c, rf_level level, device_times t)
+{
+    return (device_figure){.op = rf_op_name(c->op),
+                           .row = c->row,
+                           .level = rf_level_name(level),
+                           .compared = "",
+                           .algorithm = "",
+                           .images = c->images,
+                           .us = t,
+                           .tflops = 1e-6 * c->flop / t.median,
+                           .gbytes_per_s = 1e-3 * c->bytes / t.median,
+                           .error = -1};
 }
 
 static void numbers_of(char *text, size_t bytes, const rf_choice *row)
@@ -113,28 +123,40 @@ static void compare_row(device_bench *b, const device_call *own, const device_ca
     rf_choice    best = {.count = 0};
     size_t       workspace;
     char         algorithm[RF_CHOICE_LINE];
+    double       error;
     (void)user;
-    if (device_prepare(b, RF_LEVEL_SM80, own, &workspace) != RF_OK) return;
-    const bool found = has_library(b, own->op) && device_best_vendor(b, vendors, &best, &theirs);
+    if (device_prepare(b, RF_LEVEL_SM80, own, &workspace) != RF_OK || !device_right(b, own, &error))
+        return;
+    const bool found =
+        vendors && has_library(b, own->op) && device_best_vendor(b, vendors, &best, &theirs);
     if (found && computes_the_same(own, vendors) && !agree(b, own, vendors, &best)) {
         b->wrong = 1;
         return;
     }
     if (!device_time(b, RF_LEVEL_SM80, own, &t)) return;
-    print_times(b, own, "sm80", &t, found ? theirs.median / t.median : 0, "");
+    device_figure f = figure_of(own, RF_LEVEL_SM80, t);
+    f.error = error;
+    if (found) {
+        f.share = theirs.median / t.median;
+        f.compared = own->compared;
+    }
+    print_times(b, own, &f);
     if (!found) return;
     numbers_of(algorithm, sizeof algorithm, &best);
-    print_times(b, vendors, "vendor", &theirs, 0, algorithm);
+    f = figure_of(vendors, RF_LEVEL_VENDOR, theirs);
+    f.algorithm = algorithm;
+    print_times(b, vendors, &f);
 }
 
-void bench_device_ops(device_bench *b, rf_choice_op op)
+void bench_device_ops(device_bench *b, rf_op_kind op)
 {
-    printf("# images: %d, runs: %d, L2 overwritten before each (%zu MiB); the last columns: share "
-           "of the vendor's best, and what is compared; or the algorithm\n",
+    printf("# images: %d, runs: %d, L2 overwritten before each (%zu MiB); error: of the reference; "
+           "then: share of the vendor's best, and what is compared; or the algorithm\n",
            b->batch, b->runs, b->flush_bytes >> 20);
-    printf("%-10s %-22s %-4s %-7s %9s %9s %9s %8s %7s\n", "op", "row", "type", "level", "median us",
-           "p10", "p90", "TFLOP/s", "GB/s");
+    printf("%-10s %-22s %-4s %-7s %9s %9s %9s %8s %7s  %8s\n", "op", "row", "type", "level",
+           "median us", "p10", "p90", "TFLOP/s", "GB/s", "error");
     device_rows(b, op, compare_row, NULL);
+    device_other_rows(b, op, compare_row, NULL);
 }
 
 /* ---- choosing ----------------------------------------------------------------------------- */
@@ -148,11 +170,11 @@ typedef struct chosen {
     bool      cublaslt, cudnn; /* some row needs it */
 } chosen;
 
-static int tiles_of(rf_choice_op op)
+static int tiles_of(rf_op_kind op)
 {
-    return op == RF_CHOICE_GEMM   ? (int)RF_GEMM_TILES
-           : op == RF_CHOICE_CONV ? (int)RF_CONV_TILES
-                                  : (int)RF_ATTENTION_TILES;
+    return op == RF_OP_GEMM   ? (int)RF_GEMM_TILES
+           : op == RF_OP_CONV ? (int)RF_CONV_TILES
+                              : (int)RF_ATTENTION_TILES;
 }
 
 /* The fastest tile.  Those that do not fit fall back to the rule's and win nothing. */
@@ -243,7 +265,7 @@ void bench_choose(device_bench *b)
     }
     for (int bf16 = 0; bf16 < 2; bf16++) {
         b->dtype = bf16 ? RF_BF16 : RF_F16;
-        device_rows(b, RF_CHOICE_OPS, choose_row, c);
+        device_rows(b, RF_OP_KINDS, choose_row, c);
     }
     if (!b->wrong) write_table(b, c);
     free(c);

@@ -22,6 +22,13 @@ rf_status rf_device_bind(rf_device *device, rf_error *err)
         if (bound_ != RF_OK) return bound_;                                                        \
     } while (0)
 
+/* The start of every call that gives back, which a lost device allows.  Which GPU is the thread's
+ * own matters to CUDA there, too: it would start the first one for it. */
+static void bind_to_give(rf_device *device)
+{
+    if (device->lost.status == RF_OK) (void)device->kind->bind(device, NULL);
+}
+
 void rf_device_close(rf_device *device)
 {
     if (device->kind) device->kind->close(device);
@@ -60,6 +67,7 @@ rf_status rf_device_alloc(rf_device *device, void **out, size_t bytes, const cha
 void rf_device_free(rf_device *device, void *memory, size_t bytes)
 {
     if (!memory) return;
+    bind_to_give(device);
     device->kind->free(device, memory, bytes);
     device->bytes_held -= bytes;
 }
@@ -78,6 +86,7 @@ rf_status rf_device_alloc_staging(rf_device *device, void **out, size_t bytes, c
 void rf_device_free_staging(rf_device *device, void *staging, size_t bytes)
 {
     if (!staging) return;
+    bind_to_give(device);
     device->kind->free_staging(device, staging, bytes);
     device->staging_held -= bytes;
 }
@@ -113,7 +122,9 @@ rf_status rf_event_create(rf_device *device, rf_event **out, rf_error *err)
 
 void rf_event_destroy(rf_device *device, rf_event *event)
 {
-    if (event) device->kind->event_destroy(device, event);
+    if (!event) return;
+    bind_to_give(device);
+    device->kind->event_destroy(device, event);
 }
 
 rf_status rf_event_record(rf_device *device, rf_event *event, rf_stream stream, rf_error *err)
@@ -171,7 +182,9 @@ rf_status rf_graph_launch(rf_device *device, const rf_graph *graph, const char *
 
 void rf_graph_destroy(rf_device *device, rf_graph *graph)
 {
-    if (graph) device->kind->graph_destroy(device, graph);
+    if (!graph) return;
+    bind_to_give(device);
+    device->kind->graph_destroy(device, graph);
 }
 
 rf_status rf_device_profile(rf_device *device, int on, rf_error *err)

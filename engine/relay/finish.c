@@ -15,12 +15,13 @@ rf_picture rf_walk_picture(const rf_walk *w, int picture)
     return (rf_picture){.job = p.job, .index = p.index + w->first};
 }
 
-/* What might help against NaN. */
-static const char *advice(const rf_plan *p)
+/* What might help against NaN in a network that computes in `dtype`. */
+static const char *advice(const rf_plan *p, rf_dtype dtype)
 {
-    const rf_dtype dtype = p->engine->dtype;
     if (dtype == RF_F16) return " (try --dtype bf16)"; /* which has the range that f16 lacks */
-    return dtype == RF_BF16 && rf_device_on_host(&p->engine->device) ? " (try --dtype f32)" : "";
+    if (dtype == RF_F32) return "";
+    return rf_device_on_host(&p->engine->device) ? " (try --dtype f32)"
+                                                 : " (try --device cpu --dtype f32)";
 }
 
 rf_progress rf_walk_progress(const rf_walk *w, rf_phase phase, rf_picture picture, int stage,
@@ -56,7 +57,7 @@ static void describe_nan(const rf_walk *w, rf_picture picture, int slot, rf_erro
     rf_fail(why, RF_E_NAN,
             "picture %d became NaN or infinite at step %d of %d, in %s; nothing was saved%s",
             picture.index, state->failed + 1, p->job[picture.job].course.steps,
-            p->expert[state->failed_expert].expert->name, advice(p));
+            p->expert[state->failed_expert].expert->name, advice(p, p->engine->dtype));
 }
 
 rf_status rf_walk_check(const rf_walk *w, rf_error *err)
@@ -102,7 +103,7 @@ static rf_status check_picture(const rf_plan *p, rf_picture picture, int at, rf_
     if (((const rf_pixels_stats *)p->stats.host)[at].non_finite)
         return rf_fail(why, RF_E_NAN,
                        "the VAE of %s gave NaN or infinity in picture %d; nothing was saved%s",
-                       p->vae[j->vae].expert->name, picture.index, advice(p));
+                       p->vae[j->vae].expert->name, picture.index, advice(p, p->engine->vae_dtype));
     if (is_constant(pixels, &j->job))
         return rf_fail(
             why, RF_E_NAN,

@@ -268,13 +268,15 @@ rf_status rf_ring_send(rf_plan *p, rf_error *err)
 rf_status rf_ring_run(rf_plan *p, int first, int last, rf_error *err)
 {
     rf_device *device = &p->engine->device;
-    for (int i = first; i < last; i++) {
-        const rf_status st = device->ops->lincomb(device->stream, &p->ring.sum[i]);
+    rf_status  st = rf_device_bind(device, err); /* the caller's progress callback came before */
+    if (first < last) rf_device_note(device, "sums of the sampler");
+    for (int i = first; st == RF_OK && i < last; i++) {
+        st = device->ops->lincomb(device->stream, &p->ring.sum[i]);
         if (st == RF_OK) continue;
         const rf_status cause = rf_device_check(device, err);
         return cause != RF_OK ? cause : rf_fail(err, st, "sampler: the lincomb op failed");
     }
-    return RF_OK;
+    return st;
 }
 
 rf_status rf_ring_end(rf_plan *p, rf_error *err)

@@ -133,26 +133,31 @@ done:
 }
 
 /* vector = pooled, then the sinusoids of each of the six sizes. */
-static rf_status fill_table(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table,
-                            rf_error *err)
+static rf_status fill_vectors(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table,
+                              rf_error *err)
 {
     rf_device   *device = &p->engine->device;
     const size_t bytes = rf_dtype_bytes(p->engine->dtype), rows = (size_t)table->rows;
     const size_t pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
     const size_t waves = RF_SIZES * RF_SIZE_WAVES * bytes;
     const size_t row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
-    rf_status    st = RF_OK;
     for (size_t row = 0; row < rows; row++) {
         char *vector = (char *)table->vector.host + row * row_bytes;
         memcpy(vector, x->cond[table->cond[row]].pooled, pooled);
         memcpy(vector + pooled,
                (const char *)p->size_waves.host + (size_t)table->sizing[row] * waves, waves);
-        ((float *)table->timestep.host)[row] = table->planned[row];
     }
-    RF_TRY(rf_twin_up(device, &table->vector, 0, rows * row_bytes, err));
-    RF_TRY(rf_twin_up(device, &table->timestep, 0, rows * sizeof(float), err));
-done:
-    return st;
+    return rf_twin_up(device, &table->vector, 0, rows * row_bytes, err);
+}
+
+/* Not those of DPM adaptive, which writes its own before every call: the copy of these would still
+ * be under way at the first. */
+static rf_status fill_timesteps(rf_plan *p, const rf_plan_table *table, rf_error *err)
+{
+    const size_t bytes = (size_t)table->rows * sizeof *table->planned;
+    if (bytes == 0) return RF_OK;
+    memcpy(table->timestep.host, table->planned, bytes);
+    return rf_twin_up(&p->engine->device, &table->timestep, 0, bytes, err);
 }
 
 static rf_status record_unet(rf_plan *p, rf_expert *e, size_t first_slot, rf_forward_fn *forward,
@@ -182,7 +187,8 @@ static rf_status compute(rf_plan *p, int expert, rf_error *err)
     rf_plan_expert *x = &p->expert[expert];
     rf_status       st = RF_OK;
     if (x->computed) return RF_OK;
-    for (int t = 0; t < RF_TABLES; t++) RF_TRY(fill_table(p, x, &x->table[t], err));
+    for (int t = 0; t < RF_TABLES; t++) RF_TRY(fill_vectors(p, x, &x->table[t], err));
+    RF_TRY(fill_timesteps(p, &x->table[RF_TABLE_PLANNED], err));
     RF_TRY(embed(p, x, err));
     rf_range_part(p, "encode", x->expert->name, "keys and values");
     RF_TRY(rf_kv_fill(p, expert, err));

@@ -9,6 +9,7 @@ static void begin(rf_plan *p, int slot)
 {
     p->slot[slot].anchor = p->slot[slot].history = 0;
     p->slot[slot].failed = -1;
+    p->slot[slot].memo.elements = 0; /* what a run before it drew, or memory that nobody has set */
 }
 
 /* A fork: everything of the state. */

@@ -139,10 +139,12 @@ static rf_status rf_launch(void (*kernel)(Args), dim3 grid, int threads, int sha
     return emu::launch(kernel, grid, threads, shared_bytes, gpu->shared_bytes_max, gpu->stream,
                        args);
 #else
-    /* Above 48 KiB a kernel must opt in (Programming Guide, cudaFuncSetAttribute). */
+    /* Above 48 KiB a kernel must opt in (Programming Guide, cudaFuncSetAttribute).  Not so the
+     * samplers' sums, the only kernels between two calls of the UNet that are in no graph. */
     void *list[] = {const_cast<Args *>(&args)};
-    if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes) !=
-        cudaSuccess)
+    if (shared_bytes > 48 << 10 &&
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes) !=
+            cudaSuccess)
         return RF_E_DEVICE;
     return cudaLaunchKernel((const void *)kernel, grid, dim3((unsigned)threads), list,
                             (size_t)shared_bytes, (cudaStream_t)gpu->stream) == cudaSuccess

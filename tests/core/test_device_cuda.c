@@ -339,6 +339,38 @@ Test(device_cuda, memory_that_is_not_there_is_an_error_of_the_call)
 /* ---- profiling ------------------------------------------------------------------------------- */
 
 /* All that was queued before is done first, on both sides. */
+/* CUDA would start the GPU that is the thread's own, and in another thread that is the first. */
+Test(device_cuda, what_is_given_back_is_given_to_its_own_gpu)
+{
+    enum { GPUS = 2 };
+    emu_gpu   two = emu_gpu_a100;
+    rf_device device[GPUS];
+    void     *memory[GPUS], *staging[GPUS];
+    rf_event *event[GPUS];
+    rf_graph *graph[GPUS];
+    two.devices = GPUS;
+    emu_runtime_start(&two);
+    for (int i = 0; i < GPUS; i++) {
+        rf_error   err = {0};
+        rf_device *d = &device[i];
+        cr_assert_eq(rf_device_open_cuda(d, i, 1, &err), RF_OK, "%s", err.message);
+        cr_assert_eq(rf_device_alloc(d, &memory[i], BYTES, "test", &err), RF_OK);
+        cr_assert_eq(rf_device_alloc_staging(d, &staging[i], BYTES, "test", &err), RF_OK);
+        cr_assert_eq(rf_event_create(d, &event[i], &err), RF_OK);
+        cr_assert_eq(rf_capture_begin(d, &err), RF_OK);
+        cr_assert_eq(rf_capture_end(d, &graph[i], &err), RF_OK);
+    }
+    for (int what = 0; what < 4; what++)
+        for (int i = 0; i < GPUS; i++) {
+            if (what == 0) rf_device_free(&device[i], memory[i], BYTES);
+            if (what == 1) rf_device_free_staging(&device[i], staging[i], BYTES);
+            if (what == 2) rf_event_destroy(&device[i], event[i]);
+            if (what == 3) rf_graph_destroy(&device[i], graph[i]);
+            cr_expect_eq(emu_runtime_device(), i, "%d", what);
+        }
+    for (int i = 0; i < GPUS; i++) rf_device_close(&device[i]);
+}
+
 Test(device_cuda, a_profiler_sees_what_was_queued_in_between)
 {
     if (!emu_runtime_stands_in()) return;

@@ -119,6 +119,11 @@ void emu_runtime_skip(emu_skip what)
     runtime.skip = what;
 }
 
+int emu_runtime_device(void)
+{
+    return runtime.device;
+}
+
 emu_held emu_runtime_held(void)
 {
     emu_held held = {};
@@ -171,6 +176,7 @@ cudaError_t cudaSetDevice(int device)
 {
     if (const cudaError_t e = enter_call()) return e;
     const bool there = device >= 0 && device < runtime.gpu.devices;
+    if (there) runtime.device = device;
     return leave_call(there ? cudaSuccess : cudaErrorInvalidDevice);
 }
 

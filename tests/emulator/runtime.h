@@ -59,6 +59,9 @@ typedef struct emu_held {
 
 emu_held emu_runtime_held(void);
 
+/* Which GPU is the thread's own (cudaSetDevice). */
+int emu_runtime_device(void);
+
 /* Kernels and copies done so far, graphs made and launched, and how often the host waited for a
  * stream or an event; of a profiler: how often it was started and stopped, and the kernels and
  * launches of graphs in between. */

@@ -34,6 +34,7 @@ struct CUstream_st {
     uint64_t         queued = 0, done = 0; /* pieces of work */
     cudaGraph_t      capture = nullptr;    /* what is queued goes there instead */
     bool             broken = false;       /* the capture holds something that it cannot */
+    int              device = 0;
 };
 
 struct CUevent_st {
@@ -57,6 +58,7 @@ struct Runtime {
     emu_done                  done{};
     emu_skip                  skip = EMU_SKIP_NOTHING;
     bool                      profiling = false;
+    int                       device = 0; /* the thread's own */
 };
 
 extern Runtime runtime;

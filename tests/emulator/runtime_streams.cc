@@ -72,6 +72,10 @@ rf_status put_off_launch(const Launch &l)
         leave_call(cudaErrorInvalidResourceHandle);
         return RF_E_DEVICE;
     }
+    if (s->device != runtime.device) { /* CUDA C++ Programming Guide, "Stream and Event Behavior" */
+        leave_call(cudaErrorInvalidResourceHandle);
+        return RF_E_DEVICE;
+    }
     /* The caller's parameters are gone by then. */
     struct alignas(64) Line {
         unsigned char byte[64];
@@ -105,6 +109,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
     (void)flags;
     if (const cudaError_t e = enter_call()) return e;
     *out = new CUstream_st;
+    (*out)->device = runtime.device;
     runtime.streams.insert(*out);
     return cudaSuccess;
 }

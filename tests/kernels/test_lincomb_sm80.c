@@ -71,6 +71,27 @@ Test(lincomb_sm80, gives_the_bits_of_the_reference, .timeout = 60)
             }
 }
 
+/* Each term once, y once, 16 bytes at a time; and a coefficient per term and thread, which a cache
+ * has. */
+Test(lincomb_sm80, moves_an_element_once)
+{
+    GPU_EMULATED_ONLY();
+    static const struct row r = {"traffic", 2, 4096, 3};
+    for (int first = 0; first < RF_DTYPES; first++) {
+        check                *k = check_begin("lincomb_sm80", r.name, CHECK_NORMAL, 0);
+        const rf_lincomb_args a = args_of(k, &r, first);
+        const double          elems = (double)r.n * r.e;
+        double                least = elems * (double)rf_dtype_bytes(a.ydtype);
+        for (int j = 0; j < r.terms; j++) least += elems * (double)rf_dtype_bytes(a.xdtype[j]);
+        run_sm80(a, (gpu_settings){GPU_SHARED_SMALL, 0, 0});
+        const emu_counters *c = gpu_counts();
+        cr_expect_eq((double)c->global_accesses_16 * 16, least);
+        const double moved = (double)(c->global_read_bytes + c->global_written_bytes);
+        cr_expect_leq(moved, 1.15 * least, "%g bytes moved, least %g", moved, least);
+        CHECK_END(k);
+    }
+}
+
 Test(lincomb_sm80, works_in_place)
 {
     for (int i = 0; i < 3; i++) {

@@ -3,7 +3,9 @@
  * A call of the tiny UNet takes a second there and a decoding three.  A test says in which phases
  * kernels are counted and not run (emu_runtime_skip): where the decoder's are, every picture is a
  * painted one, and where graphs are, the UNets predict zeros.  Copies, events, graphs and errors
- * are always done. */
+ * are always done.
+ *
+ * The same tests run on a real GPU (tests/emulator/no_emulator.c), where everything is computed. */
 #ifndef RF_TEST_RELAY_CUDA_H
 #define RF_TEST_RELAY_CUDA_H
 
@@ -18,6 +20,7 @@ typedef struct shooting {
     emu_skip skip[4];   /* in each rf_phase */
     int      stop_at;   /* the DENOISE report to stop at; -1: none */
     int      poison_at; /* the launch before which its first run gets a NaN; -1: none */
+    int      vae_fails; /* painted pictures are said to have NaN */
 
     int     pictures, launches;    /* seen */
     float   latent[SHOTS][LATENT]; /* by job or, of one job, by picture */

@@ -184,6 +184,7 @@ typedef struct outcome {
     float     *nan;    /* pinned */
     int        poison; /* the first run of that launch gets it; -1: none */
     int        hurry;  /* a planted fault: nobody waits for a launch */
+    rf_device *other;  /* what the caller is about between reports; NULL: nothing */
     rf_status  st;
     rf_error   err;
     pictures   cell[JOBS];
@@ -202,6 +203,7 @@ static int watch(void *user, const rf_progress *progress)
     outcome  *o = user;
     rf_plan  *p = o->plan;
     rf_error *err = &o->err;
+    if (o->other) must(rf_device_bind(o->other, err), err);
     if (progress->phase != RF_PHASE_DENOISE) return 0;
     if (o->reports == 0) o->allocations[0] = o->device->allocations;
     o->allocations[1] = o->device->allocations;
@@ -421,6 +423,35 @@ Test(launch_ring_cuda, graphs_follow_the_weights, .timeout = 120)
     cr_expect(equal(&o[0], &o[1]));
     cr_expect(equal(&o[0], &o[2]));
     for (int side = 0; side < 3; side++) forget(&o[side]);
+}
+
+/* Whoever hears of progress may be at work on another GPU. */
+Test(launch_ring_cuda, callers_may_have_another_gpu, .timeout = 60)
+{
+    emu_gpu   two = emu_gpu_emulated;
+    rf_device other;
+    relays    r;
+    request   q;
+    outcome   o, with_other;
+    rf_error  err = {0};
+    two.devices = 2;
+    emu_runtime_start(&two);
+    open_relays(&r, &queued);
+    must(rf_device_open_cuda(&other, 1, 1, &err), &err);
+    ask_for_relay(&q, &r, "AB", 4);
+    plan(&r, &q, &o);
+    run(&o, 0);
+    must(o.st, &o.err);
+    end(&o);
+    plan(&r, &q, &with_other);
+    with_other.other = &other;
+    run(&with_other, 0);
+    must(with_other.st, &with_other.err);
+    end(&with_other);
+    cr_expect(equal(&o, &with_other));
+    forget(&o), forget(&with_other);
+    rf_device_close(&other);
+    close_relays(&r);
 }
 
 /* Any call of the runtime fails in the loop: an error, and then the same plan gives its picture.

@@ -1,6 +1,6 @@
-/* Whole renders by two tiny experts on the emulated GPU: logic verified under emulation.  The same
- * latents as the CPU's within the type's error, the same bytes whatever they were batched or shared
- * with, and memory as planned. */
+/* Whole renders by two tiny experts: on the emulated GPU (logic verified under emulation), and as
+ * test_relay_cuda_gpu on a real one.  The same latents as the CPU's within the type's error, the
+ * same bytes whatever they were batched or shared with, and memory as planned. */
 #include <criterion/criterion.h>
 #include <malloc.h>
 #include <math.h>
@@ -288,10 +288,11 @@ Test(relay_cuda, memory_is_flat_over_1000_renders, .timeout = 300)
     must_shoot(&r, &job, 1, &s);
     cr_expect_eq(s.pictures, 1000);
     cr_expect_eq(s.launches, 2000);
-    cr_expect_eq(emu_runtime_done().graph_launches, 2020u);
+    if (emu_runtime_stands_in()) cr_expect_eq(emu_runtime_done().graph_launches, 2020u);
     cr_expect_eq(r.engine->device.bytes_held, held, "weights alone stay");
     cr_expect_eq(r.engine->device.staging_held, pinned);
-    cr_expect_lt(mallinfo2().uordblks, host + (1 << 16), "%zu bytes more",
-                 (size_t)mallinfo2().uordblks - host);
+    if (emu_runtime_stands_in()) /* a driver has memory of its own */
+        cr_expect_lt(mallinfo2().uordblks, host + (1 << 16), "%zu bytes more",
+                     (size_t)mallinfo2().uordblks - host);
     gpu_close(&r);
 }

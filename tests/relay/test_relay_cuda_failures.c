@@ -79,6 +79,32 @@ Test(relay_cuda_failures, nan_is_one_run_s_alone, .timeout = 120)
     gpu_close(&r);
 }
 
+/* What a message says might help is something that a GPU can do, and not what is done already: the
+ * UNets have f16, and the decoder has bf16 all the same. */
+Test(relay_cuda_failures, advice_against_nan_can_be_followed, .timeout = 120)
+{
+    static const char *const dtypes[] = {"f16", "bf16"};
+    const char *const        helps[] = {"(try --dtype bf16)", "(try --device cpu --dtype f32)"};
+    fast_alone();
+    for (int i = 0; i < 2; i++) {
+        relays   r;
+        rf_stage stage[2];
+        rf_error err = {0};
+        shooting unet = samplers_alone, vae = samplers_alone;
+        unet.poison_at = 1;
+        vae.vae_fails = 1;
+        gpu_open(&r, (rf_options){.dtype = dtypes[i]});
+        relay_of(&r, stage);
+        const rf_job job = small_job(stage, 2, 2);
+        must(shoot(&r, &job, 1, &unet, &err), &err);
+        cr_expect_not_null(strstr(unet.message, helps[i]), "%s", unet.message);
+        must(shoot(&r, &job, 1, &vae, &err), &err);
+        cr_expect_not_null(strstr(vae.message, "VAE"), "%s", vae.message);
+        cr_expect_not_null(strstr(vae.message, helps[1]), "%s", vae.message);
+        gpu_close(&r);
+    }
+}
+
 /* ---- stopping ----------------------------------------------------------------------------- */
 
 Test(relay_cuda_failures, a_stopped_plan_runs_again, .timeout = 120)

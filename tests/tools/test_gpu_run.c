@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/tools/spawn.h"
 
@@ -41,6 +42,7 @@ static void make_bundle(const char *steps, int gpu)
                   gpu ? "#!/bin/sh\necho 'cuda:0 NVIDIA Fake 9000 (big), 2026-01-01'\n"
                       : "#!/bin/sh\necho 'skipped: there is no GPU'\nexit 77\n");
     write_program("refinery", "#!/bin/sh\nfor last; do :; done\necho picture >\"$last\"\n");
+    write_program("refinery-bench", "#!/bin/sh\nls \"$2\" \"$3\" && echo \"$4 ${5##*/}\"\n");
 }
 
 static int run(const char *arguments)
@@ -111,6 +113,36 @@ Test(gpu_run, time_is_kept_and_steps_are_chosen, .timeout = 60)
     cr_expect_eq(run("nothing"), 2);
     cr_expect_eq(run("--what"), 2);
     cr_expect_eq(run("--seconds"), 2);
+    rf_spawn_leave_folder();
+}
+
+/* What takes long is not begun unless it is named; experts are made, or the user's, which stay. */
+Test(gpu_run, the_network_is_timed, .timeout = 60)
+{
+    make_bundle("network.time 9 $network \"$results\" \"$experts\" tiny\n"
+                "network.full 9 $network \"$results\" \"\" tiny\n",
+                1);
+    cr_expect_eq(run(""), 0);
+    char *summary = result("summary.md");
+    expect_line(summary, "| passed | network.time | 0 | --csv network-tiny.csv |");
+    cr_expect(!strstr(summary, "network.full"), "%s", summary);
+    free(summary);
+    cr_expect_eq(run("network"), 0);
+    summary = result("summary.md");
+    cr_expect(!strstr(summary, "network.full"), "%s", summary);
+    free(summary);
+    cr_expect_eq(run("network.full"), 0);
+    summary = result("summary.md");
+    expect_line(summary, "| passed | network.full | 0 |");
+    cr_expect(!strstr(summary, "network.time"), "%s", summary);
+    free(summary);
+    cr_expect_neq(system("ls -d results-*/tiny-experts >gone 2>&1"), 0);
+    cr_expect_eq(mkdir("mine", 0700), 0);
+    cr_expect_eq(run("--experts mine network.time"), 1, "there are none in it");
+    rf_spawn_write("mine/base.safetensors", "b");
+    rf_spawn_write("mine/refiner.safetensors", "r");
+    cr_expect_eq(run("--experts mine network.time"), 0);
+    cr_expect_eq(access("mine/base.safetensors", F_OK), 0);
     rf_spawn_leave_folder();
 }
 

@@ -20,7 +20,7 @@ configure $build -DCMAKE_BUILD_TYPE=Release -DRF_CUDA=ON -DRF_SHARED_KERNELS=ON 
     -DRF_OPENSSL=OFF -DRF_MPI=OFF -DRF_TESTS=ON -DRF_BENCH=ON \
     "-DRF_CUDA_ARCHITECTURES=$ARCHITECTURES" -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON \
     '-DCMAKE_INSTALL_RPATH=$ORIGIN/lib' -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags
-compile $build gpu-programs refinery refinery-bench-gpu
+compile $build gpu-programs refinery refinery-bench
 
 loaded() { # loaded FILE...: what the programs among them load, by ldd
     for file in "$@"; do
@@ -31,7 +31,7 @@ loaded() { # loaded FILE...: what the programs among them load, by ldd
 
 rm -rf "$bundle" "$bundle.tar.gz"
 mkdir -p "$bundle/lib" "$bundle/tests/golden"
-for program in "$build"/*_gpu "$build"/refinery "$build"/refinery-bench-gpu \
+for program in "$build"/*_gpu "$build"/refinery "$build"/refinery-bench \
     "$build"/refinery-conformance; do
     strip -o "$bundle/${program##*/}" "$program"
 done

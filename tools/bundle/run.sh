@@ -9,7 +9,8 @@
 #   --experts FOLDER   renders with base.safetensors and refiner.safetensors of that folder; without
 #                      it, two experts of random weights are made
 #   --out FOLDER       where the folder of results is made (here)
-#   STEP...            these only; "gemm" is all of gemm.values, gemm.sanitizer and gemm.time
+#   STEP...            these only; "gemm" is all of gemm.values, gemm.sanitizer and gemm.time.
+#                      Steps that end in ".full" take long, and run only if they are named in full
 #
 # Exit code: 0 all passed, 1 a step failed or was not reached, 77 there is no GPU to run on.
 set -u
@@ -38,16 +39,18 @@ sanitize() {
     return $worst
 }
 
+# two_experts FOLDER ARCH: base.safetensors and refiner.safetensors of random weights
+two_experts() {
+    mkdir -p "$1"
+    ./refinery synth --quiet --arch "$2" --seed 1 "$1/base.safetensors" &&
+        ./refinery synth --quiet --arch "$2" --seed 2 "$1/refiner.safetensors"
+}
+
 # The same picture twice, byte for byte.
 render() {
     results=$1
-    experts=$2
-    if [ -z "$experts" ]; then
-        experts=$results/experts
-        mkdir -p "$experts"
-        ./refinery synth --seed 1 "$experts/base.safetensors" || return
-        ./refinery synth --seed 2 "$experts/refiner.safetensors" || return
-    fi
+    experts=${2:-$1/experts}
+    [ -n "$2" ] || two_experts "$experts" tiny || return
     for picture in render again; do
         ./refinery render --device cuda -m "$experts/base.safetensors" \
             -r "$experts/refiner.safetensors" --recipe pony-animagine --size 128x128 --seed 1 \
@@ -57,6 +60,26 @@ render() {
     cmp "$results/render.png" "$results/again.png" || return
     rm "$results/again.png"
     echo "render.png, twice the same bytes"
+}
+
+# network RESULTS EXPERTS ARCH: a UNet call and the flip; EXPERTS, if not empty, instead of ARCH
+network() {
+    experts=${2:-$1/$3-experts}
+    if [ -z "$2" ]; then
+        mkdir -p "$experts"
+        free=$(df -Pk "$experts" | awk 'END { print int($4 / 1048576) }')
+        if [ "$3" = sdxl ] && [ "$free" -lt 16 ]; then
+            rm -rf "$experts"
+            echo "skipped: two experts of full size take 14 GB; $free GiB are free in $1"
+            return 77
+        fi
+        two_experts "$experts" "$3" || return
+    fi
+    ./refinery-bench network "$experts/base.safetensors" "$experts/refiner.safetensors" \
+        --csv "$1/network-$3.csv"
+    code=$?
+    rm -rf "$1/$3-experts"
+    return $code
 }
 
 # ---- arguments
@@ -70,6 +93,10 @@ case "$*" in
     ;;
 "--do render "*)
     render "$3" "$4"
+    exit
+    ;;
+"--do network "*)
+    network "$3" "$4" "$5"
     exit
     ;;
 esac
@@ -118,20 +145,24 @@ rm -rf "$results"
 mkdir -p "$results/logs" || exit 1
 results=$(cd "$results" && pwd)
 sanitize="./run.sh --do sanitize"
-bench="./refinery-bench-gpu --seconds 0.1"
 render="./run.sh --do render"
-export results experts sanitize bench render
+network="./run.sh --do network"
+export results experts sanitize render network
 
 # ---- steps
 
 wanted() { # wanted STEP NAME...: no names, or one that the step begins with
     step=$1
     shift
-    [ $# -gt 0 ] || return 0
     for name in "$@"; do
-        case $step in "$name" | "$name".*) return 0 ;; esac
+        case $step in
+        "$name") return 0 ;;
+        *.full) ;;
+        "$name".*) return 0 ;;
+        esac
     done
-    return 1
+    case $step in *.full) return 1 ;; esac
+    [ $# -eq 0 ]
 }
 
 say_row() { # say_row STATE STEP SECONDS LOG
