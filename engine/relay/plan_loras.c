@@ -120,6 +120,7 @@ rf_status rf_plan_add_loras(rf_plan *p, rf_plan_job *j, int stage, rf_error *err
     }
     RF_TRY(rf_expert_variant(&s->expert, s->expert, merge, merges, err));
 done:
+    if (st != RF_OK) rf_expert_tidy(s->expert, 0); /* what was opened for it */
     free(merge);
     return st;
 }
