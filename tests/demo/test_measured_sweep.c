@@ -56,8 +56,9 @@ static void drawing(uint8_t rgb[PICTURE], int style, int index)
 /* Cell `name`: drawing `index` in style `style`, as if made with a switch at `point`. */
 static void write_picture(const char *name, double point, int style, int index, char sha256[65])
 {
-    static const rf_file_ref FILES[2][2] = {{{"b", "b.safetensors", NULL}, {"r", "r", HASH}},
-                                            {{"b", "b.safetensors", HASH}, {"r", "r", NULL}}};
+    static const rf_file_ref FILES[2][2] = {
+        {{.name = "b", .path = "b.safetensors"}, {.name = "r", .path = "r", .sha256 = HASH}},
+        {{.name = "b", .path = "b.safetensors", .sha256 = HASH}, {.name = "r", .path = "r"}}};
     const rf_stage stages[2] = {{.until = point, .prompt = "p", .negative = "n", .cfg_scale = 6},
                                 {.until = 1, .cfg_scale = -1}};
     const rf_job_files files = {.stage = FILES[point > 0], .dtype = "bf16"};

@@ -30,8 +30,8 @@ Test(folder_expert, draws_as_the_single_file_does, .timeout = 60)
     render(&r, r.expert[0], &from_file);
     render(&r, folder, &from_folder);
     pictures_expect_equal(&from_file, &from_folder, "folder", 0);
-    cr_assert_eq(rf_expert_sha256(folder, hex, &err), RF_OK, "%s", err.message);
-    cr_assert_eq(rf_expert_sha256(r.expert[0], again, &err), RF_OK);
+    cr_assert_eq(rf_expert_sha256(folder, hex, NULL, NULL, &err), RF_OK, "%s", err.message);
+    cr_assert_eq(rf_expert_sha256(r.expert[0], again, NULL, NULL, &err), RF_OK);
     cr_expect(strlen(hex) == 64 && strcmp(hex, again) != 0);
     cr_expect_not_null(strstr(from_folder.job[0], hex), "%s", from_folder.job[0]);
     pictures_free(&from_file);
