@@ -219,6 +219,7 @@ int main(int argc, char **argv)
     bench_resize(&b);
     bench_lincomb(&b);
     bench_pixels(&b);
+    bench_latent_rgb(&b);
     rf_host_destroy(b.host);
     if (b.csv && fclose(b.csv)) return 1;
     return b.wrong;

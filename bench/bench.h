@@ -59,5 +59,6 @@ void bench_timestep(bench *b);
 void bench_resize(bench *b);
 void bench_lincomb(bench *b);
 void bench_pixels(bench *b);
+void bench_latent_rgb(bench *b);
 
 #endif

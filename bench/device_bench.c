@@ -1,7 +1,7 @@
 /* refinery-bench on a GPU: options, the device, timing.
  *
  *     refinery-bench gemm|conv|attention [--row PATTERN] [--batch N] [--dtype f16|bf16]
- *     refinery-bench groupnorm|layernorm|lincomb|pixels [--row PATTERN] [--dtype f16|bf16]
+ *     refinery-bench groupnorm|layernorm|lincomb|pixels|latent_rgb [--row PATTERN] [--dtype ...]
  *     refinery-bench choose --out FILE                       writes the choice table of the device
  *     refinery-bench network BASE [REFINER] [--size N] [--batch N]     a UNet call, and the flip
  *
@@ -288,7 +288,7 @@ static int usage(void)
         stderr,
         "usage: refinery-bench gemm|conv|attention [--row PATTERN] [--batch N] [--dtype "
         "f16|bf16]\n"
-        "       refinery-bench groupnorm|layernorm|lincomb|pixels [--row PATTERN] [--dtype ...]\n"
+        "       refinery-bench groupnorm|layernorm|lincomb|pixels|latent_rgb [--row PATTERN] ...\n"
         "       refinery-bench choose --out FILE [--row PATTERN]\n"
         "       refinery-bench network BASE [REFINER] [--size N] [--batch N] [--flips N]\n"
         "       all: [--device cuda:N] [--runs N] [--choices FILE] [--csv FILE]\n"

@@ -61,13 +61,14 @@ typedef struct device_call {
     const char *row;
     int         images;
     union {
-        rf_gemm_args      gemm;
-        rf_conv_args      conv;
-        rf_attention_args attention;
-        rf_groupnorm_args groupnorm;
-        rf_layernorm_args layernorm;
-        rf_lincomb_args   lincomb;
-        rf_pixels_args    pixels;
+        rf_gemm_args       gemm;
+        rf_conv_args       conv;
+        rf_attention_args  attention;
+        rf_groupnorm_args  groupnorm;
+        rf_layernorm_args  layernorm;
+        rf_lincomb_args    lincomb;
+        rf_pixels_args     pixels;
+        rf_latent_rgb_args latent_rgb;
     } args;
     const void *weights; /* of gemm and conv, before they are packed */
     double      flop, bytes;

@@ -31,6 +31,7 @@ void *device_output(const device_call *c)
     case RF_OP_LAYERNORM: return c->args.layernorm.y;
     case RF_OP_LINCOMB: return c->args.lincomb.y;
     case RF_OP_PIXELS: return c->args.pixels.y;
+    case RF_OP_LATENT_RGB: return c->args.latent_rgb.y;
     default: return c->args.attention.o;
     }
 }
@@ -115,6 +116,7 @@ rf_status device_run(const device_bench *b, rf_level level, const device_call *c
     case RF_OP_LAYERNORM: return ops->layernorm(b->gpu, &c->args.layernorm);
     case RF_OP_LINCOMB: return ops->lincomb(b->gpu, &c->args.lincomb);
     case RF_OP_PIXELS: return ops->pixels(b->gpu, &c->args.pixels);
+    case RF_OP_LATENT_RGB: return ops->latent_rgb(b->gpu, &c->args.latent_rgb);
     default: return RF_E_UNSUPPORTED;
     }
 }

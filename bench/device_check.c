@@ -169,6 +169,20 @@ static void want_pixels(check *k, const device_call *c)
     for (size_t i = 0; !k->lacks && i < elems; i++) y[i] = bytes[i];
 }
 
+static void want_latent_rgb(check *k, const device_call *c)
+{
+    rf_latent_rgb_args a = c->args.latent_rgb;
+    const size_t       pixels = (size_t)a.hw, elems = pixels * 3;
+    float             *y = hold(k, elems * sizeof *y);
+    uint8_t           *bytes = hold(k, elems);
+    a.x = read_back(k, a.x, RF_F32, pixels * 4);
+    a.map = read_back(k, a.map, RF_F32, 15);
+    a.scale = read_back(k, a.scale, RF_F32, 1);
+    a.n = 1, a.y = bytes;
+    want(k, k->lacks ? RF_E_NOMEM : rf_latent_rgb_ref(NULL, &a), y, elems);
+    for (size_t i = 0; !k->lacks && i < elems; i++) y[i] = bytes[i];
+}
+
 /* Runs the call over an output of NaNs, and reads how it begins into `got`. */
 static bool run_once(check *k, const device_call *c, void *got, size_t bytes)
 {
@@ -181,7 +195,7 @@ static bool run_once(check *k, const device_call *c, void *got, size_t bytes)
 /* |got - want| / |want|; infinite if it did not run, or a value is not finite. */
 static double relative_error(check *k, const device_call *c)
 {
-    const bool     bytes = c->op == RF_OP_PIXELS;
+    const bool     bytes = c->op == RF_OP_PIXELS || c->op == RF_OP_LATENT_RGB;
     const rf_dtype dtype = c->op == RF_OP_LINCOMB ? RF_F32 : k->b->dtype;
     const size_t   size = k->elems * (bytes ? 1 : rf_dtype_bytes(dtype));
     void          *got = hold(k, size);
@@ -199,8 +213,11 @@ static double relative_error(check *k, const device_call *c)
 
 bool device_right(device_bench *b, const device_call *c, double *error)
 {
-    /* 8 roundings of the storage type; pixels are cut off, not rounded. */
-    const double limit = c->op == RF_OP_LINCOMB ? 0x1p-18 : b->dtype == RF_F16 ? 0x1p-8 : 0x1p-5;
+    /* 8 roundings of the storage type; pixels are cut off, not rounded; latent_rgb is exact. */
+    const double limit = c->op == RF_OP_LATENT_RGB ? 0
+                         : c->op == RF_OP_LINCOMB  ? 0x1p-18
+                         : b->dtype == RF_F16      ? 0x1p-8
+                                                   : 0x1p-5;
     check        k = {.b = b};
     switch (c->op) {
     case RF_OP_GEMM: want_gemm(&k, c); break;
@@ -209,6 +226,7 @@ bool device_right(device_bench *b, const device_call *c, double *error)
     case RF_OP_GROUPNORM: want_groupnorm(&k, c); break;
     case RF_OP_LAYERNORM: want_layernorm(&k, c); break;
     case RF_OP_LINCOMB: want_lincomb(&k, c); break;
+    case RF_OP_LATENT_RGB: want_latent_rgb(&k, c); break;
     default: want_pixels(&k, c);
     }
     const bool unchecked = !k.want && !k.lacks;

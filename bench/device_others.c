@@ -1,6 +1,6 @@
-/* Calls of groupnorm, layernorm, lincomb and pixels on a GPU, as many images as the rows of their
- * shape tables have: bound by memory, and the vendor has none of them to compare with.  bytes:
- * every input and output once. */
+/* Calls of groupnorm, layernorm, lincomb, pixels and latent_rgb on a GPU, as many images as the
+ * rows of their shape tables have: bound by memory, and the vendor has none of them to compare
+ * with.  bytes: every input and output once. */
 #include "bench/device_bench.h"
 
 static void time_row(device_bench *b, const device_call *c, device_row_fn *each, void *user)
@@ -80,6 +80,22 @@ static void pixels_row(device_bench *b, const char *name, rf_pixels_args a, devi
     time_row(b, &call, each, user);
 }
 
+/* f32 in, bytes out, whatever the type of the others. */
+static void latent_rgb_row(device_bench *b, const char *name, rf_latent_rgb_args a,
+                           device_row_fn *each, void *user)
+{
+    const size_t pixels = (size_t)a.n * (size_t)a.hw;
+    device_call  call = {.op = RF_OP_LATENT_RGB, .row = name, .images = a.n};
+    a.x = device_random(b, RF_F32, pixels * 4);
+    a.map = device_random(b, RF_F32, 15);
+    a.scale = device_random(b, RF_F32, (size_t)a.n);
+    a.y = device_take(b, pixels * 3);
+    call.args.latent_rgb = a;
+    call.bytes = (4 * sizeof(float) + 3) * (double)pixels;
+    call.out_bytes = (size_t)a.hw * 3;
+    time_row(b, &call, each, user);
+}
+
 void device_other_rows(device_bench *b, rf_op_kind op, device_row_fn *each, void *user)
 {
 #define GROUPNORM(name, n_, hw_, c_, c1_, groups_, why)                                            \
@@ -105,4 +121,9 @@ void device_other_rows(device_bench *b, rf_op_kind op, device_row_fn *each, void
         pixels_row(b, #name, (rf_pixels_args){.n = n_, .hw = hw_}, each, user);
     RF_PIXELS_SHAPES(PIXELS)
 #undef PIXELS
+#define LATENT_RGB(name, n_, hw_, why)                                                             \
+    if (!b->wrong && op == RF_OP_LATENT_RGB && device_wants(b, #name))                             \
+        latent_rgb_row(b, #name, (rf_latent_rgb_args){.n = n_, .hw = hw_}, each, user);
+    RF_LATENT_RGB_SHAPES(LATENT_RGB)
+#undef LATENT_RGB
 }

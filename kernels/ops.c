@@ -12,6 +12,7 @@
         .layernorm = rf_layernorm_##suffix, .embedding = rf_embedding_##suffix,                    \
         .timestep = rf_timestep_##suffix, .resize = rf_resize_##suffix,                            \
         .lincomb = rf_lincomb_##suffix, .pixels = rf_pixels_##suffix,                              \
+        .latent_rgb = rf_latent_rgb_##suffix,                                                      \
     }
 
 static const rf_ops tables[] = {

@@ -7,6 +7,7 @@
 #include "kernels/embedding/embedding.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/groupnorm/groupnorm.h"
+#include "kernels/latent_rgb/latent_rgb.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/level.h"
 #include "kernels/lincomb/lincomb.h"
@@ -38,6 +39,7 @@ typedef struct rf_ops {
     rf_resize_fn            *resize;
     rf_lincomb_fn           *lincomb;
     rf_pixels_fn            *pixels;
+    rf_latent_rgb_fn        *latent_rgb;
 } rf_ops;
 
 /* The table of `level`, constant.  NULL: this build has none (sm80 and vendor without CUDA).  A

@@ -21,6 +21,7 @@ static const rf_ops table = {
     .resize = rf_resize_sm80,
     .lincomb = rf_lincomb_sm80,
     .pixels = rf_pixels_sm80,
+    .latent_rgb = rf_latent_rgb_sm80,
 };
 
 const rf_ops *rf_ops_sm80(void)

@@ -26,6 +26,7 @@ REFUSE(timestep)
 REFUSE(resize)
 REFUSE(lincomb)
 REFUSE(pixels)
+REFUSE(latent_rgb)
 REFUSE_PACK(gemm)
 REFUSE_PACK(conv)
 
@@ -49,6 +50,7 @@ static const rf_ops table = {
     .resize = refuse_resize,
     .lincomb = refuse_lincomb,
     .pixels = refuse_pixels,
+    .latent_rgb = refuse_latent_rgb,
 };
 
 const rf_ops *rf_ops_sm80_plan(void)

@@ -9,8 +9,8 @@
 const char *rf_op_name(rf_op_kind kind)
 {
     static const char *const names[RF_OP_KINDS] = {
-        "gemm",      "conv",     "attention", "groupnorm", "layernorm",
-        "embedding", "timestep", "resize",    "lincomb",   "pixels",
+        "gemm",     "conv",   "attention", "groupnorm", "layernorm",  "embedding",
+        "timestep", "resize", "lincomb",   "pixels",    "latent_rgb",
     };
     return kind < RF_OP_KINDS ? names[kind] : "unknown op";
 }
@@ -48,6 +48,7 @@ static int has_op(const rf_ops *ops, rf_op_kind kind)
     case RF_OP_RESIZE: return ops->resize != NULL;
     case RF_OP_LINCOMB: return ops->lincomb != NULL;
     case RF_OP_PIXELS: return ops->pixels != NULL;
+    case RF_OP_LATENT_RGB: return ops->latent_rgb != NULL;
     case RF_OP_KINDS: break;
     }
     return 0;
@@ -129,6 +130,7 @@ static rf_status run_call(const rf_op_call *call, const rf_ops *ops, void *strea
     case RF_OP_RESIZE: return ops->resize(stream, &call->args.resize);
     case RF_OP_LINCOMB: return ops->lincomb(stream, &call->args.lincomb);
     case RF_OP_PIXELS: return ops->pixels(stream, &call->args.pixels);
+    case RF_OP_LATENT_RGB: return ops->latent_rgb(stream, &call->args.latent_rgb);
     case RF_OP_KINDS: break;
     }
     return RF_E_BUG;

@@ -18,6 +18,7 @@ typedef enum rf_op_kind {
     RF_OP_RESIZE,
     RF_OP_LINCOMB,
     RF_OP_PIXELS,
+    RF_OP_LATENT_RGB,
     RF_OP_KINDS,
 } rf_op_kind;
 
@@ -30,16 +31,17 @@ typedef struct rf_op_call {
     char       label[RF_CALL_LABEL]; /* where in the network: for errors, traces and tests */
     int        by_vendor;            /* its device's choice table gives it to the vendor level */
     union {
-        rf_gemm_args      gemm;
-        rf_conv_args      conv;
-        rf_attention_args attention;
-        rf_groupnorm_args groupnorm;
-        rf_layernorm_args layernorm;
-        rf_embedding_args embedding;
-        rf_timestep_args  timestep;
-        rf_resize_args    resize;
-        rf_lincomb_args   lincomb;
-        rf_pixels_args    pixels;
+        rf_gemm_args       gemm;
+        rf_conv_args       conv;
+        rf_attention_args  attention;
+        rf_groupnorm_args  groupnorm;
+        rf_layernorm_args  layernorm;
+        rf_embedding_args  embedding;
+        rf_timestep_args   timestep;
+        rf_resize_args     resize;
+        rf_lincomb_args    lincomb;
+        rf_pixels_args     pixels;
+        rf_latent_rgb_args latent_rgb;
     } args;
 } rf_op_call;
 

@@ -454,6 +454,49 @@ Test(device_cuda, a_capture_that_fails_leaves_the_device_as_it_was)
     close_cuda(&device);
 }
 
+/* What a captured preview shows is read when it runs: the map, the scale and the row of the pool.
+ */
+Test(device_cuda, a_captured_preview_follows_its_tables)
+{
+    enum { MAP = 15, TABLES = MAP + 2, HW = N / 8 }; /* x is a pool of two rows */
+    static const struct {
+        float   bias, scale;
+        int32_t row;
+        uint8_t byte;
+    } times[] = {{0, 1, 0, 51}, {0, 1, 1, 102}, {0, 0.5f, 1, 51}, {0.2f, 2, 0, 153}};
+    rf_device device = open_cuda();
+    doubling  d = start(&device);
+    rf_graph *graph = NULL;
+    float    *tables = NULL;
+    must(rf_device_alloc(&device, (void **)&tables, TABLES * sizeof *tables, "tables", NULL));
+    put(&device, &d, d.x, N / 2, 0.2f);
+    put(&device, &d, d.x + N / 2, N / 2, 0.4f);
+    rf_op_call *call = &d.program.call[0];
+    *call = (rf_op_call){.kind = RF_OP_LATENT_RGB, .label = "preview"};
+    call->args.latent_rgb = (rf_latent_rgb_args){.y = (uint8_t *)d.y, .x = d.x, .map = tables};
+    call->args.latent_rgb.scale = tables + MAP;
+    call->args.latent_rgb.xrow = (const int32_t *)(tables + MAP + 1);
+    call->args.latent_rgb.n = 1, call->args.latent_rgb.hw = HW;
+    must(rf_program_capture(&d.program, &device, &graph, NULL));
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        for (int m = 0; m < MAP; m++) d.staging[m] = m < 3 ? 1 : m < 12 ? 0 : times[i].bias;
+        d.staging[MAP] = times[i].scale;
+        memcpy(&d.staging[MAP + 1], &times[i].row, sizeof times[i].row);
+        must(rf_device_copy(&device, RF_STREAM_OPS, RF_COPY_UP, tables, d.staging,
+                            TABLES * sizeof *tables, NULL));
+        must(rf_graph_launch(&device, graph, "preview", NULL));
+        must(rf_device_wait(&device, NULL));
+        must(rf_device_copy(&device, RF_STREAM_OPS, RF_COPY_DOWN, d.staging, d.y, BYTES, NULL));
+        must(rf_device_wait(&device, NULL));
+        for (int e = 0; e < HW * 3; e++)
+            cr_assert_eq(((const uint8_t *)d.staging)[e], times[i].byte, "time %zu, %d", i, e);
+    }
+    rf_graph_destroy(&device, graph);
+    rf_device_free(&device, tables, TABLES * sizeof *tables);
+    end(&device, &d);
+    close_cuda(&device);
+}
+
 /* ---- the sm80 level -------------------------------------------------------------------------- */
 
 Test(device_cuda, the_level_has_every_op)

@@ -37,10 +37,11 @@ Test(bench_device, every_op_is_checked_and_timed, .timeout = 120)
     const struct {
         const char *op, *pattern;
         int         count;
-    } rows[] = {
-        {"gemm", "edge_geglu", 1},   {"gemm", "edge_two", 1},      {"conv", "edge_up", 1},
-        {"conv", "edge_above", 1},   {"attention", "edge_odd", 1}, {"groupnorm", "edge_o*", 3},
-        {"layernorm", "edge_o*", 1}, {"lincomb", "edge_*", 3},     {"pixels", "edge_r*", 1}};
+    } rows[] = {{"gemm", "edge_geglu", 1},    {"gemm", "edge_two", 1},
+                {"conv", "edge_up", 1},       {"conv", "edge_above", 1},
+                {"attention", "edge_odd", 1}, {"groupnorm", "edge_o*", 3},
+                {"layernorm", "edge_o*", 1},  {"lincomb", "edge_*", 3},
+                {"pixels", "edge_r*", 1},     {"latent_rgb", "edge_*", 4}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         expect_rows(rows[i].op, rows[i].pattern, "f16", rows[i].count);
         expect_rows(rows[i].op, rows[i].pattern, "bf16", rows[i].count);

@@ -30,6 +30,7 @@ function read_name(name,    part, n) {
         threads = 512
         shared = threads * 12
     }
+    if (name ~ /latent_rgb/) shared = threads * 4 + 17 * 4 # pixels; map, scale and row
 }
 
 BEGIN {
