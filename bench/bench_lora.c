@@ -156,7 +156,8 @@ static sums measure(const rf_tensors *list, const rf_lora_fit *fit, int threads)
 
 int main(int argc, char **argv)
 {
-    const int       threads = argc > 2 ? atoi(argv[2]) : 2, rank = argc > 3 ? atoi(argv[3]) : 32;
+    const int       threads = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 2;
+    const int       rank = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 32;
     char            checkpoint[PATH_BYTES], lora_path[PATH_BYTES];
     rf_sdxl_arch    arch;
     rf_lora_names  *names = NULL;

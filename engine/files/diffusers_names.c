@@ -5,6 +5,7 @@
 #include "engine/files/diffusers_names.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { AT_BYTES = 64 }; /* the front of a name in the making */
@@ -27,6 +28,18 @@ static const char *after(const char *name, const char *front)
 {
     const size_t n = strlen(front);
     return strncmp(name, front, n) == 0 ? name + n : NULL;
+}
+
+/* The same of `front` and a number, "block.2.": what follows its dot. */
+static const char *after_number(const char *name, const char *front, int *number)
+{
+    const char *digits = after(name, front);
+    char       *end = NULL;
+    if (!digits || *digits < '0' || *digits > '9') return NULL;
+    const long value = strtol(digits, &end, 10);
+    if (*end != '.' || value > 9999) return NULL;
+    *number = (int)value;
+    return end + 1;
 }
 
 /* `at` and the rest of `name` under its new front: the first of `list` that it begins with. */
@@ -88,7 +101,7 @@ static int unet_module(char *out, const char *at, int layer, const char *module)
 static int unet_name(const rf_unet_arch *u, const char *name, char *out)
 {
     char        at[AT_BYTES];
-    int         index = 0, used = 0;
+    int         index = 0;
     const int   layers = u->blocks + 1; /* going down, the last one resizes */
     const char *middle = after(name, "middle_block.");
     if (RENAME(out, "", name, unet_ends)) return 1;
@@ -98,15 +111,15 @@ static int unet_name(const rf_unet_arch *u, const char *name, char *out)
         snprintf(at, sizeof at, "mid_block.resnets.%d.", middle[0] == '0' ? 0 : 1);
         return RENAME(out, at, middle + 2, unet_res);
     }
-    if (sscanf(name, "input_blocks.%d.%n", &index, &used) == 1 && used > 0) {
+    const char *down = after_number(name, "input_blocks.", &index);
+    if (down) {
         snprintf(at, sizeof at, "down_blocks.%d", (index - 1) / layers);
-        return unet_module(out, at, (index - 1) % layers, name + used);
+        return unet_module(out, at, (index - 1) % layers, down);
     }
-    if (sscanf(name, "output_blocks.%d.%n", &index, &used) == 1 && used > 0) {
-        snprintf(at, sizeof at, "up_blocks.%d", index / layers);
-        return unet_module(out, at, index % layers, name + used);
-    }
-    return 0;
+    const char *up = after_number(name, "output_blocks.", &index);
+    if (!up) return 0;
+    snprintf(at, sizeof at, "up_blocks.%d", index / layers);
+    return unet_module(out, at, index % layers, up);
 }
 
 /* ---- text encoders ------------------------------------------------------------------------ */
@@ -131,15 +144,16 @@ static int open_names(const rf_clip_arch *c, const char *name,
 {
     static const char parts[RF_DIFFUSERS_PARTS] = {'q', 'k', 'v'};
     char              at[AT_BYTES];
-    int               layer = 0, used = 0;
+    int               layer = 0;
     if (strcmp(name, "text_projection") == 0) out[0].transposed = !c->projection_is_linear;
     if (strcmp(name, "text_projection.weight") == 0)
         return snprintf(out[0].name, RF_DIFFUSERS_NAME, "%s", name) > 0;
     if (RENAME(out[0].name, "", name, open_ends)) return 1;
-    if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) != 1 || used == 0) return 0;
+    const char *rest = after_number(name, "transformer.resblocks.", &layer);
+    if (!rest) return 0;
     snprintf(at, sizeof at, "text_model.encoder.layers.%d.", layer);
-    if (RENAME(out[0].name, at, name + used, open_layer)) return 1;
-    const char *leaf = after(name + used, "attn.in_proj_");
+    if (RENAME(out[0].name, at, rest, open_layer)) return 1;
+    const char *leaf = after(rest, "attn.in_proj_");
     if (!leaf) return 0;
     for (int i = 0; i < RF_DIFFUSERS_PARTS; i++)
         snprintf(out[i].name, RF_DIFFUSERS_NAME, "%sself_attn.%c_proj.%s", at, parts[i], leaf);
@@ -172,7 +186,7 @@ static int vae_leaf(char *out, const char *at, const char *leaf)
 static int vae_name(const rf_vae_arch *v, const char *name, char *out)
 {
     char        at[AT_BYTES], half[16];
-    int         level = 0, block = 0, used = 0;
+    int         level = 0, block = 0;
     const char *dot = strchr(name, '.');
     const int   down = after(name, "encoder.") != NULL;
     if (!down && !after(name, "decoder.")) return snprintf(out, RF_DIFFUSERS_NAME, "%s", name) > 0;
@@ -182,14 +196,14 @@ static int vae_name(const rf_vae_arch *v, const char *name, char *out)
     if (middle) return RENAME(out, at, middle, vae_middle);
     if (after(rest, "norm_out."))
         return snprintf(out, RF_DIFFUSERS_NAME, "%s.conv_norm_out.%s", half, rest + 9) > 0;
-    if (sscanf(rest, "%*[a-z].%d.%n", &level, &used) != 1 || used == 0)
-        return snprintf(out, RF_DIFFUSERS_NAME, "%s", name) > 0;
-    const char *module = rest + used;
+    const char *module = after_number(rest, down ? "down." : "up.", &level);
+    if (!module) return snprintf(out, RF_DIFFUSERS_NAME, "%s", name) > 0;
     const int   theirs = down ? level : v->levels - 1 - level;
     const char *way = down ? "down" : "up";
-    if (sscanf(module, "block.%d.%n", &block, &used) == 1) {
+    const char *leaf = after_number(module, "block.", &block);
+    if (leaf) {
         snprintf(at, sizeof at, "%s.%s_blocks.%d.resnets.%d.", half, way, theirs, block);
-        return vae_leaf(out, at, module + used);
+        return vae_leaf(out, at, leaf);
     }
     return snprintf(out, RF_DIFFUSERS_NAME, "%s.%s_blocks.%d.%ssamplers.0.%s", half, way, theirs,
                     way, strchr(module, '.') + 1) > 0;

@@ -26,8 +26,8 @@ typedef struct rf_lora_delta {
 } rf_lora_delta;
 
 /* Of a module with a weight.  RF_E_IO, RF_E_NOMEM. */
-rf_status rf_lora_delta_read(rf_lora_delta *out, const rf_lora *lora, const rf_lora_module *module,
-                             rf_error *err);
+rf_status rf_lora_delta_read(rf_lora_delta *delta, const rf_lora *lora,
+                             const rf_lora_module *module, rf_error *err);
 void      rf_lora_delta_free(rf_lora_delta *delta); /* {0} is fine */
 
 /* row [columns] = row r, times the module's scale; `scratch` [columns] is overwritten. */

@@ -51,11 +51,12 @@ static void note_misfit(rf_lora_fit *f, const rf_lora_module *m, const rf_lora_l
 {
     char               expected[96];
     const rf_lora_size s = rf_lora_size_of(m);
+    const int64_t      inputs = s.in * s.kernel;
     f->misfits++;
     if (f->first.status != RF_OK) return;
     layer_text(layer, expected, sizeof expected);
     rf_fail(&f->first, RF_E_MODEL, "module %s makes %lld outputs of %lld inputs, but %s is %s",
-            m->name, (long long)s.out, (long long)(s.in * s.kernel), layer->weight, expected);
+            m->name, (long long)s.out, (long long)inputs, layer->weight, expected);
 }
 
 static void note_unknown(rf_lora_fit *f, const rf_lora_module *m)

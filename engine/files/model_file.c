@@ -22,46 +22,46 @@ static int is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-const rf_tensors *rf_model_file_stored(const rf_model_file *m)
+const rf_tensors *rf_model_file_stored(const rf_model_file *model)
 {
-    return m->file ? rf_safetensors_list(m->file) : rf_diffusers_folder_list(m->folder);
+    return model->file ? rf_safetensors_list(model->file) : rf_diffusers_folder_list(model->folder);
 }
 
 rf_status rf_model_file_open(rf_model_file **out, const char *path, rf_error *err)
 {
     rf_status      st = RF_OK;
-    rf_model_file *m = calloc(1, sizeof *m);
+    rf_model_file *model = calloc(1, sizeof *model);
     *out = NULL;
-    if (!m) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
+    if (!model) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
     if (is_folder(path))
-        RF_TRY(rf_diffusers_folder_open(&m->folder, path, err));
+        RF_TRY(rf_diffusers_folder_open(&model->folder, path, err));
     else
-        RF_TRY(rf_safetensors_open(&m->file, path, err));
-    RF_TRY(rf_fp8_view_open(&m->wide, rf_model_file_stored(m), err));
-    *out = m;
-    m = NULL;
+        RF_TRY(rf_safetensors_open(&model->file, path, err));
+    RF_TRY(rf_fp8_view_open(&model->wide, rf_model_file_stored(model), err));
+    *out = model;
+    model = NULL;
 done:
-    rf_model_file_close(m);
+    rf_model_file_close(model);
     return st;
 }
 
-void rf_model_file_close(rf_model_file *m)
+void rf_model_file_close(rf_model_file *model)
 {
-    if (!m) return;
-    rf_fp8_view_close(m->wide);
-    rf_safetensors_close(m->file);
-    rf_diffusers_folder_close(m->folder);
-    free(m);
+    if (!model) return;
+    rf_fp8_view_close(model->wide);
+    rf_safetensors_close(model->file);
+    rf_diffusers_folder_close(model->folder);
+    free(model);
 }
 
-const rf_tensors *rf_model_file_list(const rf_model_file *m)
+const rf_tensors *rf_model_file_list(const rf_model_file *model)
 {
-    return m->wide ? rf_fp8_view_list(m->wide) : rf_model_file_stored(m);
+    return model->wide ? rf_fp8_view_list(model->wide) : rf_model_file_stored(model);
 }
 
-const rf_header *rf_model_file_header(const rf_model_file *m)
+const rf_header *rf_model_file_header(const rf_model_file *model)
 {
-    return m->file ? rf_safetensors_header(m->file) : NULL;
+    return model->file ? rf_safetensors_header(model->file) : NULL;
 }
 
 /* ---- hashes ------------------------------------------------------------------------------- */

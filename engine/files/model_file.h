@@ -13,11 +13,11 @@ typedef struct rf_model_file rf_model_file;
 
 /* Errors as rf_safetensors_open and rf_diffusers_folder_open. */
 rf_status rf_model_file_open(rf_model_file **out, const char *path, rf_error *err);
-void      rf_model_file_close(rf_model_file *file); /* NULL is fine */
+void      rf_model_file_close(rf_model_file *model); /* NULL is fine */
 
-const rf_tensors *rf_model_file_list(const rf_model_file *file);
-const rf_tensors *rf_model_file_stored(const rf_model_file *file); /* 8-bit types as they are */
-const rf_header  *rf_model_file_header(const rf_model_file *file); /* NULL: a folder */
+const rf_tensors *rf_model_file_list(const rf_model_file *model);
+const rf_tensors *rf_model_file_stored(const rf_model_file *model); /* 8-bit types as they are */
+const rf_header  *rf_model_file_header(const rf_model_file *model); /* NULL: a folder */
 
 /* rf_file_sha256 of a file.  Of a folder: the SHA-256 of the lines "HASH  NAME\n", as sha256sum
  * prints them, of its weight files in use, by name ("unet/...safetensors"). */

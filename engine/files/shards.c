@@ -219,7 +219,7 @@ rf_status rf_shards_open(rf_shards **out, const char *folder, const char *stem, 
     *out = NULL;
     if (!s) return no_memory(folder, err);
     s->folder = strdup(folder);
-    s->file = calloc(RF_SHARDS_MAX, sizeof *s->file);
+    s->file = calloc(RF_SHARDS_MAX, sizeof(rf_safetensors *));
     s->name = calloc(RF_SHARDS_MAX, sizeof *s->name);
     if (!s->folder || !s->file || !s->name) {
         st = no_memory(folder, err);

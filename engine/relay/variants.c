@@ -283,13 +283,13 @@ void rf_expert_tidy(rf_expert *expert, int loaded)
     family->files = kept;
 }
 
-void rf_family_free(rf_expert *e)
+void rf_family_free(rf_expert *parent)
 {
-    if (!e->family) return;
-    rf_expert_tidy(e, 1);
-    rf_lora_names_destroy(e->family->names);
-    free(e->family->file);
-    free(e->family->variant);
-    free(e->family);
-    e->family = NULL;
+    if (!parent->family) return;
+    rf_expert_tidy(parent, 1);
+    rf_lora_names_destroy(parent->family->names);
+    free(parent->family->file);
+    free(parent->family->variant);
+    free(parent->family);
+    parent->family = NULL;
 }
