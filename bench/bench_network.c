@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "bench/call_flop.h"
 #include "engine/files/checkpoint.h"
 #include "engine/files/safetensors.h"
 #include "engine/model/unet.h"
@@ -62,27 +63,6 @@ static void *memory(rf_device *device, size_t bytes)
     return p;
 }
 
-/* Multiply-adds times two; what norms and elementwise ops do is not counted. */
-static double flop_of(const rf_op_call *call)
-{
-    switch (call->kind) {
-    case RF_OP_GEMM: {
-        const rf_gemm_args *a = &call->args.gemm;
-        return 2.0 * a->m * a->n * a->k;
-    }
-    case RF_OP_CONV: {
-        const rf_conv_args *a = &call->args.conv;
-        return 18.0 * a->n * rf_conv_out(a->kind, a->h) * rf_conv_out(a->kind, a->w) * a->cin *
-               a->cout;
-    }
-    case RF_OP_ATTENTION: {
-        const rf_attention_args *a = &call->args.attention;
-        return 4.0 * a->n * a->sq * (double)a->skv * a->heads * a->d;
-    }
-    default: return 0;
-    }
-}
-
 static void load(network *net, rf_device *device)
 {
     void *staging = memory(device, net->weights.staging_bytes);
@@ -122,9 +102,9 @@ static void time_program(const network *net, rf_device *device, const setting *s
         const double      start = now();
         must(rf_program_run_range(&net->program, i, i + 1, device, &err));
         share[call->kind] += now() - start;
-        work[call->kind] += flop_of(call);
+        work[call->kind] += bench_call_flop(call);
         calls[call->kind]++;
-        flop += flop_of(call);
+        flop += bench_call_flop(call);
     }
     qsort(seconds, (size_t)s->repeat, sizeof *seconds, by_value);
     const double median = seconds[s->repeat / 2];

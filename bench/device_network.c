@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/call_flop.h"
 #include "bench/device_bench.h"
 #include "engine/core/program.h"
 #include "engine/core/recorder.h"
@@ -33,26 +34,6 @@ typedef struct network {
     double           flop;
     size_t           vendor_calls;
 } network;
-
-static double flop_of(const rf_op_call *call)
-{
-    switch (call->kind) {
-    case RF_OP_GEMM: {
-        const rf_gemm_args *a = &call->args.gemm;
-        return 2.0 * a->m * a->n * a->k;
-    }
-    case RF_OP_CONV: {
-        const rf_conv_args *a = &call->args.conv;
-        return 18.0 * a->n * rf_conv_out(a->kind, a->h) * rf_conv_out(a->kind, a->w) * a->cin *
-               a->cout;
-    }
-    case RF_OP_ATTENTION: {
-        const rf_attention_args *a = &call->args.attention;
-        return 4.0 * a->n * a->sq * (double)a->skv * a->heads * a->d;
-    }
-    default: return 0;
-    }
-}
 
 /* Opens the file and loads its UNet's weights. */
 static bool load(device_bench *b, network *net, const char *path)
@@ -131,7 +112,7 @@ static bool capture(device_bench *b, network *net, const slab *s, const rf_unet_
         !device_ok(b, rf_program_capture(&net->program, &b->device, &net->graph, &b->err)))
         return false;
     for (size_t i = 0; i < net->program.count; i++) {
-        net->flop += flop_of(&net->program.call[i]);
+        net->flop += bench_call_flop(&net->program.call[i]);
         net->vendor_calls += net->program.call[i].by_vendor != 0;
     }
     return true;
