@@ -12,8 +12,9 @@
  *     rf_engine_create(&engine, &(rf_options){0}, &err);
  *     rf_expert_open(&pony, engine, "pony.safetensors", &err);
  *     rf_expert_open(&animagine, engine, "animagine.safetensors", &err);
- *     rf_stage stages[] = {{.expert = pony, .until = 0.5, .prompt = "score_9, 1girl"},
- *                          {.expert = animagine, .until = 1, .prompt = "masterpiece, 1girl"}};
+ *     rf_stage stages[] = {
+ *         {.expert = pony, .until = 0.5, .cfg_scale = 6, .prompt = "score_9, 1girl"},
+ *         {.expert = animagine, .cfg_scale = 6, .prompt = "masterpiece, 1girl"}};
  *     rf_job job = rf_job_default();
  *     job.stages = stages, job.stage_count = 2, job.seed = 1;
  *     rf_plan_create(&plan, engine, &job, &err);
@@ -121,6 +122,22 @@ const char *rf_expert_path(const rf_expert *expert); /* as given */
 rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user), void *user,
                            rf_error *err);
 
+/* What the network predicts, on which noise levels, and how this is known. */
+typedef struct rf_prediction_info {
+    const char *prediction; /* "epsilon" or "v" */
+    int         ztsnr;      /* zero-terminal-SNR: its noise levels reach sigma_max of about 4519 */
+    double      sigma_min, sigma_max;
+    const char *reason; /* "tensor v_pred", "scheduler_config.json", "nothing says otherwise" ... */
+} rf_prediction_info;
+
+/* Known by, in this order: rf_expert_set_prediction, marker tensors, the folder's scheduler
+ * configuration, the file's metadata, a side-car FILE.yaml; else epsilon. */
+void rf_expert_get_prediction(const rf_expert *expert, rf_prediction_info *out);
+
+/* "epsilon", "v" or "v-ztsnr", whatever the file says; before the expert's first plan.  NULL: what
+ * the file says.  RF_E_ARG lists the names. */
+rf_status rf_expert_set_prediction(rf_expert *expert, const char *prediction, rf_error *err);
+
 /* ---- jobs and plans ----------------------------------------------------------------------- */
 
 /* A file of the LoRA family at work in a stage: LoRA, LoCon, LoHa, LoKr, DoRA, differences.  It is
@@ -137,6 +154,12 @@ typedef struct rf_lora_use {
     int partial;    /* 1: modules without a layer are left out with a warning, not refused */
 } rf_lora_use;
 
+/* Numbers of a sampler (rf_job has the same, for all stages). */
+typedef struct rf_stage_sampling {
+    double eta;
+    double s_churn, s_tmin, s_tmax, s_noise;
+} rf_stage_sampling;
+
 /* A stretch of the denoising done by one expert. */
 typedef struct rf_stage {
     rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there */
@@ -146,11 +169,37 @@ typedef struct rf_stage {
     const char *negative; /* likewise */
     float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: the
                               previous stage's (first stage: 6).  1 skips the negative prompt */
-    const char *sampler;   /* NULL: the job's */
+    float cfg_ramp;        /* CFG moves by so much, evenly over the stage's calls: its last call
+                              has cfg_scale + cfg_ramp.  0: it stays.  At no call below 0 */
+    const char              *sampler;   /* NULL: the job's */
+    const rf_stage_sampling *sampling;  /* NULL: the job's */
+    int                      clip_skip; /* 0: the job's */
     const rf_lora_use
         *loras; /* [lora_count: at most 256], merged into the expert's weights in this order */
     int  lora_count;
 } rf_stage;
+
+/* The picture that a run starts from instead of pure noise (img2img), and where it may paint
+ * (inpainting with an ordinary checkpoint).  It has the job's size. */
+typedef struct rf_init {
+    const uint8_t *rgb;  /* [height, width, 3] */
+    const uint8_t *mask; /* [height, width]: 255 is painted anew, 0 stays as it is; NULL: all is
+                            painted anew */
+    double denoise;      /* strength, 0..1: the last ceil-ish share of the steps, by A1111's rule
+                            min(int(denoise * steps), steps - 1) + 1 calls */
+    int exact_steps;     /* 1: `steps` calls are made of a schedule of int(steps / denoise) */
+    /* For the metadata, by which a replay finds the picture again; NULL: not known. */
+    const char *path, *sha256;           /* of the file with the picture */
+    const char *mask_path, *mask_sha256; /* of the file with the mask */
+    const char *job;                     /* JSON of the job whose result it is (rf_image.job) */
+} rf_init;
+
+/* Textual inversion for SDXL: vectors that stand in a prompt wherever its name does. */
+typedef struct rf_embedding_use {
+    const char *path; /* .safetensors with clip_l and clip_g, or a LoRA with bundled embeddings */
+    const char *name; /* its trigger; NULL: the file's name without extension, or the bundled ones'
+                         own names */
+} rf_embedding_use;
 
 /* Prompts are A1111's language (docs/prompts.md); an edit's `when` may be the word `switch`, the
  * call at which the relay hands over. */
@@ -193,14 +242,24 @@ typedef struct rf_job {
     double   variation;               /* strength, 0..1 */
     int      seed_width, seed_height; /* "seed resize from", pixels; 0: off */
     /* conditioning */
-    int clip_skip; /* A1111's, 1..12; SDXL ignores it unless clip_l_skip.  Default 1 */
-    int clip_l_skip;
-    int old_edits;                       /* A1111's "Old prompt editing timelines" */
-    int original_width, original_height; /* size conditioning; 0: the picture's */
-    int target_width, target_height;     /* likewise */
-    int crop_left, crop_top;
+    int    clip_skip; /* A1111's, 1..12; SDXL ignores it unless clip_l_skip.  Default 1 */
+    int    clip_l_skip;
+    int    old_edits;                       /* A1111's "Old prompt editing timelines" */
+    int    original_width, original_height; /* size conditioning; 0: the picture's */
+    int    target_width, target_height;     /* likewise */
+    int    crop_left, crop_top;
+    double aesthetic,
+        aesthetic_negative;             /* scores that Stability's refiner is told; 0: 6 and 2.5 */
+    const rf_embedding_use *embeddings; /* [embedding_count] */
+    int                     embedding_count;
+
+    const rf_init *init; /* NULL: from noise */
+
+    /* Neither changes a picture nor is saved with it. */
+    int         preview_every; /* calls between previews of a picture, 0: none */
+    const char *preview_vae;   /* TAESDXL decoder for them; NULL: a linear map */
     int idle_stages; /* 1: a stage without calls is meant, as at the ends of a sweep over switch
-                        points: no warning.  Never changes a picture, and is not saved with it */
+                        points: no warning */
 } rf_job;
 
 /* 30 steps, Euler a, automatic schedule, 1024x1024, seed 0, one picture; no stages yet.  Start from
@@ -420,6 +479,14 @@ typedef struct rf_image {
     const char    *job;        /* the whole job as JSON: rf_saved_job_from_json reads it */
 } rf_image;
 
+/* A look at a picture on its way: what the expert takes the finished one to be (x0). */
+typedef struct rf_preview {
+    int            job_index, index;
+    int            call, calls;   /* made, and of this picture in all (0: not known) */
+    int            width, height; /* an eighth of the picture's, or with TAESDXL the picture's */
+    const uint8_t *rgb;           /* [height, width, 3] */
+} rf_preview;
+
 typedef struct rf_timings { /* seconds, summed over the run */
     double load, encode, denoise, decode;
     double flip_us, call_gap_us; /* median gap at a switch, and between two calls of one expert */
@@ -435,6 +502,8 @@ typedef struct rf_callbacks {
     /* Called instead for a picture that went wrong (RF_E_NAN); the others go on, and rf_plan_run
      * returns RF_OK.  NULL: the first such picture ends the run. */
     void (*failed)(void *user, int job_index, int index, rf_status status, const char *message);
+    /* Called after every rf_job.preview_every calls of a picture; NULL: no previews. */
+    void (*preview)(void *user, const rf_preview *preview);
     void *user;
 } rf_callbacks;
 
