@@ -131,11 +131,15 @@ rf_status rf_checkpoint_check(rf_checkpoint *out, const rf_tensors *list, rf_err
     return check_known(out, list, rf_model_kind_of(list), err);
 }
 
+/* Of the prefixes in use the refiner's is nobody else's. */
 static int part_of(const char *name)
 {
+    static const rf_sdxl_arch base = {.has_clip_l = 1}, refiner = {.has_clip_l = 0};
     for (int p = 0; p < RF_PARTS; p++) {
-        const char *prefix = rf_part_prefix((rf_part)p);
+        const char *prefix = rf_part_prefix(&base, (rf_part)p);
+        const char *other = rf_part_prefix(&refiner, (rf_part)p);
         if (strncmp(name, prefix, strlen(prefix)) == 0) return p;
+        if (strncmp(name, other, strlen(other)) == 0) return p;
     }
     return RF_PARTS;
 }

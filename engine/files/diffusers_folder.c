@@ -30,9 +30,10 @@ typedef struct sources {
 struct rf_diffusers_folder {
     char        *path;
     rf_shards   *part[RF_PARTS];
-    rf_sdxl_arch arch;   /* what decides which tensors there are */
-    rf_tensor   *tensor; /* [list.count] */
-    sources     *source; /* likewise */
+    int          is_refiner; /* Stability's: the pipeline has no text_encoder */
+    rf_sdxl_arch arch;       /* what decides which tensors there are */
+    rf_tensor   *tensor;     /* [list.count] */
+    sources     *source;     /* likewise */
     size_t       room;
     rf_tensors   list;
 };
@@ -119,6 +120,7 @@ static void look_at_vae(rf_diffusers_folder *f)
 static rf_status look(rf_diffusers_folder *f, rf_error *err)
 {
     look_at_unet(f);
+    f->arch.has_clip_l = f->part[RF_PART_CLIP_L] != NULL;
     look_at_text(f, RF_PART_CLIP_L, &f->arch.clip_l);
     look_at_text(f, RF_PART_CLIP_G, &f->arch.clip_g);
     look_at_vae(f);
@@ -265,21 +267,20 @@ static int is_absent(json_t *index, const char *part)
     return !json_is_array(entry) || !json_is_string(json_array_get(entry, 0));
 }
 
-static rf_status check_pipeline(const rf_diffusers_folder *f, json_t *index, rf_error *err)
+static rf_status check_pipeline(rf_diffusers_folder *f, json_t *index, rf_error *err)
 {
     const char *name = json_string_value(json_object_get(index, "_class_name"));
     if (!name || strncmp(name, "StableDiffusionXL", strlen("StableDiffusionXL")) != 0)
         return rf_fail(err, RF_E_MODEL, "%s is a folder for %.64s, not for SDXL", f->path,
                        name ? name : "an unknown pipeline");
-    if (is_absent(index, "text_encoder"))
-        return rf_fail(err, RF_E_MODEL,
-                       "%s is Stability's SDXL refiner or a part of a pipeline: it has no "
-                       "text_encoder",
+    if (is_absent(index, "text_encoder_2"))
+        return rf_fail(err, RF_E_MODEL, "%s is a part of a pipeline: it has no text_encoder_2",
                        f->path);
+    f->is_refiner = is_absent(index, "text_encoder");
     return RF_OK;
 }
 
-static rf_status read_pipeline(const rf_diffusers_folder *f, rf_error *err)
+static rf_status read_pipeline(rf_diffusers_folder *f, rf_error *err)
 {
     char         path[PATH_BYTES];
     char        *text = NULL;
@@ -304,6 +305,7 @@ static rf_status open_parts(rf_diffusers_folder *f, rf_error *err)
         const int   network = i == RF_PART_UNET || i == RF_PART_VAE;
         char        path[PATH_BYTES];
         const char *stem = network ? "diffusion_pytorch_model" : "model";
+        if (i == RF_PART_CLIP_L && f->is_refiner) continue;
         if (snprintf(path, sizeof path, "%s/%s", f->path, rf_diffusers_part((rf_part)i)) >=
             (int)sizeof path)
             return rf_fail(err, RF_E_NOT_FOUND, "%s: the path is too long", f->path);
