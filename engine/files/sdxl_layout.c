@@ -331,19 +331,27 @@ static void vae(emitter *e, const rf_vae_arch *v)
     vae_decoder(e, v);
 }
 
-static emitter *begin(emitter *e, const rf_sdxl_arch *arch, rf_part part)
+rf_status rf_sdxl_layout_part(const rf_sdxl_arch *arch, rf_part part, rf_layout_fn *fn, void *user)
 {
-    e->part = part;
-    e->prefix = rf_part_prefix(arch, part);
-    return e;
+    emitter e = {.fn = fn, .user = user, .part = part, .prefix = rf_part_prefix(arch, part)};
+    switch (part) {
+    case RF_PART_UNET: unet(&e, &arch->unet); break;
+    case RF_PART_CLIP_L: clip_l(&e, &arch->clip_l); break;
+    case RF_PART_CLIP_G: clip_g(&e, &arch->clip_g); break;
+    case RF_PART_VAE: vae(&e, &arch->vae); break;
+    case RF_PARTS: break;
+    }
+    return e.st;
 }
 
 rf_status rf_sdxl_layout(const rf_sdxl_arch *arch, rf_layout_fn *fn, void *user)
 {
-    emitter e = {.fn = fn, .user = user};
-    unet(begin(&e, arch, RF_PART_UNET), &arch->unet);
-    if (arch->has_clip_l) clip_l(begin(&e, arch, RF_PART_CLIP_L), &arch->clip_l);
-    clip_g(begin(&e, arch, RF_PART_CLIP_G), &arch->clip_g);
-    if (arch->has_vae) vae(begin(&e, arch, RF_PART_VAE), &arch->vae);
-    return e.st;
+    const int has[RF_PARTS] = {[RF_PART_UNET] = 1,
+                               [RF_PART_CLIP_L] = arch->has_clip_l,
+                               [RF_PART_CLIP_G] = 1,
+                               [RF_PART_VAE] = arch->has_vae};
+    rf_status st = RF_OK;
+    for (int part = 0; part < RF_PARTS && st == RF_OK; part++)
+        if (has[part]) st = rf_sdxl_layout_part(arch, (rf_part)part, fn, user);
+    return st;
 }

@@ -54,6 +54,8 @@ typedef rf_status rf_layout_fn(void *user, const rf_layout_tensor *tensor);
 /* Calls `fn` for every tensor, part by part; CLIP-L only if arch->has_clip_l, the VAE only if
  * arch->has_vae. */
 rf_status rf_sdxl_layout(const rf_sdxl_arch *arch, rf_layout_fn *fn, void *user);
+/* The same of one part, whether or not the architecture has it. */
+rf_status rf_sdxl_layout_part(const rf_sdxl_arch *arch, rf_part part, rf_layout_fn *fn, void *user);
 
 const char *rf_part_name(rf_part part); /* "UNet", "CLIP-L", "OpenCLIP bigG", "VAE" */
 /* RF_PREFIX_UNET ...; bigG has another place in the refiner. */
