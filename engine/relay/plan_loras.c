@@ -34,15 +34,15 @@ static tally tally_of(const rf_lora_fit *fit)
 
 /* Some of a foreign file's modules may fit by chance: SD 1.5 has a few layers of SDXL's sizes, and
  * Stability's refiner has the base's second text encoder. */
-static int is_foreign(const tally *t)
+static int is_foreign(const rf_lora_fit *fit, const rf_expert *e, const tally *t)
 {
-    return 2 * t->matched < t->modules;
+    return 2 * t->matched < t->modules || (fit->lora->count[RF_PART_CLIP_L] && !e->arch.has_clip_l);
 }
 
 static rf_status refuse(const rf_opened_lora *l, const rf_expert *e, const tally *t, rf_error *err)
 {
     const char *first = l->fit.first.message;
-    if (is_foreign(t))
+    if (is_foreign(&l->fit, e, t))
         return rf_fail(err, RF_E_MODEL,
                        "%s is for another architecture than %s: %d of %d %s fit, and %s", l->path,
                        e->name, t->matched, t->modules, t->of, first);
@@ -57,9 +57,10 @@ static rf_status judge(rf_plan *p, const rf_lora_use *use, const rf_opened_lora 
 {
     const tally t = tally_of(&l->fit);
     *used = 0;
-    if (use->everywhere && is_foreign(&t)) {
-        rf_plan_warn(p, "%s is for another architecture: not used by %s (%d of %d %s fit)", l->name,
-                     e->name, t.matched, t.modules, t.of);
+    if (use->everywhere && is_foreign(&l->fit, e, &t)) {
+        rf_plan_warn(p, "%s on %s: %d of %d modules fit the %s UNet (%d channels): skipped",
+                     l->name, e->name, t.matched, t.modules,
+                     e->arch.has_clip_l ? "base" : "refiner", e->arch.unet.width);
         return RF_OK;
     }
     const int all = l->fit.matches == l->lora->modules;
