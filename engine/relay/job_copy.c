@@ -1,4 +1,5 @@
-/* Stages first, then their LoRAs, then every string: one pass counts, a second one copies. */
+/* Stages first, then their LoRAs, their samplers' numbers, then every string: one pass counts, a
+ * second one copies. */
 #include "engine/relay/job_copy.h"
 
 #include <stdint.h>
@@ -48,6 +49,13 @@ static void copy_loras(rf_stage *stage, rf_lora_use **at)
     *at += count;
 }
 
+static void copy_sampling(rf_stage *stage, rf_stage_sampling **at)
+{
+    if (!stage->sampling) return;
+    **at = *stage->sampling;
+    stage->sampling = (*at)++;
+}
+
 /* Replaces *text by a copy at *to, and moves on. */
 static void move(const char **text, char **to)
 {
@@ -69,13 +77,16 @@ rf_status rf_job_copy(rf_job *out, void **block, const rf_job *job, rf_error *er
     for (int i = 0; i < JOB_STRINGS; i++) bytes += bytes_of(*string[i]);
     for (size_t s = 0; s < count; s++)
         bytes += bytes_of(job->stages[s].prompt) + bytes_of(job->stages[s].negative) +
-                 bytes_of(job->stages[s].sampler) + bytes_of_loras(&job->stages[s]);
+                 bytes_of(job->stages[s].sampler) + bytes_of_loras(&job->stages[s]) +
+                 (job->stages[s].sampling ? sizeof(rf_stage_sampling) : 0);
     rf_stage *stages = malloc(bytes);
     if (!stages) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
     rf_lora_use *lora = (rf_lora_use *)(stages + count);
     memcpy(stages, job->stages, count * sizeof *stages);
     for (size_t s = 0; s < count; s++) copy_loras(&stages[s], &lora);
-    char *to = (char *)lora;
+    rf_stage_sampling *sampling = (rf_stage_sampling *)lora;
+    for (size_t s = 0; s < count; s++) copy_sampling(&stages[s], &sampling);
+    char *to = (char *)sampling;
     for (int i = 0; i < JOB_STRINGS; i++) move(string[i], &to);
     for (size_t s = 0; s < count; s++) {
         list_stage(&stages[s], of_stage);

@@ -37,8 +37,9 @@ rf_status rf_saved_job_create(rf_saved_job **out, int stages, rf_error *err)
         saved->stage = calloc((size_t)stages, sizeof *saved->stage);
         saved->file = calloc((size_t)stages, sizeof *saved->file);
         saved->loras = calloc((size_t)stages, sizeof *saved->loras);
+        saved->sampling = calloc((size_t)stages, sizeof *saved->sampling);
     }
-    if (!saved || !saved->stage || !saved->file || !saved->loras) {
+    if (!saved || !saved->stage || !saved->file || !saved->loras || !saved->sampling) {
         rf_saved_job_free(saved);
         return rf_fail(err, RF_E_NOMEM, "no memory for a saved job of %d stages", stages);
     }
@@ -61,6 +62,7 @@ void rf_saved_job_free(rf_saved_job *saved)
         free(saved->loras[i].file);
     }
     free(saved->loras);
+    free(saved->sampling);
     free(saved->stage);
     free(saved->file);
     free(saved);
