@@ -55,9 +55,9 @@ static rf_status use_source(rf_plan *p, const char *path, const rf_lora *lora, i
     rf_inversion_source *grown = rf_plan_grown(v->source, v->sources, sizeof *grown);
     if (!grown) return no_memory(err);
     v->source = grown;
-    v->source[v->sources] = (rf_inversion_source){.path = strdup(path)};
-    if (!v->source[v->sources].path) return no_memory(err);
+    v->source[v->sources] = (rf_inversion_source){.path = strdup(path), .stem = rf_file_stem(path)};
     *index = v->sources++;
+    if (!v->source[*index].path || !v->source[*index].stem) return no_memory(err);
     return read_source(p, &v->source[*index], lora, err);
 }
 
@@ -204,7 +204,6 @@ static rf_status add_use(rf_plan *p, rf_plan_job *j, const rf_embedding_use *use
 {
     rf_status st = RF_OK;
     int       source = 0;
-    char     *stem = NULL;
     RF_TRY(use_source(p, use->path, NULL, &source, err));
     const int count = p->inversions.source[source].file.count;
     if (use->name && count > 1) {
@@ -213,18 +212,14 @@ static rf_status add_use(rf_plan *p, rf_plan_job *j, const rf_embedding_use *use
                     use->path, count);
         goto done;
     }
-    stem = rf_file_stem(use->path);
-    if (!stem) {
-        st = no_memory(err);
-        goto done;
-    }
     for (int i = 0; i < count; i++) {
         const char *bundled = p->inversions.source[source].file.item[i].name;
-        const char *name = use->name ? use->name : bundled ? bundled : stem;
+        const char *name = use->name ? use->name
+                           : bundled ? bundled
+                                     : p->inversions.source[source].stem;
         RF_TRY(hand_out(p, j, use->path, source, i, name, err));
     }
 done:
-    free(stem);
     return st;
 }
 
@@ -276,6 +271,7 @@ void rf_inversions_free(rf_inversions *v)
     for (int i = 0; i < v->sources; i++) {
         rf_embedding_file_free(&v->source[i].file);
         free(v->source[i].path);
+        free(v->source[i].stem);
     }
     for (int i = 0; i < v->items; i++) free_item(v->item[i]);
     free(v->source);

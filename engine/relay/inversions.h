@@ -16,7 +16,7 @@ typedef struct rf_plan_job rf_plan_job;
 
 /* A file that brings some, read. */
 typedef struct rf_inversion_source {
-    char             *path;
+    char             *path, *stem; /* stem: the file's name without folder and extension */
     rf_embedding_file file;
     char              sha256[65];
 } rf_inversion_source;
