@@ -61,7 +61,8 @@ typedef struct rf_options {
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
                           it loads the next (rf_plan_info.loads), and what former plans have left
-                           loaded goes first.  One alone may be larger */
+                           loaded goes first.  One alone may be larger.  Without a limit, more than
+                          four sets of LoRAs of one expert take turns in the room of one */
     uint64_t kv_pool;  /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
                           launch reads.  Never changes a picture */
     const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
