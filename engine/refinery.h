@@ -61,7 +61,8 @@ typedef struct rf_options {
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
                           it loads the next (rf_plan_info.loads), and what former plans have left
-                           loaded goes first.  One alone may be larger */
+                           loaded goes first.  One alone may be larger.  Without a limit, more than
+                          four sets of LoRAs of one expert take turns in the room of one */
     uint64_t kv_pool;  /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
                           launch reads.  Never changes a picture */
     const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
@@ -154,7 +155,9 @@ typedef struct rf_lora_use {
     int partial;    /* 1: modules without a layer are left out with a warning, not refused */
 } rf_lora_use;
 
-/* Numbers of a sampler (rf_job has the same, for all stages). */
+/* Numbers of a sampler (rf_job has the same, for all stages; same ranges).  Samplers that walk
+ * levels of their own (rf_job.sigmas lists them) have one set of what they read for the whole run:
+ * RF_E_ARG. */
 typedef struct rf_stage_sampling {
     double eta;
     double s_churn, s_tmin, s_tmax, s_noise;
@@ -167,13 +170,16 @@ typedef struct rf_stage {
                              read for the last stage */
     const char *prompt;   /* NULL: the previous stage's (first stage: empty) */
     const char *negative; /* likewise */
-    float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: the
-                              previous stage's (first stage: 6).  1 skips the negative prompt */
-    float cfg_ramp;        /* CFG moves by so much, evenly over the stage's calls: its last call
-                              has cfg_scale + cfg_ramp.  0: it stays.  At no call below 0 */
+    float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: that
+                              with which the previous stage ends (first stage: 6).  1 skips the
+                              negative prompt */
+    float cfg_ramp; /* -1000..1000: CFG moves by so much, evenly over the stage's calls: its last
+                       call has cfg_scale + cfg_ramp, an only one cfg_scale.  0: it stays.  At no
+                       call below 0.  Not for DPM adaptive, whose calls nobody knows */
     const char              *sampler;   /* NULL: the job's */
     const rf_stage_sampling *sampling;  /* NULL: the job's */
-    int                      clip_skip; /* 0: the job's */
+    int                      clip_skip; /* 1..12; 0: the job's.  Like that, read where the job
+                                           has clip_l_skip */
     const rf_lora_use
         *loras; /* [lora_count: at most 256], merged into the expert's weights in this order */
     int  lora_count;
@@ -312,6 +318,7 @@ typedef struct rf_call_info {
     const int *prompt_entry;    /* [parts of the set's prompt] */
     int        negative_entry;
     int        negative_skipped; /* no negative prompt is evaluated */
+    double     cfg_scale;        /* guidance at this call, where one is evaluated */
 } rf_call_info;
 
 typedef struct rf_switch_info {

@@ -21,11 +21,13 @@ typedef struct rf_course_set {
 } rf_course_set;
 
 typedef struct rf_course_stage {
-    const rf_sampler *sampler;
-    int               set;
-    float             cfg;
-    int               first_call; /* before which it takes over; -1: never */
-    int               first_step, calls;
+    const rf_sampler   *sampler;
+    rf_sampler_settings settings;
+    int                 clip_skip; /* A1111's, of CLIP-L; 0: SDXL's own */
+    int                 set;
+    float               cfg, cfg_ramp; /* of its first call, and how far it moves up to the last */
+    int                 first_call;    /* before which it takes over; -1: never */
+    int                 first_step, calls;
 } rf_course_stage;
 
 typedef struct rf_course_call {
@@ -35,6 +37,7 @@ typedef struct rf_course_call {
     const int *positive; /* [parts of its set's prompt]: entry of each */
     int        negative;
     int        skips_negative; /* by an option, not by its weight */
+    double     cfg;
 } rf_course_call;
 
 typedef struct rf_course {
@@ -82,8 +85,8 @@ int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int
  */
 int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma);
 
-/* Whether the calls of a stage weigh the negative prompt at all: with guidance 1 they do not. */
-int rf_course_negative(const rf_course *course, int stage);
+/* Whether a call of a stage weighs the negative prompt at all: with guidance 1 it does not. */
+int rf_course_negative(const rf_course *course, int stage, double cfg);
 
 /* job_check.c: every number of a job that needs no lookup.  RF_E_ARG names the field. */
 rf_status rf_job_check(const rf_job *job, rf_error *err);

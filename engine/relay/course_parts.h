@@ -17,6 +17,10 @@ static inline int rf_plans_whole_runs(const rf_sampler *sampler)
 rf_status rf_course_plan_calls(rf_course *course, const rf_sigma_table *table, const rf_job *job,
                                rf_error *err);
 
+/* course_guidance.c.  Fills the stages' CFG, and every call's.  RF_E_ARG: a ramp whose calls cannot
+ * be counted. */
+rf_status rf_course_plan_guidance(rf_course *course, const rf_job *job, rf_error *err);
+
 /* course_prompts.c.  Fills the sets, parsed on the clock of the calls, and every call's entries. */
 rf_status rf_course_plan_prompts(rf_course *course, const rf_job *job, int hires_steps,
                                  rf_listener listener, rf_error *err);
