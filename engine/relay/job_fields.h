@@ -70,4 +70,12 @@ rf_status rf_file_write(json_t *object, const char *key, const rf_field *fields,
 rf_status rf_file_read(rf_saved_job *saved, rf_file_ref *out, const json_t *v,
                        const rf_json_place *place, rf_error *err);
 
+/* The job's embeddings, with what is known of their files, as member of `object`; none: no member.
+ */
+rf_status rf_embeddings_write(json_t *object, const rf_job *job, const rf_file_ref *file,
+                              rf_error *err);
+/* Likewise from `v`, which may be NULL. */
+rf_status rf_embeddings_read(rf_saved_job *saved, const json_t *v, const rf_json_place *place,
+                             rf_error *err);
+
 #endif

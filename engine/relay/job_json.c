@@ -105,6 +105,7 @@ rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_fil
     }
     RF_TRY(rf_file_write(root, "vae", rf_file_fields, &files->vae, err));
     RF_TRY(rf_fields_write(root, rf_job_fields, &one, err));
+    RF_TRY(rf_embeddings_write(root, &one, files->embedding, err));
     RF_TRY(write_stages(root, &one, files, err));
     RF_TRY(dump(out, root, err));
 done:

@@ -22,8 +22,9 @@ typedef struct rf_job_files {
     const rf_file_ref *stage; /* [job's stage_count] */
     const rf_file_ref *lora;  /* of all stages, one after the other; NULL where none has any.  One
                                  without a name is not at work, and left out */
-    rf_file_ref vae;          /* all NULL: the last active stage's */
-    const char *dtype;        /* NULL: not told */
+    const rf_file_ref *embedding; /* [job's embedding_count] */
+    rf_file_ref        vae;       /* all NULL: the last active stage's */
+    const char        *dtype;     /* NULL: not told */
     const char *choice_table; /* SHA-256 of the GPU's table; NULL: none (the CPU), not written */
 } rf_job_files;
 

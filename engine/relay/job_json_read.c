@@ -85,8 +85,8 @@ static rf_status read_dtype(rf_saved_job *saved, const json_t *v, const rf_json_
 
 static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
 {
-    static const char *const   others[] = {"schema", "refinery", "dtype", "choice_table",
-                                           "vae",    "stages",   NULL};
+    static const char *const   others[] = {"schema", "refinery", "dtype",      "choice_table",
+                                           "vae",    "stages",   "embeddings", NULL};
     static const rf_json_place top = {"", -1}, vae = {"vae", -1};
     rf_status                  st = RF_OK;
     rf_saved_job              *saved = NULL;
@@ -107,6 +107,7 @@ static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
     RF_TRY(rf_fields_read(saved, root, rf_job_fields, &saved->job, others, &top, err));
     for (size_t i = 0; i < count; i++)
         RF_TRY(read_stage(saved, (int)i, json_array_get(stages, i), err));
+    RF_TRY(rf_embeddings_read(saved, json_object_get(root, "embeddings"), &top, err));
     saved->job.vae = saved->vae.path;
     *out = saved;
     saved = NULL;
