@@ -127,15 +127,18 @@ rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user)
 typedef struct rf_prediction_info {
     const char *prediction; /* "epsilon" or "v" */
     int         ztsnr;      /* zero-terminal-SNR: its noise levels reach sigma_max of about 4519 */
+    int         continuous; /* EDM: any level between the ends (CosXL) */
+    int         by_user;    /* rf_expert_set_prediction */
     double      sigma_min, sigma_max;
-    const char *reason; /* "tensor v_pred", "scheduler_config.json", "nothing says otherwise" ... */
+    const char *reason; /* "tensor v_pred", "scheduler_config.json", "nothing says otherwise" ...;
+                           lives until the prediction is set anew */
 } rf_prediction_info;
 
 /* Known by, in this order: rf_expert_set_prediction, marker tensors, the folder's scheduler
  * configuration, the file's metadata, a side-car FILE.yaml; else epsilon. */
 void rf_expert_get_prediction(const rf_expert *expert, rf_prediction_info *out);
 
-/* "epsilon", "v" or "v-ztsnr", whatever the file says; before the expert's first plan.  NULL: what
+/* "epsilon", "v" or "v-ztsnr", whatever the file says; while no plan uses the expert.  NULL: what
  * the file says.  RF_E_ARG lists the names. */
 rf_status rf_expert_set_prediction(rf_expert *expert, const char *prediction, rf_error *err);
 
@@ -165,8 +168,10 @@ typedef struct rf_stage_sampling {
 
 /* A stretch of the denoising done by one expert. */
 typedef struct rf_stage {
-    rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there */
-    double     until;     /* when the next stage takes over, in the unit of the job's switch_by; not
+    rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there.
+                             Experts may differ in what they predict: the first one at work
+                             gives the run its noise levels, and each is asked in its own way */
+    double until;         /* when the next stage takes over, in the unit of the job's switch_by; not
                              read for the last stage */
     const char *prompt;   /* NULL: the previous stage's (first stage: empty) */
     const char *negative; /* likewise */
@@ -551,11 +556,13 @@ void        rf_picture_texts_free(rf_picture_texts *texts);                     
 typedef struct rf_saved_job rf_saved_job;
 
 typedef struct rf_file_ref {
-    const char *name;   /* without folder and extension; NULL: none */
-    const char *path;   /* where it was; NULL if the picture does not say */
-    const char *sha256; /* hex, 64 digits or the first ten; NULL if unknown */
-    const char *autov3; /* of a LoRA, likewise behind the file's header: 64 digits or the first
-                           twelve */
+    const char *name;       /* without folder and extension; NULL: none */
+    const char *path;       /* where it was; NULL if the picture does not say */
+    const char *sha256;     /* hex, 64 digits or the first ten; NULL if unknown */
+    const char *autov3;     /* of a LoRA, likewise behind the file's header: 64 digits or the first
+                               twelve */
+    const char *prediction; /* of an expert, for rf_expert_set_prediction: what its weights alone do
+                               not say; NULL: they do */
 } rf_file_ref;
 
 /* From the JSON of rf_image.job.  RF_E_FORMAT names what is wrong. */

@@ -53,8 +53,8 @@ done:
     return st;
 }
 
-static rf_status find_sigmas(rf_course *c, const rf_sigma_table *table, const rf_job *job,
-                             int steps, const char *combined, rf_error *err)
+static rf_status find_sigmas(rf_course *c, const rf_job *job, int steps, const char *combined,
+                             rf_error *err)
 {
     const rf_sampler         *sampler = c->stage[0].sampler;
     const rf_schedule_options options = {
@@ -76,7 +76,7 @@ static rf_status find_sigmas(rf_course *c, const rf_sigma_table *table, const rf
     if (job->sigmas)
         RF_TRY(rf_sigmas_parse(&c->sigmas, job->sigmas, err));
     else
-        RF_TRY(rf_schedule_sigmas(c->schedule, table, steps, &options, &c->sigmas, err));
+        RF_TRY(rf_schedule_sigmas(c->schedule, c->table, steps, &options, &c->sigmas, err));
     c->sigma_max = c->sigmas.sigma[0];
     c->sigma_min = c->sigma_max;
     for (int i = 0; i <= c->sigmas.steps; i++)
@@ -135,12 +135,16 @@ rf_status rf_course_create(rf_course *out, const rf_sigma_table *table, const rf
     const unsigned flags = c.stage[0].sampler->flags;
     c.adaptive = (flags & RF_SAMPLER_ADAPTIVE) != 0;
     c.calls_per_step = flags & RF_SAMPLER_SECOND_ORDER ? 2 : 1;
-    RF_TRY(find_sigmas(&c, table, job, steps, combined, err));
-    c.nominal = (job->sigmas ? c.sigmas.steps : steps) * c.calls_per_step;
-    RF_TRY(rf_course_plan_calls(&c, table, job, err));
+    rf_course_find_tables(&c, table, job);
+    do {
+        RF_TRY(find_sigmas(&c, job, steps, combined, err));
+        c.nominal = (job->sigmas ? c.sigmas.steps : steps) * c.calls_per_step;
+        RF_TRY(rf_course_plan_calls(&c, job, err));
+    } while (rf_course_begins_elsewhere(&c));
     RF_TRY(rf_course_plan_guidance(&c, job, err));
     RF_TRY(rf_course_plan_prompts(&c, job, hires_steps, listener, err));
     warn_of_repairs(&c, job, listener);
+    rf_course_warn_of_levels(&c, job, listener);
     *out = c;
     c = (rf_course){0};
 done:
