@@ -16,9 +16,7 @@ static const struct {
                            "Playground 2.5 (tensors edm_mean, edm_std), which normalises its "
                            "latents in another way than SDXL, so that no other expert can go on "
                            "with them"},
-    [RF_MODEL_SDXL_REFINER] = {"SDXL refiner",
-                               "Stability's SDXL refiner (one text encoder); this version refines "
-                               "with SDXL base-type checkpoints, a later version opens it"},
+    [RF_MODEL_SDXL_REFINER] = {"SDXL refiner", NULL},
     [RF_MODEL_SDXL_INPAINT] = {"SDXL inpainting checkpoint",
                                "an SDXL inpainting model (9 input channels), not a text-to-image "
                                "one"},
@@ -123,6 +121,13 @@ static rf_model_kind sdxl_kind(const rf_tensors *list)
     return RF_MODEL_SDXL;
 }
 
+/* bigG alone.  Only Stability's has that; what it takes in tells inpainting models apart. */
+static rf_model_kind refiner_kind(const rf_tensors *list)
+{
+    const rf_model_kind kind = sdxl_kind(list);
+    return kind == RF_MODEL_SDXL ? RF_MODEL_SDXL_REFINER : kind;
+}
+
 /* No text encoder of SDXL's: what is the UNet's? */
 static rf_model_kind unet_kind(const rf_tensors *list)
 {
@@ -163,6 +168,6 @@ rf_model_kind rf_model_kind_of(const rf_tensors *list)
         return RF_MODEL_SD3;
     if (!any_under(list, RF_PREFIX_UNET)) return part_kind(list);
     if (has(list, RF_PREFIX_CLIP_G "ln_final.weight")) return sdxl_kind(list);
-    if (has(list, "conditioner.embedders.0.model.ln_final.weight")) return RF_MODEL_SDXL_REFINER;
+    if (has(list, RF_PREFIX_REFINER_CLIP_G "ln_final.weight")) return refiner_kind(list);
     return unet_kind(list);
 }

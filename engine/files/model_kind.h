@@ -7,9 +7,9 @@
 typedef enum rf_model_kind {
     RF_MODEL_SDXL, /* UNet and both text encoders, 4 input channels; nothing else is checked */
     RF_MODEL_SDXL_VPRED,
-    RF_MODEL_SDXL_COSXL, /* v-prediction on EDM noise levels */
-    RF_MODEL_SDXL_EDM,   /* Playground 2.5 */
-    RF_MODEL_SDXL_REFINER,
+    RF_MODEL_SDXL_COSXL,   /* v-prediction on EDM noise levels */
+    RF_MODEL_SDXL_EDM,     /* Playground 2.5 */
+    RF_MODEL_SDXL_REFINER, /* Stability's: UNet and bigG alone */
     RF_MODEL_SDXL_INPAINT,
     RF_MODEL_SDXL_EDIT,
     RF_MODEL_SSD_1B,

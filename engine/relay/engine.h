@@ -22,6 +22,7 @@ struct rf_engine {
     char            description[160];
     uint64_t        memory;     /* rf_options.memory */
     int             plan_only;  /* rf_options.plan_only */
+    int             strict;     /* rf_options.strict */
     uint64_t        kv_pool;    /* rf_options.kv_pool, or its default */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */

@@ -35,7 +35,11 @@ static const struct {
     {RF_MODEL_SDXL_REFINER,
      {{UNET "input_blocks.0.0.weight", 384, 4},
       {"conditioner.embedders.0.model.ln_final.weight", 1280, 1}},
-     "later version"},
+     "4 dims are expected"}, /* it could be opened */
+    {RF_MODEL_SDXL_INPAINT,
+     {{UNET "input_blocks.0.0.weight", 384, 9},
+      {"conditioner.embedders.0.model.ln_final.weight", 1280, 1}},
+     "inpainting"},
     {RF_MODEL_SDXL_INPAINT,
      {{UNET "input_blocks.0.0.weight", 320, 9},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1}},
@@ -167,7 +171,8 @@ Test(model_kind, every_kind_has_its_words)
     for (int k = 0; k < RF_MODEL_KINDS; k++) {
         cr_expect_not_null(rf_model_kind_name((rf_model_kind)k), "%d", k);
         cr_expect_eq(rf_model_kind_refusal((rf_model_kind)k) == NULL,
-                     k == RF_MODEL_SDXL || k == RF_MODEL_SDXL_VPRED || k == RF_MODEL_SDXL_COSXL,
+                     k == RF_MODEL_SDXL || k == RF_MODEL_SDXL_VPRED || k == RF_MODEL_SDXL_COSXL ||
+                         k == RF_MODEL_SDXL_REFINER,
                      "%d", k);
     }
 }
