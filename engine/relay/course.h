@@ -47,9 +47,11 @@ typedef struct rf_course {
     int               *entries; /* what `positive` points into */
     int                steps;
     int                nominal, calls_per_step; /* A1111's total of calls; 2 if second order */
+    int                total; /* likewise, of those that a run from a picture makes */
+    int                enter; /* rf_sampler_request's */
     const rf_schedule *schedule;
-    rf_sigmas          sigmas;               /* as walked */
-    double             start;                /* x = start * noise(draw 0) */
+    rf_sigmas          sigmas; /* as walked */
+    double             start;  /* x = start * noise(draw 0), plus a picture's latent */
     double             sigma_min, sigma_max; /* smallest positive, and largest, of the schedule */
     rf_switch_rule     rule;
     double            *until;    /* [stages] */
@@ -80,7 +82,7 @@ int rf_course_stage_at(const rf_course *course, const rf_sigma_table *table, int
 
 /* Whether call k at `sigma` leaves the negative prompt out (A1111's skip_early_cond, s_min_uncond).
  */
-int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma);
+int rf_course_skips_negative(const rf_job *job, int total, int k, double sigma);
 
 /* Whether the calls of a stage weigh the negative prompt at all: with guidance 1 they do not. */
 int rf_course_negative(const rf_course *course, int stage);

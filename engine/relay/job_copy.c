@@ -1,11 +1,12 @@
-/* Stages first, then their LoRAs, then every string: one pass counts, a second one copies. */
+/* Stages first, then their LoRAs, the picture to start from, then every string: one pass counts, a
+ * second one copies. */
 #include "engine/relay/job_copy.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOB_STRINGS = 8, STAGE_STRINGS = 3 };
+enum { JOB_STRINGS = 8, STAGE_STRINGS = 3, INIT_STRINGS = 5 };
 
 /* Where the strings of a job are. */
 static void list_job(rf_job *job, const char **at[JOB_STRINGS])
@@ -27,9 +28,29 @@ static void list_stage(rf_stage *stage, const char **at[STAGE_STRINGS])
     at[2] = &stage->sampler;
 }
 
+static void list_init(rf_init *init, const char **at[INIT_STRINGS])
+{
+    at[0] = &init->path;
+    at[1] = &init->sha256;
+    at[2] = &init->mask_path;
+    at[3] = &init->mask_sha256;
+    at[4] = &init->job;
+}
+
 static size_t bytes_of(const char *text)
 {
     return text ? strlen(text) + 1 : 0;
+}
+
+static size_t bytes_of_init(const rf_init *init)
+{
+    size_t       bytes = 0;
+    const char **string[INIT_STRINGS];
+    if (!init) return 0;
+    rf_init copy = *init;
+    list_init(&copy, string);
+    for (int i = 0; i < INIT_STRINGS; i++) bytes += bytes_of(*string[i]);
+    return sizeof *init + bytes;
 }
 
 static size_t bytes_of_loras(const rf_stage *stage)
@@ -62,8 +83,8 @@ rf_status rf_job_copy(rf_job *out, void **block, const rf_job *job, rf_error *er
 {
     const size_t count = (size_t)job->stage_count;
     rf_job       copy = *job;
-    const char **string[JOB_STRINGS], **of_stage[STAGE_STRINGS];
-    size_t       bytes = count * sizeof(rf_stage) + 1;
+    const char **string[JOB_STRINGS], **of_stage[STAGE_STRINGS], **of_init[INIT_STRINGS];
+    size_t       bytes = count * sizeof(rf_stage) + bytes_of_init(job->init) + 1;
     *block = NULL;
     list_job(&copy, string);
     for (int i = 0; i < JOB_STRINGS; i++) bytes += bytes_of(*string[i]);
@@ -75,7 +96,14 @@ rf_status rf_job_copy(rf_job *out, void **block, const rf_job *job, rf_error *er
     rf_lora_use *lora = (rf_lora_use *)(stages + count);
     memcpy(stages, job->stages, count * sizeof *stages);
     for (size_t s = 0; s < count; s++) copy_loras(&stages[s], &lora);
-    char *to = (char *)lora;
+    rf_init *init = (rf_init *)lora;
+    char    *to = (char *)(job->init ? init + 1 : init);
+    if (job->init) {
+        *init = *job->init;
+        copy.init = init;
+        list_init(init, of_init);
+        for (int i = 0; i < INIT_STRINGS; i++) move(of_init[i], &to);
+    }
     for (int i = 0; i < JOB_STRINGS; i++) move(string[i], &to);
     for (size_t s = 0; s < count; s++) {
         list_stage(&stages[s], of_stage);

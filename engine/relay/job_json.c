@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "engine/files/utf8.h"
+#include "engine/relay/init_json.h"
 #include "engine/relay/saved_job.h"
 
 enum {
@@ -267,6 +268,7 @@ rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_fil
     }
     RF_TRY(write_file(root, "vae", &files->vae, MODEL_FIELDS, err));
     RF_TRY(write_fields(root, job_fields, COUNT(job_fields), &one, err));
+    if (one.init) RF_TRY(rf_init_write_json(root, one.init, err));
     RF_TRY(write_stages(root, &one, files, err));
     RF_TRY(dump(out, root, err));
 done:
@@ -457,7 +459,7 @@ static rf_status read_dtype(rf_saved_job *saved, const json_t *v, const place *p
 static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
 {
     static const char *const others[] = {"schema", "refinery", "dtype", "choice_table",
-                                         "vae",    "stages",   NULL};
+                                         "vae",    "stages",   "init",  NULL};
     static const place       top = {"", -1}, vae = {"vae", -1};
     rf_status                st = RF_OK;
     rf_saved_job            *saved = NULL;
@@ -477,6 +479,7 @@ static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
     RF_TRY(read_fields(saved, root, job_fields, COUNT(job_fields), &saved->job, others, &top, err));
     for (size_t i = 0; i < count; i++)
         RF_TRY(read_stage(saved, (int)i, json_array_get(stages, i), err));
+    RF_TRY(rf_init_read_json(saved, json_object_get(root, "init"), err));
     saved->job.vae = saved->vae.path;
     *out = saved;
     saved = NULL;

@@ -160,6 +160,7 @@ void rf_plan_destroy(rf_plan *p)
     free(p->vae);
     free(p->decoder);
     free(p->sizing);
+    rf_plan_free_inits(p);
     free(p->program);
     free(p->update);
     free(p->call);

@@ -28,6 +28,7 @@ struct rf_saved_job {
     rf_file_ref    *file;  /* [job.stage_count] */
     rf_saved_loras *loras; /* [job.stage_count] */
     rf_file_ref     vae;
+    rf_init         init; /* job.init points here where there is one */
     const char     *dtype;
     rf_string_list  string, note;
 };
