@@ -447,12 +447,12 @@ Test(init, saved_jobs_that_lie, .timeout = 60)
     static const struct {
         const char *value, *words;
     } rows[] = {{"3", "init is not an object"},
-                {"{}", "init.denoise is not a number"},
+                {"{}", "init.denoise is not there"},
                 {"{\"denoise\":\"x\"}", "init.denoise is not a number"},
                 {"{\"denoise\":1,\"exact_steps\":2}", "init.exact_steps is not true or false"},
                 {"{\"denoise\":1,\"path\":2}", "init.path is not text"},
                 {"{\"denoise\":1,\"mask\":2}", "init.mask is not an object"},
-                {"{\"denoise\":1,\"mask\":{\"sha256\":[]}}", "init.sha256 is not text"},
+                {"{\"denoise\":1,\"mask\":{\"sha256\":[]}}", "init.mask.sha256 is not text"},
                 {"{\"denoise\":1,\"job\":[]}", "init.job is not an object"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char          text[256];
