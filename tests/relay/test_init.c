@@ -469,8 +469,8 @@ Test(init, saved_jobs_that_lie, .timeout = 60)
              &saved, "{\"schema\":1,\"stages\":[{}],\"init\":{\"denoise\":1,\"mask\":{},\"z\":1}}",
              &err),
          &err);
-    cr_expect_not_null(strstr(rf_saved_job_note(saved, 0), "inside a mask"));
-    cr_expect_not_null(strstr(rf_saved_job_note(saved, 1), "init.z"));
+    cr_expect_not_null(strstr(rf_saved_job_note(saved, 1), "inside a mask"));
+    cr_expect_not_null(strstr(rf_saved_job_note(saved, 0), "init.z"));
     rf_saved_job_free(saved);
     must(rf_saved_job_from_json(&saved, "{\"schema\":1,\"stages\":[{}],\"init\":null}", &err),
          &err);
