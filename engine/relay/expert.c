@@ -5,6 +5,7 @@
 
 #include <utf8proc.h>
 
+#include "engine/files/model_use.h"
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/engine.h"
@@ -99,13 +100,8 @@ rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *pat
     rf_expert *e = NULL;
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, err));
-    const rf_tensors *list = rf_model_file_list(e->file);
-    if (rf_model_kind_of(list) == RF_MODEL_VAE) {
-        RF_TRY(rf_vae_derive(&e->arch.vae, &e->vae_prefix, list, err));
-        e->arch.has_vae = 1;
-    } else {
-        RF_TRY(check_expert(e, err));
-    }
+    RF_TRY(rf_model_use_check_vae(&e->arch.vae, &e->vae_prefix, rf_model_file_list(e->file), err));
+    e->arch.has_vae = 1;
     *out = e;
     e = NULL;
 done:
