@@ -51,12 +51,11 @@ static rf_status read_tensor(const rf_tensors *self, const rf_tensor *t, uint64_
     return read_exactly(file->fd, file->path, t->offset + from, dst, bytes, err);
 }
 
+/* Folders are opened as such before anyone comes here for one file. */
 static rf_status directory_refused(int fd, const char *path, rf_error *err)
 {
     if (faccessat(fd, "model_index.json", F_OK, 0) == 0)
-        return rf_fail(err, RF_E_MODEL,
-                       "%s: a diffusers folder, which this version does not read: get the "
-                       "single-file .safetensors version",
+        return rf_fail(err, RF_E_MODEL, "%s: a diffusers folder, not a LoRA or another single file",
                        path);
     return rf_fail(err, RF_E_MODEL, "%s: a directory, not a checkpoint file", path);
 }

@@ -85,10 +85,6 @@ struct rf_expert {
     rf_weights_patch patch[RF_NETWORKS]; /* {0}: none */
 };
 
-/* The last part of a path, without ".safetensors" and the like (of a folder all of it), as text
- * that can be shown; free() it.  NULL without memory. */
-char *rf_file_stem(const char *path);
-
 /* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);
 
