@@ -155,6 +155,20 @@ static size_t plain_run(const char *text, size_t left)
     return n;
 }
 
+/* How many of the next bytes are whole characters beyond ASCII; 0: the first is no UTF-8. */
+static size_t wide_run(const char *text, size_t left)
+{
+    size_t n = 0;
+    while (n < left && (unsigned char)text[n] >= 0x80) {
+        const unsigned char lead = (unsigned char)text[n];
+        const int two = lead >= 0xC2 && lead < 0xE0 && left - n > 1 && (text[n + 1] & 0xC0) == 0x80;
+        const size_t span = two ? 2 : rf_utf8_span(text + n, left - n);
+        if (span == 0) break;
+        n += span;
+    }
+    return n;
+}
+
 /* The part of a string that is in memory, to its end or until less than an escape is left; `text`
  * to `out` is what was unescaped.  1 at the closing quote. */
 static int string_part(rf_json *j, char **out, ptrdiff_t reserve)
@@ -167,8 +181,8 @@ static int string_part(rf_json *j, char **out, ptrdiff_t reserve)
             if (!escape(j, out)) return 0;
             continue;
         }
-        size_t n = plain_run(j->at, (size_t)(j->end - j->at));
-        if (n == 0) n = rf_utf8_span(j->at, (size_t)(j->end - j->at));
+        const size_t left = (size_t)(j->end - j->at);
+        const size_t n = c < 0x80 ? plain_run(j->at, left) : wide_run(j->at, left);
         if (n == 0) return fail(j, "text that is not UTF-8");
         if (*out != j->at) memmove(*out, j->at, n);
         *out += n;
