@@ -263,6 +263,8 @@ static void print_metadata(const rf_header *header, int verbose)
         fputs("  ", stdout);
         print_safe(header->meta[i].key, COLUMNS);
         fputs(": ", stdout);
+        if (header->meta[i].bytes > 0 && !header->meta[i].value[0])
+            printf("(%zu bytes)", header->meta[i].bytes); /* too long to be kept */
         print_safe(header->meta[i].value, verbose ? ALL : COLUMNS);
         putchar('\n');
     }
