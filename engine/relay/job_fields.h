@@ -37,6 +37,7 @@ typedef struct rf_field {
  * which are 1. */
 extern const rf_field rf_file_fields[], rf_lora_file_fields[], rf_lora_fields[], rf_stage_fields[];
 extern const rf_field rf_sampling_fields[], rf_job_fields[];
+extern const rf_field rf_brief_stage_fields[]; /* of an infotext: what is not told is left out */
 
 /* Writes the fields of the struct at `base` into `object`.  RF_E_ARG names one that JSON cannot
  * hold; RF_E_NOMEM. */
@@ -69,5 +70,13 @@ rf_status rf_file_write(json_t *object, const char *key, const rf_field *fields,
 /* Likewise from `v`, the member, which may be NULL or null: nothing is read. */
 rf_status rf_file_read(rf_saved_job *saved, rf_file_ref *out, const json_t *v,
                        const rf_json_place *place, rf_error *err);
+
+/* The job's embeddings, with what is known of their files, as member of `object`; none: no member.
+ */
+rf_status rf_embeddings_write(json_t *object, const rf_job *job, const rf_file_ref *file,
+                              rf_error *err);
+/* Likewise from `v`, which may be NULL. */
+rf_status rf_embeddings_read(rf_saved_job *saved, const json_t *v, const rf_json_place *place,
+                             rf_error *err);
 
 #endif

@@ -63,6 +63,8 @@ void rf_saved_job_free(rf_saved_job *saved)
     }
     free(saved->loras);
     free(saved->sampling);
+    free(saved->embedding);
+    free(saved->embedding_file);
     free(saved->stage);
     free(saved->file);
     free(saved);
@@ -109,6 +111,11 @@ rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
 {
     if (stage == -1) return saved->vae;
     return stage >= 0 && stage < saved->job.stage_count ? saved->file[stage] : (rf_file_ref){0};
+}
+
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int i)
+{
+    return i >= 0 && i < saved->job.embedding_count ? saved->embedding_file[i] : (rf_file_ref){0};
 }
 
 rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)
