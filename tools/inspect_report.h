@@ -5,6 +5,7 @@
 #include "engine/files/checkpoint.h"
 #include "engine/files/container.h"
 #include "engine/files/header.h"
+#include "engine/files/prediction.h"
 #include "tools/inspect_lora.h"
 
 typedef struct rf_inspection {
@@ -12,6 +13,7 @@ typedef struct rf_inspection {
     uint64_t           bytes;     /* of the whole file */
     rf_container       container; /* what follows is set only for RF_CONTAINER_SAFETENSORS */
     rf_identity        identity;
+    rf_prediction      prediction; /* of what is usable */
     const rf_tensors  *tensors;
     const rf_header   *header;
     char               sha256[65];      /* "" if it was not asked for */
