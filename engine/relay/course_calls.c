@@ -1,5 +1,5 @@
 /* The calls of a run and the stages that make them: a stretch per sampler, cut where a stage with
- * another one takes over. */
+ * another one, or with other numbers for it, takes over. */
 #include "engine/relay/course_parts.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static rf_switch_request switch_request(const rf_course *c)
                                .stages = c->stages,
                                .table = c->table,
                                .steps = c->steps,
-                               .total_calls = c->nominal,
+                               .total_calls = c->total,
                                .exact_a1111 = c->exact_a1111};
 }
 
@@ -42,9 +42,9 @@ int rf_course_stage_at(const rf_course *course, int k, double sigma, int previou
     return rf_switch_stage(&request, k, k, 1, inside, previous);
 }
 
-int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma)
+int rf_course_skips_negative(const rf_job *job, int total, int k, double sigma)
 {
-    if (job->skip_early_cfg > 0 && (double)k / nominal <= job->skip_early_cfg) return 1;
+    if (job->skip_early_cfg > 0 && (double)k / total <= job->skip_early_cfg) return 1;
     return job->s_min_uncond > 0 && sigma < job->s_min_uncond &&
            (job->s_min_uncond_all || k % 2 == 1);
 }
@@ -79,6 +79,15 @@ static rf_status append(rf_course *c, const rf_call *call, int stage, rf_error *
     return RF_OK;
 }
 
+/* Whether a stretch of stage `a` goes on through stage `b`.  What the sampler does not read cuts
+ * nothing: of some samplers the memory would be lost. */
+static int goes_on(const rf_course *c, int a, int b)
+{
+    const rf_course_stage *x = &c->stage[a], *y = &c->stage[b];
+    return x->sampler == y->sampler &&
+           rf_sampler_same_settings(x->sampler, &x->settings, &y->settings);
+}
+
 /* One stretch: from `first` to the end, or up to where a stage with another sampler takes over.
  * *stage is the stage of the last call, *end the step after it. */
 static rf_status walk(rf_course *c, rf_sampler_request *request, int *stage, int *end,
@@ -87,8 +96,8 @@ static rf_status walk(rf_course *c, rf_sampler_request *request, int *stage, int
     rf_status         st = RF_OK;
     rf_calls          calls = {0};
     const rf_sampler *sampler = request->sampler;
-    const int         from = c->calls;
-    int               now = *stage, cut = -1;
+    const int         from = c->calls, begun = *stage;
+    int               now = begun, cut = -1;
 
     RF_TRY(rf_sampler_plan(request, &calls, err));
     if (request->first == 0) {
@@ -101,13 +110,14 @@ static rf_status walk(rf_course *c, rf_sampler_request *request, int *stage, int
         const int      first_of_step = i == 0 || calls.call[i - 1].step != call->step;
         const int      next =
             rf_switch_stage(&rule, c->calls, call->step, first_of_step, switch_sigma(c, call), now);
-        if (c->stage[next].sampler != sampler) {
+        if (!goes_on(c, begun, next)) {
+            const int other = c->stage[next].sampler != sampler;
             cut = call->step;
             if (!first_of_step)
                 st = rf_fail(err, RF_E_ARG,
-                             "stage %d has a sampler of its own and would begin inside a step of "
+                             "stage %d has a sampler of its own%s and would begin inside a step of "
                              "%s",
-                             next + 1, sampler->id.name);
+                             next + 1, other ? "" : ", or other numbers for it,", sampler->id.name);
             now = next;
             break;
         }
@@ -137,27 +147,31 @@ done:
 
 static rf_status check_samplers(const rf_course *c, rf_error *err)
 {
-    for (int i = 1; i < c->stages; i++)
-        if (c->stage[i].sampler != c->stage[0].sampler &&
-            (rf_plans_whole_runs(c->stage[0].sampler) || rf_plans_whole_runs(c->stage[i].sampler)))
+    const rf_sampler *first = c->stage[0].sampler;
+    for (int i = 1; i < c->stages; i++) {
+        const rf_sampler *other = c->stage[i].sampler;
+        if (goes_on(c, 0, i) || (!rf_plans_whole_runs(first) && !rf_plans_whole_runs(other)))
+            continue;
+        if (other != first)
             return rf_fail(err, RF_E_ARG,
                            "stage %d: %s and %s cannot share a run, for one of them walks noise "
                            "levels of its own",
-                           i + 1, c->stage[0].sampler->id.name, c->stage[i].sampler->id.name);
+                           i + 1, first->id.name, other->id.name);
+        return rf_fail(err, RF_E_ARG,
+                       "stage %d: %s walks noise levels of its own, so its numbers (eta, s_churn, "
+                       "s_noise) are those of the whole run",
+                       i + 1, first->id.name);
+    }
     return RF_OK;
 }
 
 static rf_status plan_calls(rf_course *c, const rf_job *job, rf_error *err)
 {
     rf_status          st = RF_OK;
-    rf_sampler_request request = {.settings = {.eta = job->eta,
-                                               .s_churn = job->s_churn,
-                                               .s_tmin = job->s_tmin,
-                                               .s_tmax = job->s_tmax,
-                                               .s_noise = job->s_noise},
-                                  .table = c->table,
+    rf_sampler_request request = {.table = c->table,
                                   .sigmas = &c->sigmas,
                                   .nominal_steps = c->nominal / c->calls_per_step,
+                                  .enter = c->enter,
                                   .next_draw = 1};
     int                stage = 0, first = 0;
     c->steps = c->sigmas.steps;
@@ -171,12 +185,17 @@ static rf_status plan_calls(rf_course *c, const rf_job *job, rf_error *err)
                            c->stage[0].sampler->id.name);
         c->sigma_max = job->sigma_max > 0 ? job->sigma_max : c->table->sigma[RF_TRAIN_STEPS - 1];
         c->sigma_min = job->sigma_min > 0 ? job->sigma_min : c->table->sigma[0];
+        if (job->init) c->sigma_max = c->sigmas.sigma[0];
+        if (!(c->sigma_max > c->sigma_min))
+            return rf_fail(err, RF_E_ARG, "%s would begin at sigma %g, and has no way to go to %g",
+                           c->stage[0].sampler->id.name, c->sigma_max, c->sigma_min);
         c->start = c->sigma_max;
         goto done;
     }
     stage = rf_switch_stage(&rule, 0, 0, 1, c->sigmas.sigma[0], c->first);
     while (first < c->sigmas.steps) {
         request.sampler = c->stage[stage].sampler;
+        request.settings = c->stage[stage].settings;
         request.first = first;
         request.end = c->sigmas.steps;
         RF_TRY(walk(c, &request, &stage, &first, err));
@@ -186,7 +205,7 @@ static rf_status plan_calls(rf_course *c, const rf_job *job, rf_error *err)
         const rf_call  *s = &call->sampler;
         call->timestep = rf_course_timestep(c, call);
         call->skips_negative = rf_course_skips_negative(
-            job, c->nominal, k, goes_by_timestep(c) ? s->timestep : s->sigma);
+            job, c->total, k, goes_by_timestep(c) ? s->timestep : s->sigma);
     }
 done:
     return st;

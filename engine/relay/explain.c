@@ -178,8 +178,9 @@ static void tell_calls(teller *t)
                                  .timestep = from->timestep,
                                  .prompt_entry = from->positive,
                                  .negative_entry = from->negative,
-                                 .negative_skipped =
-                                     from->skips_negative || !rf_course_negative(c, from->stage)};
+                                 .negative_skipped = from->skips_negative ||
+                                                     !rf_course_negative(c, from->stage, from->cfg),
+                                 .cfg_scale = from->cfg};
     }
     t->told.call = call;
     t->told.calls = c->calls;

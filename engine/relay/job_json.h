@@ -37,4 +37,11 @@ rf_job rf_job_of_picture(const rf_job *job, int index);
 rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_files *files,
                       rf_error *err);
 
+/* *out = the JSON of one stage, as infotexts have it: what is NULL or 0 is left out, but for
+ * cfg_scale; `file` (NULL: left out) with its name and hash.  free() it. */
+rf_status rf_stage_json(char **out, const rf_stage *stage, const rf_file_ref *file, rf_error *err);
+
+/* Reads such a text into a stage of `saved`; what it does not say stays as it is.  RF_E_FORMAT. */
+rf_status rf_stage_json_read(rf_saved_job *saved, int stage, const char *json, rf_error *err);
+
 #endif

@@ -36,6 +36,17 @@ const rf_field rf_stage_fields[] = {
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
 
+const rf_field rf_brief_stage_fields[] = {
+    {"until", RF_FIELD_DOUBLE, offsetof(rf_stage, until), 1},
+    {"cfg_scale", RF_FIELD_FLOAT, offsetof(rf_stage, cfg_scale), 0},
+    {"cfg_ramp", RF_FIELD_FLOAT, offsetof(rf_stage, cfg_ramp), 1},
+    {"sampler", RF_FIELD_TEXT_OR_NULL, offsetof(rf_stage, sampler), 1},
+    {"clip_skip", RF_FIELD_INT, offsetof(rf_stage, clip_skip), 1},
+    {"prompt", RF_FIELD_TEXT_OR_NULL, offsetof(rf_stage, prompt), 1},
+    {"negative", RF_FIELD_TEXT_OR_NULL, offsetof(rf_stage, negative), 1},
+    {NULL, RF_FIELD_TEXT, 0, 0},
+};
+
 const rf_field rf_sampling_fields[] = {
     {"eta", RF_FIELD_DOUBLE_OR_NAN, offsetof(rf_stage_sampling, eta), 0},
     {"s_churn", RF_FIELD_DOUBLE, offsetof(rf_stage_sampling, s_churn), 0},
@@ -83,5 +94,7 @@ const rf_field rf_job_fields[] = {
     {"target_height", RF_FIELD_INT, offsetof(rf_job, target_height), 0},
     {"crop_left", RF_FIELD_INT, offsetof(rf_job, crop_left), 0},
     {"crop_top", RF_FIELD_INT, offsetof(rf_job, crop_top), 0},
+    {"aesthetic", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic), 1},
+    {"aesthetic_negative", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic_negative), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
