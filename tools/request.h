@@ -41,6 +41,7 @@ typedef struct rf_request {
     rf_texts loras, base_loras, refiner_loras; /* as rf_lora_spec_option reads them */
     rf_texts lora_folders;
     int      lora_partial;
+    rf_texts embeddings, embedding_folders; /* --embedding, --embedding-dir */
 
     int hires_steps;    /* explain */
     int files_optional; /* explain: a stage may lack its file */

@@ -76,7 +76,7 @@ static int is_harmless(const char *name)
     static const char *const starts[] = {
         "model_ema.",        "denoiser.", "alphas_cumprod", "betas",
         "embedding_manager", "loss.",     "sqrt_",          "posterior_",
-        "log_one_minus_",    "lvlb_wei",  "logvar"};
+        "log_one_minus_",    "lvlb_wei",  "logvar",         "edm_vpred."}; /* prediction.h */
     static const char *const ends[] = {".position_ids", ".logit_scale"};
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         if (strncmp(name, starts[i], strlen(starts[i])) == 0) return 1;
@@ -84,6 +84,7 @@ static int is_harmless(const char *name)
         if (ends_with(name, ends[i])) return 1;
     /* CLIP-L's own projection, which SDXL does not use */
     return strcmp(name, "conditioner.embedders.0.transformer.text_projection.weight") == 0 ||
+           strcmp(name, "v_pred") == 0 || strcmp(name, "ztsnr") == 0 || /* prediction.h */
            strncmp(name, RF_PREFIX_VAE "loss.", sizeof RF_PREFIX_VAE "loss." - 1) == 0 ||
            strncmp(name, RF_PREFIX_VAE "model_ema.", sizeof RF_PREFIX_VAE "model_ema." - 1) == 0;
 }

@@ -10,12 +10,12 @@ static const struct {
     const char *name, *refusal;
 } kinds[RF_MODEL_KINDS] = {
     [RF_MODEL_SDXL] = {"SDXL checkpoint", NULL},
-    [RF_MODEL_SDXL_VPRED] = {"SDXL checkpoint, v-prediction",
-                             "an SDXL v-prediction model; this version opens epsilon-prediction "
-                             "models only, a later version opens it"},
-    [RF_MODEL_SDXL_EDM] = {"SDXL checkpoint, EDM",
-                           "an SDXL model with EDM noise levels (Playground 2.5, CosXL), which "
-                           "cannot share a latent with other experts"},
+    [RF_MODEL_SDXL_VPRED] = {"SDXL checkpoint, v-prediction", NULL},
+    [RF_MODEL_SDXL_COSXL] = {"SDXL checkpoint, v-prediction on EDM noise levels (CosXL)", NULL},
+    [RF_MODEL_SDXL_EDM] = {"SDXL checkpoint, EDM (Playground 2.5)",
+                           "Playground 2.5 (tensors edm_mean, edm_std), which normalises its "
+                           "latents in another way than SDXL, so that no other expert can go on "
+                           "with them"},
     [RF_MODEL_SDXL_REFINER] = {"SDXL refiner",
                                "Stability's SDXL refiner (one text encoder); this version refines "
                                "with SDXL base-type checkpoints, a later version opens it"},
@@ -108,11 +108,9 @@ static rf_model_kind sdxl_kind(const rf_tensors *list)
     static const char third[] = RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.";
     const int64_t     width = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 0);
     const int64_t     inputs = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 1);
-    if (has(list, "edm_mean") || has(list, "edm_std") || any_under(list, "edm_vpred."))
-        return RF_MODEL_SDXL_EDM;
+    if (has(list, "edm_mean") || has(list, "edm_std")) return RF_MODEL_SDXL_EDM;
     if (inputs == 9) return RF_MODEL_SDXL_INPAINT;
     if (inputs == 8) return RF_MODEL_SDXL_EDIT;
-    if (has(list, "v_pred")) return RF_MODEL_SDXL_VPRED;
     /* The distilled ones have SDXL's width and fewer blocks on the third level: 10, 4, 2. */
     if (width == 320 && any_under(list, third)) {
         if (!has(list, RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.2.norm1.weight"))
@@ -120,6 +118,8 @@ static rf_model_kind sdxl_kind(const rf_tensors *list)
         if (!has(list, RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.4.norm1.weight"))
             return RF_MODEL_SSD_1B;
     }
+    if (any_under(list, "edm_vpred.")) return RF_MODEL_SDXL_COSXL;
+    if (has(list, "v_pred")) return RF_MODEL_SDXL_VPRED;
     return RF_MODEL_SDXL;
 }
 

@@ -86,6 +86,7 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, err));
     RF_TRY(check_expert(e, err));
+    RF_TRY(rf_expert_find_prediction(e, err));
     *out = e;
     e = NULL;
 done:

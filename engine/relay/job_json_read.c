@@ -4,6 +4,7 @@
 
 #include "engine/relay/init_json.h"
 #include "engine/relay/job_fields.h"
+#include "engine/relay/job_json.h"
 
 enum {
     SCHEMA = 1,
@@ -73,6 +74,16 @@ static rf_status read_stage(rf_saved_job *saved, int i, const json_t *v, rf_erro
     RF_TRY(read_loras(saved, i, json_object_get(v, "loras"), &p, err));
     RF_TRY(read_sampling(saved, i, json_object_get(v, "sampling"), &p, err));
 done:
+    return st;
+}
+
+rf_status rf_stage_json_read(rf_saved_job *saved, int stage, const char *json, rf_error *err)
+{
+    json_error_t why;
+    json_t      *root = json_loads(json, JSON_REJECT_DUPLICATES, &why);
+    if (!root) return rf_fail(err, RF_E_FORMAT, "it is not JSON: %.200s", why.text);
+    const rf_status st = read_stage(saved, stage, root, err);
+    json_decref(root);
     return st;
 }
 

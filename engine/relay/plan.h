@@ -250,6 +250,7 @@ struct rf_plan {
     int          rounds, pictures_per_round; /* pictures of a job in a round */
     int          batch, adaptive;            /* any job is */
     int          resident, loads;            /* rf_plan_info's */
+    uint64_t     memory;                     /* of UNets that may stay loaded; 0: no limit */
     char        *held;                       /* [expert_count]: scratch of residency.c */
     rf_turn      turn;                       /* while running: whose it is */
     int          slots;
@@ -344,10 +345,10 @@ rf_status rf_plan_condition(rf_plan *plan, rf_plan_job *job, rf_error *err);
 void      rf_plan_pad_parts(rf_plan *plan); /* once all jobs are there */
 void      rf_plan_forget_prompts(rf_plan *plan);
 
-/* Rows of one call at `stage` into `out`, which has room for a part each and one more; their
- * number.  `positive` and `negative` are entries of the prompts of the stage's set, whose
- * conditionings are there. */
-int rf_plan_rows(const rf_plan_job *job, int stage, const int *positive, int negative,
+/* Rows of one call at `stage`, with guidance `cfg`, into `out`, which has room for a part each and
+ * one more; their number.  `positive` and `negative` are entries of the prompts of the stage's set,
+ * whose conditionings are there. */
+int rf_plan_rows(const rf_plan_job *job, int stage, double cfg, const int *positive, int negative,
                  int skips_negative, rf_relay_row *out);
 
 /* plan_calls.c: the job's calls, each once per content. */

@@ -248,7 +248,7 @@ static rf_status list_call(rf_plan *p, rf_plan_job *j, int number, rf_error *err
     RF_TRY(reserve_rows(p, parts + 1, err));
     rf_relay_row *row = p->row + p->rows_listed;
     rf_relay_call call = {.row_at = p->rows_listed};
-    call.rows = rf_plan_rows(j, c->stage, c->positive, c->negative, c->skips_negative, row);
+    call.rows = rf_plan_rows(j, c->stage, c->cfg, c->positive, c->negative, c->skips_negative, row);
     call.u_row = c->skips_negative ? 0 : call.rows - 1;
     if (call.rows > parts) j->negative_weighs[c->stage] = 1;
     for (int i = 0; i < call.rows; i++)

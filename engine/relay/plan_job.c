@@ -69,12 +69,11 @@ static rf_status use_expert(rf_plan *p, const rf_plan_job *j, int stage, rf_erro
 }
 
 /* DPM adaptive: the stages between that of the first noise level and that of the last. */
-static int takes_part(const rf_plan *p, const rf_course *c, int stage)
+static int takes_part(const rf_course *c, int stage)
 {
-    const rf_sigma_table *table = &p->engine->table;
     if (!c->adaptive) return c->stage[stage].calls > 0;
-    const int first = rf_course_stage_at(c, table, 0, c->sigma_max, 0);
-    return stage >= first && stage <= rf_course_stage_at(c, table, INT_MAX, c->sigma_min, first);
+    const int first = rf_course_stage_at(c, 0, c->sigma_max, c->first);
+    return stage >= first && stage <= rf_course_stage_at(c, INT_MAX, c->sigma_min, first);
 }
 
 static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
@@ -88,7 +87,7 @@ static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
                                      .first_step = step,
                                      .calls = c->stage[i].calls,
                                      .sigma = c->sigmas.sigma[step]};
-        j->info[i].takes_part = takes_part(p, c, i);
+        j->info[i].takes_part = takes_part(c, i);
         if (j->info[i].takes_part) {
             j->active[j->active_count++] = i;
             st = rf_plan_add_loras(p, j, i, err);
