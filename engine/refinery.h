@@ -57,6 +57,8 @@ typedef struct rf_options {
                            or "auto" for the device's fastest */
     int plan_only; /* plans are made to be looked at: where no CUDA GPU can be used, `device` cuda
                       is one that is assumed, with a warning that says why */
+    int strict; /* a checkpoint with tensors that nobody knows is an error (RF_E_MODEL) and not a
+                   warning */
     int      threads;  /* CPU threads, 1..1024; 0 for one per core */
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
@@ -590,6 +592,39 @@ rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora);
 const char *rf_saved_job_dtype(const rf_saved_job *saved); /* "f16"; NULL if not told */
 /* Fields that cannot be honoured, one sentence each; NULL past the last. */
 const char *rf_saved_job_note(const rf_saved_job *saved, int i);
+
+/* ---- converting --------------------------------------------------------------------------- */
+
+typedef struct rf_convert_options {
+    const char *dtype;  /* "f16", "bf16" or "f32"; NULL: every tensor keeps its own, and 8-bit ones
+                           become F16, or F32 where they have scales */
+    const char *layout; /* "file" or "diffusers"; NULL: file if the output ends in .safetensors */
+    const rf_lora_use *loras; /* [lora_count], baked in, in this order; `everywhere` is not read */
+    int                lora_count;
+    const char        *vae;       /* file whose VAE takes the place of the input's; NULL: none */
+    int                overwrite; /* 1: replace what has the output's name */
+    int                threads;   /* that merge LoRAs; 0: one per core */
+    /* Called often with bytes written and bytes in all; non-zero: RF_E_CANCELLED.  NULL is fine. */
+    int (*progress)(void *user, uint64_t done, uint64_t total);
+    void (*warn)(void *user, const char *message); /* one sentence; NULL is fine */
+    void *user;
+} rf_convert_options;
+
+typedef struct rf_converted {
+    char     sha256[65]; /* of the file, as sha256sum gives it; of a folder as rf_expert_sha256 */
+    uint64_t bytes;
+    int      tensors, dropped; /* written; of the input and not (EMA and other leftovers) */
+} rf_converted;
+
+/* Rewrites the checkpoint `from` (a file or diffusers folder that rf_expert_open takes) as `to`,
+ * tensor by tensor: in memory are a few MB, and whole tensors only where a LoRA changes them.  What
+ * a LoRA changes is merged in f32 as rf_expert's reading merges it, so that in f32 the result
+ * renders the same bytes.  `to` appears complete or not at all.  Errors of rf_expert_open and, for
+ * LoRAs, of planning; RF_E_MODEL also: a value that f16 cannot hold; RF_E_ARG names the option;
+ * RF_E_EXISTS, RF_E_CREATE, RF_E_PERMISSION, RF_E_NO_SPACE (found out beforehand where the system
+ * tells), RF_E_IO. */
+rf_status rf_convert_model(rf_converted *out, const char *to, const char *from,
+                           const rf_convert_options *options, rf_error *err);
 
 /* ---- styles ------------------------------------------------------------------------------- */
 

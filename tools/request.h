@@ -49,6 +49,7 @@ typedef struct rf_request {
     const char *output; /* pattern; NULL: the verb's own default */
     int         overwrite, no_metadata, dry_run;
     const char *dtype, *device;
+    int         strict;  /* unknown tensors of a checkpoint are an error */
     int         threads; /* 0: one per core */
     uint64_t    memory;  /* for weights; 0: no limit */
     uint64_t    kv_pool; /* for prompts' keys and values; 0: the engine's default */

@@ -91,8 +91,9 @@ static rf_relay_call describe(adaptive_run *r, double sigma, int k)
                      rf_prompt_entry_at(&set->prompt[RF_NEGATIVE]->part[0], k, c->exact_a1111),
                      rf_course_skips_negative(&r->job->job, c->total, k, sigma), row);
     for (int i = 0; i < call.rows; i++)
-        row[i].table_row = rf_plan_adaptive_row(&p->expert[expert].table[RF_TABLE_ADAPTIVE],
-                                                row[i].cond, r->job->sizing);
+        row[i].table_row = rf_plan_adaptive_row(
+            &p->expert[expert].table[RF_TABLE_ADAPTIVE], row[i].cond,
+            rf_plan_sizing_of(p, r->job, expert, rf_row_polarity(i, prompt->parts)));
     call.program =
         rf_plan_find_program(p, expert, RF_TABLE_ADAPTIVE, call.rows, r->job->h, r->job->w);
     return call;

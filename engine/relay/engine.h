@@ -22,6 +22,7 @@ struct rf_engine {
     char            description[160];
     uint64_t        memory;     /* rf_options.memory */
     int             plan_only;  /* rf_options.plan_only */
+    int             strict;     /* rf_options.strict */
     uint64_t        kv_pool;    /* rf_options.kv_pool, or its default */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
@@ -83,10 +84,6 @@ struct rf_expert {
     int              merges;
     rf_weights_patch patch[RF_NETWORKS]; /* {0}: none */
 };
-
-/* The last part of a path, without ".safetensors" and the like (of a folder all of it), as text
- * that can be shown; free() it.  NULL without memory. */
-char *rf_file_stem(const char *path);
 
 /* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);

@@ -101,6 +101,8 @@ static rf_status check_conditioning(const rf_job *job, rf_error *err)
     rf_status st = RF_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         RF_TRY(check_int(sizes[i].field, sizes[i].value, 0, 65504, err)); /* f16's largest */
+    RF_TRY(check_real("aesthetic", job->aesthetic, 0, 100, err));
+    RF_TRY(check_real("aesthetic_negative", job->aesthetic_negative, 0, 100, err));
     RF_TRY(check_int("clip_skip", job->clip_skip, 1, 12, err));
     if ((job->seed_width == 0) != (job->seed_height == 0))
         return rf_fail(err, RF_E_ARG, "seed_width is %d and seed_height %d; give both or neither",

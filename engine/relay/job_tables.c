@@ -94,5 +94,7 @@ const rf_field rf_job_fields[] = {
     {"target_height", RF_FIELD_INT, offsetof(rf_job, target_height), 0},
     {"crop_left", RF_FIELD_INT, offsetof(rf_job, crop_left), 0},
     {"crop_top", RF_FIELD_INT, offsetof(rf_job, crop_top), 0},
+    {"aesthetic", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic), 1},
+    {"aesthetic_negative", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic_negative), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
