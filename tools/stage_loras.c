@@ -81,7 +81,7 @@ static int same_file(const char *a, const char *b)
 
 static const char *stage_name(const gathering *g, int stage, char *text, size_t bytes)
 {
-    if (g->l->request->stage_texts.count > 0)
+    if (rf_request_has_relay(g->l->request))
         snprintf(text, bytes, "stage %d", stage + 1);
     else
         snprintf(text, bytes, "%s", stage ? "the refiner" : "the base");
