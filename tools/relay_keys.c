@@ -203,19 +203,18 @@ rf_status rf_relay_end_stage(rf_relay_reader *r, int last)
                    "%s: until= is missing, which says where the next stage takes over", r->where);
 }
 
-void rf_relay_settle_sampling(const rf_relay *relay, int stage, const rf_job *job, rf_stage *to,
-                              rf_stage_sampling *out)
+void rf_relay_settle_sampling(unsigned given, const rf_stage_sampling *own, const rf_job *job,
+                              rf_stage *stage, rf_stage_sampling *out)
 {
-    const unsigned           given = relay->given[stage];
-    const rf_stage_sampling *own = &relay->sampling[stage];
-    const unsigned numbers = 1u << RF_KEY_ETA | 1u << RF_KEY_S_CHURN | 1u << RF_KEY_S_TMIN |
-                             1u << RF_KEY_S_TMAX | 1u << RF_KEY_S_NOISE;
-    to->sampling = NULL;
-    if (!(given & numbers)) return;
-    out->eta = given & 1u << RF_KEY_ETA ? own->eta : job->eta;
-    out->s_churn = given & 1u << RF_KEY_S_CHURN ? own->s_churn : job->s_churn;
-    out->s_tmin = given & 1u << RF_KEY_S_TMIN ? own->s_tmin : job->s_tmin;
-    out->s_tmax = given & 1u << RF_KEY_S_TMAX ? own->s_tmax : job->s_tmax;
-    out->s_noise = given & 1u << RF_KEY_S_NOISE ? own->s_noise : job->s_noise;
-    to->sampling = out;
+    const unsigned eta = 1u << RF_KEY_ETA, churn = 1u << RF_KEY_S_CHURN,
+                   noise = 1u << RF_KEY_S_NOISE;
+    const unsigned tmin = 1u << RF_KEY_S_TMIN, tmax = 1u << RF_KEY_S_TMAX;
+    stage->sampling = NULL;
+    if (!(given & (eta | churn | noise | tmin | tmax))) return;
+    *out = (rf_stage_sampling){.eta = given & eta ? own->eta : job->eta,
+                               .s_churn = given & churn ? own->s_churn : job->s_churn,
+                               .s_tmin = given & tmin ? own->s_tmin : job->s_tmin,
+                               .s_tmax = given & tmax ? own->s_tmax : job->s_tmax,
+                               .s_noise = given & noise ? own->s_noise : job->s_noise};
+    stage->sampling = out;
 }

@@ -74,9 +74,9 @@ rf_status rf_relay_read_value(rf_relay_reader *reader, rf_relay_key key, const c
 /* Every stage but the last needs `until`: RF_E_ARG. */
 rf_status rf_relay_end_stage(rf_relay_reader *reader, int last);
 
-/* What a stage says of its sampler, the rest as in `job`, into *out, which the stage then points
- * to; without such a key nothing. */
-void rf_relay_settle_sampling(const rf_relay *relay, int stage, const rf_job *job, rf_stage *to,
-                              rf_stage_sampling *out);
+/* What a stage has of its sampler's numbers, as the bits `given` say, and the rest as in `job`,
+ * into *out, which the stage then points to; without such bits nothing. */
+void rf_relay_settle_sampling(unsigned given, const rf_stage_sampling *own, const rf_job *job,
+                              rf_stage *stage, rf_stage_sampling *out);
 
 #endif

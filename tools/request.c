@@ -206,7 +206,8 @@ static rf_status settle_relay(rf_invocation *in, rf_request                     
     RF_TRY(check_experts(in, r));
     warn_of_relay(r, warn, user);
     for (int i = 0; i < r->relay.stages; i++)
-        rf_relay_settle_sampling(&r->relay, i, &r->job, &r->relay.stage[i], &r->sampling[i]);
+        rf_relay_settle_sampling(r->relay.given[i], &r->relay.sampling[i], &r->job,
+                                 &r->relay.stage[i], &r->sampling[i]);
     r->job.stages = r->relay.stage;
     r->job.stage_count = r->relay.stages;
 done:
