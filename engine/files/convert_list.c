@@ -52,12 +52,11 @@ static int is_float(rf_filetype type)
 
 static const rf_tensor *find(const maker *m, const rf_layout_tensor *t, const rf_tensors **list)
 {
-    char        name[256];
-    const char *prefix = rf_part_prefix(t->part);
+    char name[256];
     *list = m->s->list;
     if (t->part != RF_PART_VAE || !m->s->vae) return rf_tensors_find(m->s->list, t->name);
     *list = m->s->vae;
-    snprintf(name, sizeof name, "%s%s", m->s->vae_prefix, t->name + strlen(prefix));
+    snprintf(name, sizeof name, "%s%s", m->s->vae_prefix, t->inner);
     return rf_tensors_find(m->s->vae, name);
 }
 
@@ -101,12 +100,14 @@ static rf_status add_optional(maker *m, const rf_layout_tensor *t, const rf_tens
 /* One file's readers know the pooled text's projection as OpenCLIP's parameter, y = x P, alone. */
 static rf_status add_to_file(maker *m, const rf_layout_tensor *t, rf_convert_tensor *out)
 {
-    static const char LINEAR[] = RF_PREFIX_CLIP_G "text_projection.weight";
-    if (strcmp(t->name, LINEAR) != 0) return append(m->out, out, t->name, m->err);
+    char name[256];
+    if (t->part != RF_PART_CLIP_G || strcmp(t->inner, "text_projection.weight") != 0)
+        return append(m->out, out, t->name, m->err);
     out->transposed = 1;
     out->dim[0] = t->dim[1];
     out->dim[1] = t->dim[0];
-    return append(m->out, out, RF_PREFIX_CLIP_G "text_projection", m->err);
+    snprintf(name, sizeof name, "%.*s", (int)(strlen(t->name) - strlen(".weight")), t->name);
+    return append(m->out, out, name, m->err);
 }
 
 static rf_status add_to_folder(maker *m, const rf_layout_tensor *t, rf_convert_tensor *out)

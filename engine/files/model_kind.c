@@ -11,15 +11,13 @@ static const struct {
     const char *name, *refusal;
 } kinds[RF_MODEL_KINDS] = {
     [RF_MODEL_SDXL] = {"SDXL checkpoint", NULL},
-    [RF_MODEL_SDXL_VPRED] = {"SDXL checkpoint, v-prediction",
-                             "an SDXL v-prediction model; this version opens epsilon-prediction "
-                             "models only, a later version opens it"},
-    [RF_MODEL_SDXL_EDM] = {"SDXL checkpoint, EDM",
-                           "an SDXL model with EDM noise levels (Playground 2.5, CosXL), which "
-                           "cannot share a latent with other experts"},
-    [RF_MODEL_SDXL_REFINER] = {"SDXL refiner",
-                               "Stability's SDXL refiner (one text encoder); this version refines "
-                               "with SDXL base-type checkpoints, a later version opens it"},
+    [RF_MODEL_SDXL_VPRED] = {"SDXL checkpoint, v-prediction", NULL},
+    [RF_MODEL_SDXL_COSXL] = {"SDXL checkpoint, v-prediction on EDM noise levels (CosXL)", NULL},
+    [RF_MODEL_SDXL_EDM] = {"SDXL checkpoint, EDM (Playground 2.5)",
+                           "Playground 2.5 (tensors edm_mean, edm_std), which normalises its "
+                           "latents in another way than SDXL, so that no other expert can go on "
+                           "with them"},
+    [RF_MODEL_SDXL_REFINER] = {"SDXL refiner", NULL},
     [RF_MODEL_SDXL_INPAINT] = {"SDXL inpainting checkpoint",
                                "an SDXL inpainting model (9 input channels), not a text-to-image "
                                "one"},
@@ -104,11 +102,9 @@ static rf_model_kind sdxl_kind(const rf_tensors *list)
     static const char third[] = RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.";
     const int64_t     width = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 0);
     const int64_t     inputs = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 1);
-    if (has(list, "edm_mean") || has(list, "edm_std") || any_under(list, "edm_vpred."))
-        return RF_MODEL_SDXL_EDM;
+    if (has(list, "edm_mean") || has(list, "edm_std")) return RF_MODEL_SDXL_EDM;
     if (inputs == 9) return RF_MODEL_SDXL_INPAINT;
     if (inputs == 8) return RF_MODEL_SDXL_EDIT;
-    if (has(list, "v_pred")) return RF_MODEL_SDXL_VPRED;
     /* KOALA has one residual block per level: the third level begins at 5, where SDXL's second
      * ends, and is 5 or 6 deep (Lee et al. 2023). */
     if (has(list, RF_PREFIX_UNET "input_blocks.5.1.transformer_blocks.4.norm1.weight") &&
@@ -121,7 +117,16 @@ static rf_model_kind sdxl_kind(const rf_tensors *list)
         if (!has(list, RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.4.norm1.weight"))
             return RF_MODEL_SSD_1B;
     }
+    if (any_under(list, "edm_vpred.")) return RF_MODEL_SDXL_COSXL;
+    if (has(list, "v_pred")) return RF_MODEL_SDXL_VPRED;
     return RF_MODEL_SDXL;
+}
+
+/* bigG alone.  Only Stability's has that; what it takes in tells inpainting models apart. */
+static rf_model_kind refiner_kind(const rf_tensors *list)
+{
+    const rf_model_kind kind = sdxl_kind(list);
+    return kind == RF_MODEL_SDXL ? RF_MODEL_SDXL_REFINER : kind;
 }
 
 /* No text encoder of SDXL's: what is the UNet's? */
@@ -167,6 +172,6 @@ rf_model_kind rf_model_kind_of(const rf_tensors *list)
         return RF_MODEL_SD3;
     if (!any_under(list, RF_PREFIX_UNET)) return part_kind(list);
     if (has(list, RF_PREFIX_CLIP_G "ln_final.weight")) return sdxl_kind(list);
-    if (has(list, "conditioner.embedders.0.model.ln_final.weight")) return RF_MODEL_SDXL_REFINER;
+    if (has(list, RF_PREFIX_REFINER_CLIP_G "ln_final.weight")) return refiner_kind(list);
     return unet_kind(list);
 }

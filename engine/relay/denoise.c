@@ -17,6 +17,7 @@
 
 #include "engine/relay/plan.h"
 #include "engine/relay/ranges.h"
+#include "engine/relay/x0_check.h"
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
@@ -196,13 +197,16 @@ static void write_rows(writing *w)
         }
 }
 
-/* From eps to x0: `to` = x - sigma * sum of weight_j eps_j over all rows of a call, or over its row
- * u_row alone; as many terms at a time as the op takes. */
+/* From what the UNet says to x0: `to` = skip x + out * sum of weight_j eps_j over all rows of a
+ * call, or over its row u_row alone, by the expert's own parameterisation (of epsilon: x - sigma
+ * eps); as many terms at a time as the op takes. */
 static void write_denoised(writing *w, rf_source to)
 {
-    rf_plan       *p = w->plan;
-    const rf_pass *pass = w->pass;
-    const int      alone = to == RF_SOURCE_U, rows = alone ? 1 : pass->program->rows;
+    rf_plan                   *p = w->plan;
+    const rf_pass             *pass = w->pass;
+    const int                  alone = to == RF_SOURCE_U, rows = alone ? 1 : pass->program->rows;
+    const rf_parameterisation *is =
+        &rf_expert_prediction(p->expert[pass->program->expert].expert)->is;
     for (int done = 0; done < rows;) {
         const int    now = rows - done < RF_LINCOMB_TERMS - 1 ? rows - done : RF_LINCOMB_TERMS - 1;
         rf_sum_lines lines;
@@ -220,15 +224,16 @@ static void write_denoised(writing *w, rf_source to)
         }
         for (int i = 0; i < pass->count; i++) {
             const rf_relay_call *call = pass->sample[i].call;
+            const rf_x0_weights  x0 = rf_x0_weights_at(is, pass->sample[i].sampler->sigma);
             float               *coef = lines.coef + i * sum->terms;
             int32_t             *xrow = lines.xrow + i * sum->terms;
             lines.yrow[i] = row_of(w, i, to);
-            coef[0] = 1;
+            coef[0] = done ? 1 : (float)x0.skip;
             xrow[0] = done ? lines.yrow[i] : row_of(w, i, RF_SOURCE_X);
             for (int j = 1; j <= now; j++) {
                 const int    row = alone ? call->u_row : done + j - 1;
                 const double weight = alone ? 1 : p->row[call->row_at + row].weight;
-                coef[j] = (float)(-pass->sample[i].sampler->sigma * weight);
+                coef[j] = (float)(x0.out * weight);
                 xrow[j] = row * pass->count + i;
             }
         }
@@ -336,6 +341,7 @@ rf_status rf_denoise_call(rf_plan *p, const rf_pass *pass, rf_error *err)
     RF_TRY(rf_ring_run(p, r->begun, r->fed, err));
     RF_TRY(run_model(p, pass, err));
     RF_TRY(rf_ring_run(p, r->fed, r->sums, err));
+    RF_TRY(rf_x0_check(p, pass, err));
     RF_TRY(rf_ring_end(p, err));
 done:
     return st;

@@ -1,4 +1,5 @@
 /* Experts: an opened checkpoint and the packed weights of its networks; see refinery.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,26 @@ done:
     return st;
 }
 
+/* Told once, however many there are. */
+static rf_status judge_unknown(const rf_expert *e, const rf_checkpoint *c, rf_error *err)
+{
+    char   examples[400] = "";
+    size_t used = 0;
+    if (c->unknown_count == 0) return RF_OK;
+    for (size_t i = 0; i < c->unknown_count && i < RF_UNKNOWN_EXAMPLES; i++) {
+        snprintf(examples + used, sizeof examples - used, "%s%.120s", i ? ", " : "", c->unknown[i]);
+        used += strlen(examples + used);
+    }
+    if (e->engine->strict)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: --strict: %zu tensors are not part of an SDXL checkpoint, such as %s",
+                       e->path, c->unknown_count, examples);
+    rf_warn(e->engine,
+            "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
+            e->path, c->unknown_count, examples);
+    return RF_OK;
+}
+
 static rf_status check_expert(rf_expert *e, rf_error *err)
 {
     rf_checkpoint   checkpoint;
@@ -44,11 +65,7 @@ static rf_status check_expert(rf_expert *e, rf_error *err)
     if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0)
         return rf_fail(err, RF_E_MODEL, "%s: the UNet has more blocks than refinery supports",
                        e->path);
-    if (checkpoint.unknown_count)
-        rf_warn(e->engine,
-                "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
-                e->path, checkpoint.unknown_count, checkpoint.unknown[0]);
-    return RF_OK;
+    return judge_unknown(e, &checkpoint, err);
 }
 
 rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
@@ -58,6 +75,7 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, err));
     RF_TRY(check_expert(e, err));
+    RF_TRY(rf_expert_find_prediction(e, err));
     *out = e;
     e = NULL;
 done:
@@ -138,7 +156,7 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
 {
     const char *const prefix[RF_NETWORKS] = {
         [RF_NET_CLIP_L] = RF_PREFIX_CLIP_L,
-        [RF_NET_CLIP_G] = RF_PREFIX_CLIP_G,
+        [RF_NET_CLIP_G] = rf_part_prefix(&e->arch, RF_PART_CLIP_G),
         [RF_NET_UNET] = RF_PREFIX_UNET,
         [RF_NET_VAE] = e->vae_prefix,
     };

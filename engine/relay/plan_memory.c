@@ -35,7 +35,8 @@ static rf_status size_text(rf_plan *p, rf_plan_expert *x, int encoder, rf_error 
 {
     static const rf_network network[RF_ENCODERS] = {RF_NET_CLIP_L, RF_NET_CLIP_G};
     rf_expert              *e = x->expert;
-    rf_status               st = rf_expert_list(e, network[encoder], err);
+    if (!rf_plan_encodes(x, encoder)) return RF_OK;
+    rf_status st = rf_expert_list(e, network[encoder], err);
     if (st != RF_OK) return st;
     for (int i = 0; i < x->shapes; i++) {
         const rf_clip_args args = rf_clip_args_of(p, x, &x->shape[i], encoder, 1);
@@ -205,8 +206,9 @@ static text_sizes measure_text(const rf_plan *p)
         for (int j = 0; j < x->shapes * RF_ENCODERS; j++) {
             const rf_text_shape *shape = &x->shape[j / RF_ENCODERS];
             const int            encoder = j % RF_ENCODERS;
-            const size_t         prompts = (size_t)shape->at_a_time[encoder];
-            const rf_clip_args   args = rf_clip_args_of(p, x, shape, encoder, (int)prompts);
+            if (!rf_plan_encodes(x, encoder)) continue;
+            const size_t       prompts = (size_t)shape->at_a_time[encoder];
+            const rf_clip_args args = rf_clip_args_of(p, x, shape, encoder, (int)prompts);
             widen(&s.chunks, (size_t)args.chunks);
             widen(&s.hidden, (size_t)args.chunks * seq * (size_t)args.arch->width);
             widen(&s.pooled, prompts * seq * (size_t)args.arch->projection);
@@ -300,6 +302,7 @@ static void place_state(rf_plan *p, sides *at)
     p->eps = place(&at->device, samples * p->elems, bytes);
     p->unscale = place_twin(at, (size_t)p->decodings, sizeof(float));
     p->token_ids = place_twin(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
+    p->inversions.table = place_twin(at, rf_inversions_room(p), sizeof(float));
     p->sizes = place_twin(at, (size_t)p->sizings * RF_SIZES, sizeof(float));
     p->size_waves = place_twin(at, (size_t)p->sizings * RF_SIZES * RF_SIZE_WAVES, bytes);
     p->hidden = place_twin(at, text.hidden, bytes);

@@ -97,7 +97,7 @@ static rf_status load_decoders(rf_plan *p, void *staging, const rf_callbacks *ca
 /* ---- what an expert computes once --------------------------------------------------------- */
 
 /* Sizes are held in f16 before they are embedded as in A1111: above 2048 odd values are lost. */
-static float held(int size)
+static float held(double size)
 {
     return rf_f32_from_f16(rf_f16_from_f32((float)size));
 }
@@ -132,20 +132,22 @@ done:
     return st;
 }
 
-/* vector = pooled, then the sinusoids of each of the six sizes. */
+/* vector = pooled, then the sinusoids of each of the six sizes, or of the refiner's five numbers. */
 static rf_status fill_vectors(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table,
                               rf_error *err)
 {
     rf_device   *device = &p->engine->device;
     const size_t bytes = rf_dtype_bytes(p->engine->dtype), rows = (size_t)table->rows;
     const size_t pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
-    const size_t waves = RF_SIZES * RF_SIZE_WAVES * bytes;
+    const size_t wave = RF_SIZE_WAVES * bytes;
+    const size_t numbers = (size_t)rf_sdxl_numbers(&x->expert->arch) * wave;
     const size_t row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
     for (size_t row = 0; row < rows; row++) {
         char *vector = (char *)table->vector.host + row * row_bytes;
         memcpy(vector, x->cond[table->cond[row]].pooled, pooled);
         memcpy(vector + pooled,
-               (const char *)p->size_waves.host + (size_t)table->sizing[row] * waves, waves);
+               (const char *)p->size_waves.host + (size_t)table->sizing[row] * RF_SIZES * wave,
+               numbers);
     }
     return rf_twin_up(device, &table->vector, 0, rows * row_bytes, err);
 }

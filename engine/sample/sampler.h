@@ -88,6 +88,7 @@ enum { /* flags of a sampler */
        RF_SAMPLER_CHURN = 1 << 9,      /* s_churn, s_tmin, s_tmax mean something */
        RF_SAMPLER_UNCOND = 1 << 10,    /* reads RF_SOURCE_U */
        RF_SAMPLER_LCM = 1 << 11,       /* 50-entry table */
+       RF_SAMPLER_S_NOISE = 1 << 12,   /* s_noise means something */
 };
 
 typedef struct rf_sampler {
@@ -113,6 +114,10 @@ typedef struct rf_sampler_settings {
 } rf_sampler_settings;
 
 rf_sampler_settings rf_sampler_settings_default(void); /* eta NaN, 0, 0, 0, s_noise 1 */
+
+/* Whether the sampler does the same with both: what it does not read may differ. */
+int rf_sampler_same_settings(const rf_sampler *sampler, const rf_sampler_settings *a,
+                             const rf_sampler_settings *b);
 
 /* A stretch of a run: steps first .. end-1 of `sigmas`.  A stage with another sampler is a stretch
  * of its own. */

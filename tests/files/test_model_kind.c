@@ -35,7 +35,11 @@ static const struct {
     {RF_MODEL_SDXL_REFINER,
      {{UNET "input_blocks.0.0.weight", 384, 4},
       {"conditioner.embedders.0.model.ln_final.weight", 1280, 1}},
-     "later version"},
+     "4 dims are expected"}, /* it could be opened */
+    {RF_MODEL_SDXL_INPAINT,
+     {{UNET "input_blocks.0.0.weight", 384, 9},
+      {"conditioner.embedders.0.model.ln_final.weight", 1280, 1}},
+     "inpainting"},
     {RF_MODEL_SDXL_INPAINT,
      {{UNET "input_blocks.0.0.weight", 320, 9},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1}},
@@ -49,18 +53,18 @@ static const struct {
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
       {"v_pred", 0, 1},
       {"ztsnr", 0, 1}},
-     "epsilon"},
+     ""}, /* what is missing */
     {RF_MODEL_SDXL_EDM,
      {{UNET "input_blocks.0.0.weight", 320, 4},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
       {"edm_mean", 4, 1},
       {"edm_std", 4, 1}},
      "Playground"},
-    {RF_MODEL_SDXL_EDM,
+    {RF_MODEL_SDXL_COSXL,
      {{UNET "input_blocks.0.0.weight", 320, 4},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
       {"edm_vpred.sigma_max", 1, 1}},
-     "CosXL"},
+     ""}, /* what is missing */
     {RF_MODEL_SSD_1B,
      {{UNET "input_blocks.0.0.weight", 320, 4},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
@@ -168,7 +172,8 @@ Test(model_kind, marks_inside_a_whole_checkpoint)
         cr_assert_eq(rf_safetensors_open(&file, path, NULL), RF_OK);
         rf_checkpoint_identify(&id, rf_safetensors_list(file), rf_safetensors_list(file));
         cr_expect_eq(id.kind, marks[i].kind);
-        cr_expect_eq(id.usable, 0);
+        cr_expect_eq(id.usable, rf_model_kind_refusal(id.kind) == NULL);
+        cr_expect_eq(id.checkpoint.unknown_count, 0u, "a mark is known");
         rf_safetensors_close(file);
     }
 }
@@ -177,6 +182,9 @@ Test(model_kind, every_kind_has_its_words)
 {
     for (int k = 0; k < RF_MODEL_KINDS; k++) {
         cr_expect_not_null(rf_model_kind_name((rf_model_kind)k), "%d", k);
-        cr_expect_eq(rf_model_kind_refusal((rf_model_kind)k) == NULL, k == RF_MODEL_SDXL, "%d", k);
+        cr_expect_eq(rf_model_kind_refusal((rf_model_kind)k) == NULL,
+                     k == RF_MODEL_SDXL || k == RF_MODEL_SDXL_VPRED || k == RF_MODEL_SDXL_COSXL ||
+                         k == RF_MODEL_SDXL_REFINER,
+                     "%d", k);
     }
 }
