@@ -159,10 +159,34 @@ rf_status rf_convert_list_make(rf_convert_list *out, const rf_convert_source *so
     return st;
 }
 
-rf_status rf_convert_list_mark(rf_convert_list *list, const char *name, rf_error *err)
+/* ---- marks -------------------------------------------------------------------------------- */
+
+/* One that the input has too is not left out of the output. */
+static rf_status mark(rf_convert_list *list, const rf_convert_source *s, const char *name,
+                      const double *value, rf_error *err)
 {
-    const rf_convert_tensor mark = {.part = RF_PART_UNET, .type = RF_FILE_F32, .ndim = 1};
-    return append(list, &mark, name, err);
+    const rf_convert_tensor t = {.part = RF_PART_UNET,
+                                 .type = RF_FILE_F32,
+                                 .ndim = value ? 0 : 1,
+                                 .value = value ? (float)*value : 0};
+    list->dropped -= rf_tensors_find(s->list, name) != NULL;
+    return append(list, &t, name, err);
+}
+
+rf_status rf_convert_list_mark(rf_convert_list *list, const rf_convert_source *source,
+                               const rf_parameterisation *is, rf_error *err)
+{
+    rf_status st = RF_OK;
+    if (!is->v) return RF_OK;
+    if (is->range == RF_RANGE_EDM) {
+        RF_TRY(mark(list, source, "edm_vpred.sigma_max", &is->sigma_max, err));
+        st = mark(list, source, "edm_vpred.sigma_min", &is->sigma_min, err);
+        goto done;
+    }
+    RF_TRY(mark(list, source, "v_pred", NULL, err));
+    if (is->range == RF_RANGE_ZTSNR) RF_TRY(mark(list, source, "ztsnr", NULL, err));
+done:
+    return st;
 }
 
 void rf_convert_list_free(rf_convert_list *list)
