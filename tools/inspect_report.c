@@ -252,9 +252,9 @@ static void print_arch(const rf_sdxl_arch *a)
            a->unet.context, a->unet.vector);
     for (int i = 0; i < a->unet.levels; i++) printf(" %d", a->unet.depth[i]);
     printf(", middle %d\n", a->unet.middle_depth);
-    printf("  CLIP-L %d wide, %d layers; bigG %d wide, %d layers; VAE %s\n", a->clip_l.width,
-           a->clip_l.layers, a->clip_g.width, a->clip_g.layers,
-           a->has_vae ? "included" : "missing");
+    if (a->has_clip_l) printf("  CLIP-L %d wide, %d layers;", a->clip_l.width, a->clip_l.layers);
+    printf("%s bigG %d wide, %d layers; VAE %s\n", a->has_clip_l ? "" : " ", a->clip_g.width,
+           a->clip_g.layers, a->has_vae ? "included" : "missing");
 }
 
 static void print_metadata(const rf_header *header, int verbose)
@@ -264,6 +264,8 @@ static void print_metadata(const rf_header *header, int verbose)
         fputs("  ", stdout);
         print_safe(header->meta[i].key, COLUMNS);
         fputs(": ", stdout);
+        if (header->meta[i].bytes > 0 && !header->meta[i].value[0])
+            printf("(%zu bytes)", header->meta[i].bytes); /* too long to be kept */
         print_safe(header->meta[i].value, verbose ? ALL : COLUMNS);
         putchar('\n');
     }

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void set(json_t *o, const char *key, const char *value)
+{
+    if (value) json_object_set_new(o, key, json_string(value));
+}
+
 static json_t *pair(const char *library, const char *class_name)
 {
     return json_pack("[s?, s?]", library, class_name);
@@ -18,19 +23,20 @@ static const char *scheduler_class(const rf_parameterisation *is)
 
 static json_t *pipeline(const rf_sdxl_arch *a, const rf_parameterisation *is)
 {
-    const char *diffusers = "diffusers", *transformers = "transformers", *none = NULL;
-    const int   base = a->has_clip_l, vae = a->has_vae;
-    json_t     *o = json_pack(
-            "{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "_class_name",
-        base ? "StableDiffusionXLPipeline" : "StableDiffusionXLImg2ImgPipeline",
-            "_diffusers_version", "0.19.0", "force_zeros_for_empty_prompt", base, "scheduler",
-            pair(diffusers, scheduler_class(is)), "text_encoder",
-            pair(base ? transformers : none, base ? "CLIPTextModel" : none), "text_encoder_2",
-            pair(transformers, "CLIPTextModelWithProjection"), "tokenizer",
-            pair(base ? transformers : none, base ? "CLIPTokenizer" : none), "tokenizer_2",
-            pair(transformers, "CLIPTokenizer"), "unet", pair(diffusers, "UNet2DConditionModel"), "vae",
-            pair(vae ? diffusers : none, vae ? "AutoencoderKL" : none));
+    static const char D[] = "diffusers", T[] = "transformers", TOKENIZER[] = "CLIPTokenizer";
+    const int         base = a->has_clip_l, vae = a->has_vae;
+    json_t           *o = json_object();
+    set(o, "_class_name", base ? "StableDiffusionXLPipeline" : "StableDiffusionXLImg2ImgPipeline");
+    set(o, "_diffusers_version", "0.19.0");
+    json_object_set_new(o, "force_zeros_for_empty_prompt", json_boolean(base));
     if (!base) json_object_set_new(o, "requires_aesthetics_score", json_true());
+    json_object_set_new(o, "scheduler", pair(D, scheduler_class(is)));
+    json_object_set_new(o, "text_encoder", base ? pair(T, "CLIPTextModel") : pair(NULL, NULL));
+    json_object_set_new(o, "text_encoder_2", pair(T, "CLIPTextModelWithProjection"));
+    json_object_set_new(o, "tokenizer", base ? pair(T, TOKENIZER) : pair(NULL, NULL));
+    json_object_set_new(o, "tokenizer_2", pair(T, TOKENIZER));
+    json_object_set_new(o, "unet", pair(D, "UNet2DConditionModel"));
+    json_object_set_new(o, "vae", vae ? pair(D, "AutoencoderKL") : pair(NULL, NULL));
     return o;
 }
 
@@ -201,11 +207,6 @@ static int is_outdated(const char *key)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(key, keys[i]) == 0) return 1;
     return 0;
-}
-
-static void set(json_t *o, const char *key, const char *value)
-{
-    if (value) json_object_set_new(o, key, json_string(value));
 }
 
 /* Keys that the input has and that would now be wrong get their new value. */

@@ -16,7 +16,12 @@
 #include "engine/files/shards.h"
 #include "engine/files/whole_file.h"
 
-enum { COUNT_MAX = 64, WIDTH_MAX = 1 << 16, INDEX_MAX = 1 << 20, PATH_BYTES = 4096 };
+enum {
+    COUNT_MAX = 64,
+    WIDTH_MAX = 1 << 16,
+    INDEX_MAX = 1 << 16, /* a hundred times what is written; its tree takes 40 times as much */
+    PATH_BYTES = 4096,
+};
 
 struct rf_diffusers_folder {
     char        *path;

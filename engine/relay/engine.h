@@ -44,12 +44,13 @@ void rf_warn(const rf_engine *engine, const char *format, ...)
  * rf_device_open_*. */
 rf_status rf_engine_choose_device(rf_engine *engine, const rf_options *options, rf_error *err);
 
-/* The networks of an expert, in the order in which a run needs them. */
+/* The networks of an expert; the VAE is its decoder. */
 typedef enum rf_network {
     RF_NET_CLIP_L,
     RF_NET_CLIP_G,
     RF_NET_UNET,
     RF_NET_VAE,
+    RF_NET_VAE_ENCODER,
     RF_NETWORKS,
 } rf_network;
 

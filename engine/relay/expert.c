@@ -152,6 +152,12 @@ static rf_status list_vae(rf_expert *e, rf_weights *w, rf_error *err)
     return rf_record_list(&e->engine->device, w, rf_vae_decode, &args, err);
 }
 
+static rf_status list_encoder(rf_expert *e, rf_weights *w, rf_error *err)
+{
+    const rf_vae_encode_args args = {.arch = &e->arch.vae, .n = 1, .h = 8, .w = 8};
+    return rf_record_list(&e->engine->device, w, rf_vae_encode, &args, err);
+}
+
 rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
 {
     const char *const prefix[RF_NETWORKS] = {
@@ -159,18 +165,21 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
         [RF_NET_CLIP_G] = rf_part_prefix(&e->arch, RF_PART_CLIP_G),
         [RF_NET_UNET] = RF_PREFIX_UNET,
         [RF_NET_VAE] = e->vae_prefix,
+        [RF_NET_VAE_ENCODER] = e->vae_prefix,
     };
+    const int   vae = network == RF_NET_VAE || network == RF_NET_VAE_ENCODER;
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
     *w = (rf_weights){.file = rf_model_file_list(e->file),
                       .prefix = prefix[network],
-                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype,
+                      .dtype = vae ? e->engine->vae_dtype : e->engine->dtype,
                       .patch = e->patch[network].touches ? &e->patch[network] : NULL};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;
     case RF_NET_CLIP_G: st = list_clip(e, w, &e->arch.clip_g, err); break;
     case RF_NET_VAE: st = list_vae(e, w, err); break;
+    case RF_NET_VAE_ENCODER: st = list_encoder(e, w, err); break;
     case RF_NET_UNET:
         st = rf_unet_list_weights(&e->engine->device, w, &e->arch.unet, &e->blocks, &e->unet, err);
         break;
