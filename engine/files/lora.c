@@ -9,6 +9,7 @@
 #include "engine/files/lora_keys.h"
 #include "engine/files/lora_names.h"
 #include "engine/files/lora_shapes.h"
+#include "engine/files/model_use.h"
 
 /* A tensor with its name taken apart. */
 typedef struct piece {
@@ -190,6 +191,7 @@ rf_status rf_lora_open(rf_lora **out, const char *path, rf_error *err)
     if (!l) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
     RF_TRY(rf_safetensors_open(&l->file, path, err));
     l->tensors = rf_safetensors_list(l->file);
+    RF_TRY(rf_model_use_check(rf_model_kind_of(l->tensors), RF_USE_LORA, path, err));
     RF_TRY(read_modules(l, err));
     *out = l;
     l = NULL;

@@ -14,6 +14,7 @@ typedef enum rf_model_kind {
     RF_MODEL_SDXL_EDIT,
     RF_MODEL_SSD_1B,
     RF_MODEL_VEGA,
+    RF_MODEL_KOALA,
     RF_MODEL_SD1,
     RF_MODEL_SD2,
     RF_MODEL_SD3,
@@ -24,6 +25,8 @@ typedef enum rf_model_kind {
     RF_MODEL_TEXT_ENCODER,
     RF_MODEL_LORA,
     RF_MODEL_CONTROLNET,
+    RF_MODEL_IP_ADAPTER,
+    RF_MODEL_UPSCALER,  /* ESRGAN and its kin */
     RF_MODEL_EMBEDDING, /* textual inversion */
     RF_MODEL_UNKNOWN,
     RF_MODEL_KINDS,

@@ -56,12 +56,11 @@ static rf_status read_header(void *user, uint64_t at, void *dst, size_t bytes, r
     return read_exactly(file->fd, file->path, 8 + at, dst, bytes, err);
 }
 
+/* Folders are opened as such before anyone comes here for one file. */
 static rf_status directory_refused(int fd, const char *path, rf_error *err)
 {
     if (faccessat(fd, "model_index.json", F_OK, 0) == 0)
-        return rf_fail(err, RF_E_MODEL,
-                       "%s: a diffusers folder, which this version does not read: get the "
-                       "single-file .safetensors version",
+        return rf_fail(err, RF_E_MODEL, "%s: a diffusers folder, not a LoRA or another single file",
                        path);
     return rf_fail(err, RF_E_MODEL, "%s: a directory, not a checkpoint file", path);
 }

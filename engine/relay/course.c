@@ -68,19 +68,30 @@ static rf_status find_sigmas(rf_course *c, const rf_job *job, int steps, const c
     };
     const char *name =
         combined && strcasecmp(job->schedule, "automatic") == 0 ? combined : job->schedule;
+    int       skipped = 0;
     rf_status st = RF_OK;
     if (job->sigmas && rf_plans_whole_runs(sampler))
         return rf_fail(err, RF_E_ARG, "sigmas: %s walks noise levels of its own, and none of these",
                        sampler->id.name);
     RF_TRY(rf_schedule_find(&c->schedule, name, sampler->automatic, err));
-    if (job->sigmas)
+    if (job->sigmas) {
         RF_TRY(rf_sigmas_parse(&c->sigmas, job->sigmas, err));
-    else
+        steps = c->sigmas.steps;
+        if (job->init && job->init->exact_steps)
+            return rf_fail(err, RF_E_ARG,
+                           "init: exact steps need a schedule that can be longer, "
+                           "and the noise levels are given");
+    }
+    c->nominal = steps * c->calls_per_step;
+    if (job->init) RF_TRY(rf_init_steps(job->init, &steps, &skipped, err));
+    c->total = job->init ? (steps - skipped) * c->calls_per_step : c->nominal;
+    if (!job->sigmas)
         RF_TRY(rf_schedule_sigmas(c->schedule, c->table, steps, &options, &c->sigmas, err));
     c->sigma_max = c->sigmas.sigma[0];
     c->sigma_min = c->sigma_max;
     for (int i = 0; i <= c->sigmas.steps; i++)
         if (c->sigmas.sigma[i] > 0) c->sigma_min = c->sigmas.sigma[i];
+    if (job->init) rf_course_cut(c, skipped); /* Brownian paths keep the whole schedule's ends */
 done:
     return st;
 }
@@ -129,6 +140,8 @@ rf_status rf_course_create(rf_course *out, const rf_sigma_table *table, const rf
     const int   steps = hires_steps > 0 ? hires_steps : job->steps;
     const char *combined = NULL;
     *out = (rf_course){0};
+    if (job->init && hires_steps > 0)
+        return rf_fail(err, RF_E_ARG, "a job that starts from a picture has no hires pass");
     RF_TRY(allocate(&c, job, err));
     RF_TRY(find_rules(&c, job, err));
     RF_TRY(find_samplers(&c, job, &combined, err));
@@ -138,7 +151,6 @@ rf_status rf_course_create(rf_course *out, const rf_sigma_table *table, const rf
     rf_course_find_tables(&c, table, job);
     do {
         RF_TRY(find_sigmas(&c, job, steps, combined, err));
-        c.nominal = (job->sigmas ? c.sigmas.steps : steps) * c.calls_per_step;
         RF_TRY(rf_course_plan_calls(&c, job, err));
     } while (rf_course_begins_elsewhere(&c));
     RF_TRY(rf_course_plan_guidance(&c, job, err));

@@ -51,13 +51,15 @@ typedef struct rf_course {
     int               *entries; /* what `positive` points into */
     int                steps;
     int                nominal, calls_per_step; /* A1111's total of calls; 2 if second order */
+    int                total; /* likewise, of those that a run from a picture makes */
+    int                enter; /* rf_sampler_request's */
     const rf_schedule *schedule;
     /* Of the first stage at work: schedule, samplers' indices and switch rules go by it, whoever
      * makes the call (A1111 keeps the base's noise levels, too). */
     const rf_sigma_table *table;
     int                   first;         /* no stage before this one is at work */
     rf_sigmas             sigmas;        /* as walked */
-    double                start;         /* x = start * noise(draw 0) */
+    double                start;         /* x = start * noise(draw 0), plus a picture's latent */
     double         sigma_min, sigma_max; /* smallest positive, and largest, of the schedule */
     rf_switch_rule rule;
     double        *until;    /* [stages] */
@@ -88,7 +90,7 @@ int rf_course_stage_at(const rf_course *course, int k, double sigma, int previou
 
 /* Whether call k at `sigma` leaves the negative prompt out (A1111's skip_early_cond, s_min_uncond).
  */
-int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma);
+int rf_course_skips_negative(const rf_job *job, int total, int k, double sigma);
 
 /* Whether a call of a stage weighs the negative prompt at all: with guidance 1 it does not. */
 int rf_course_negative(const rf_course *course, int stage, double cfg);

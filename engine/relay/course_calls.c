@@ -18,7 +18,7 @@ static rf_switch_request switch_request(const rf_course *c)
                                .stages = c->stages,
                                .table = c->table,
                                .steps = c->steps,
-                               .total_calls = c->nominal,
+                               .total_calls = c->total,
                                .exact_a1111 = c->exact_a1111};
 }
 
@@ -42,9 +42,9 @@ int rf_course_stage_at(const rf_course *course, int k, double sigma, int previou
     return rf_switch_stage(&request, k, k, 1, inside, previous);
 }
 
-int rf_course_skips_negative(const rf_job *job, int nominal, int k, double sigma)
+int rf_course_skips_negative(const rf_job *job, int total, int k, double sigma)
 {
-    if (job->skip_early_cfg > 0 && (double)k / nominal <= job->skip_early_cfg) return 1;
+    if (job->skip_early_cfg > 0 && (double)k / total <= job->skip_early_cfg) return 1;
     return job->s_min_uncond > 0 && sigma < job->s_min_uncond &&
            (job->s_min_uncond_all || k % 2 == 1);
 }
@@ -171,6 +171,7 @@ static rf_status plan_calls(rf_course *c, const rf_job *job, rf_error *err)
     rf_sampler_request request = {.table = c->table,
                                   .sigmas = &c->sigmas,
                                   .nominal_steps = c->nominal / c->calls_per_step,
+                                  .enter = c->enter,
                                   .next_draw = 1};
     int                stage = 0, first = 0;
     c->steps = c->sigmas.steps;
@@ -184,6 +185,10 @@ static rf_status plan_calls(rf_course *c, const rf_job *job, rf_error *err)
                            c->stage[0].sampler->id.name);
         c->sigma_max = job->sigma_max > 0 ? job->sigma_max : c->table->sigma[RF_TRAIN_STEPS - 1];
         c->sigma_min = job->sigma_min > 0 ? job->sigma_min : c->table->sigma[0];
+        if (job->init) c->sigma_max = c->sigmas.sigma[0];
+        if (!(c->sigma_max > c->sigma_min))
+            return rf_fail(err, RF_E_ARG, "%s would begin at sigma %g, and has no way to go to %g",
+                           c->stage[0].sampler->id.name, c->sigma_max, c->sigma_min);
         c->start = c->sigma_max;
         goto done;
     }
@@ -200,7 +205,7 @@ static rf_status plan_calls(rf_course *c, const rf_job *job, rf_error *err)
         const rf_call  *s = &call->sampler;
         call->timestep = rf_course_timestep(c, call);
         call->skips_negative = rf_course_skips_negative(
-            job, c->nominal, k, goes_by_timestep(c) ? s->timestep : s->sigma);
+            job, c->total, k, goes_by_timestep(c) ? s->timestep : s->sigma);
     }
 done:
     return st;

@@ -12,6 +12,12 @@ static inline int rf_plans_whole_runs(const rf_sampler *sampler)
            0;
 }
 
+/* init_steps.c: where a run that starts from a picture enters its schedule.  *steps: as asked; then
+ * of the schedule, of which the first *skipped are not made.  RF_E_ARG. */
+rf_status rf_init_steps(const rf_init *init, int *steps, int *skipped, rf_error *err);
+/* Takes the first `skipped` steps away; a sampler that walks timesteps enters so much later. */
+void rf_course_cut(rf_course *course, int skipped);
+
 /* course_calls.c.  Samplers, sigmas, rule and `until` are set; fills call, calls, steps, start, the
  * stages' calls and the hand-overs. */
 rf_status rf_course_plan_calls(rf_course *course, const rf_job *job, rf_error *err);

@@ -102,7 +102,8 @@ static int sum_of(const writing *w, int i, sum_kind kind, float *weight, int32_t
     memset(weight, 0, RF_SOURCES * sizeof *weight);
     *row = first;
     switch (kind) {
-    case SUM_START:
+    case SUM_START: /* the latent of a picture stands for X, which is not there yet */
+        weight[RF_SOURCE_X] = p->job[sample->picture.job].init != 0;
         weight[RF_SOURCE_NOISE] = (float)p->job[sample->picture.job].course.start;
         return 1;
     case SUM_BEFORE:
@@ -145,6 +146,8 @@ static void write_sum(writing *w, sum_kind kind, int count)
         if (!sum_of(w, i, kind, weight, &to.yrow[sum->n])) continue;
         for (int s = 0; s < RF_SOURCES; s++)
             xrow[s] = weight[s] != 0 ? row_of(w, i, (rf_source)s) : -1;
+        if (kind == SUM_START && weight[RF_SOURCE_X] != 0)
+            xrow[RF_SOURCE_X] = p->init_row + p->job[w->pass->sample[i].picture.job].init - 1;
         sum->n++;
     }
     if (sum->n == 0) p->ring.sums--;
@@ -197,6 +200,18 @@ static void write_rows(writing *w)
         }
 }
 
+/* Cells of the latent that a mask leaves as they are: x0 is known there. */
+static void write_kept(writing *w, rf_source of)
+{
+    rf_plan *p = w->plan;
+    for (int i = 0; i < w->pass->count; i++) {
+        const rf_plan_init *init = rf_init_of(p, w->pass->sample[i].picture.job);
+        if (!init || !init->mask) continue;
+        float *row = p->pool + (size_t)row_of(w, i, of) * p->elems;
+        p->ring.sums += rf_init_keep(p, init, row, p->ring.sum + p->ring.sums);
+    }
+}
+
 /* From what the UNet says to x0: `to` = skip x + out * sum of weight_j eps_j over all rows of a
  * call, or over its row u_row alone, by the expert's own parameterisation (of epsilon: x - sigma
  * eps); as many terms at a time as the op takes. */
@@ -239,6 +254,7 @@ static void write_denoised(writing *w, rf_source to)
         }
         done += now;
     }
+    write_kept(w, to);
 }
 
 static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)

@@ -89,7 +89,7 @@ static rf_relay_call describe(adaptive_run *r, double sigma, int k)
     call.rows =
         rf_plan_rows(r->job, r->stage, (double)c->stage[r->stage].cfg, c->entries,
                      rf_prompt_entry_at(&set->prompt[RF_NEGATIVE]->part[0], k, c->exact_a1111),
-                     rf_course_skips_negative(&r->job->job, c->nominal, k, sigma), row);
+                     rf_course_skips_negative(&r->job->job, c->total, k, sigma), row);
     for (int i = 0; i < call.rows; i++)
         row[i].table_row = rf_plan_adaptive_row(
             &p->expert[expert].table[RF_TABLE_ADAPTIVE], row[i].cond,

@@ -44,12 +44,13 @@ void rf_warn(const rf_engine *engine, const char *format, ...)
  * rf_device_open_*. */
 rf_status rf_engine_choose_device(rf_engine *engine, const rf_options *options, rf_error *err);
 
-/* The networks of an expert, in the order in which a run needs them. */
+/* The networks of an expert; the VAE is its decoder. */
 typedef enum rf_network {
     RF_NET_CLIP_L,
     RF_NET_CLIP_G,
     RF_NET_UNET,
     RF_NET_VAE,
+    RF_NET_VAE_ENCODER,
     RF_NETWORKS,
 } rf_network;
 
@@ -83,10 +84,6 @@ struct rf_expert {
     int              merges;
     rf_weights_patch patch[RF_NETWORKS]; /* {0}: none */
 };
-
-/* The last part of a path, without ".safetensors" and the like (of a folder all of it), as text
- * that can be shown; free() it.  NULL without memory. */
-char *rf_file_stem(const char *path);
 
 /* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);

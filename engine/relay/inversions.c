@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/files/file_stem.h"
 #include "engine/files/hash.h"
 #include "engine/relay/plan.h"
 

@@ -162,6 +162,11 @@ done:
     return st;
 }
 
+static rf_status check_init(const rf_init *init, rf_error *err)
+{
+    return init ? check_real("init: denoise", init->denoise, 0, 1, err) : RF_OK;
+}
+
 rf_status rf_job_check(const rf_job *job, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -174,6 +179,7 @@ rf_status rf_job_check(const rf_job *job, rf_error *err)
     RF_TRY(check_int("batch", job->batch, 1, 64, err));
     RF_TRY(check_sampling(job, err));
     RF_TRY(check_conditioning(job, err));
+    RF_TRY(check_init(job->init, err));
     RF_TRY(check_embeddings(job, err));
     for (int i = 0; i < job->stage_count; i++) RF_TRY(check_stage(&job->stages[i], i + 1, err));
 done:

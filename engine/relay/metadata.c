@@ -255,6 +255,7 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
                    .timestep_sampler = (first->sampler->flags & RF_SAMPLER_TIMESTEPS) != 0,
                    .version = "refinery " RF_VERSION,
     };
+    if (job.init) info.denoise = job.init->denoise;
     if (vae->separate) {
         info.vae = vae->expert->name;
         info.vae_hash = hash_of(vae->expert);

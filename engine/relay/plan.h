@@ -12,6 +12,7 @@
 #include "engine/model/vae.h"
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/init.h"
 #include "engine/relay/inversions.h"
 #include "engine/relay/kv_pool.h"
 #include "engine/relay/launch_ring.h"
@@ -152,6 +153,7 @@ struct rf_plan_job {
     int                    h, w;                           /* latent */
     int                    sizing, scoring[RF_POLARITIES]; /* the refiner's scoring; -1: none */
     int                    vae, decoder;
+    int                    init;         /* of the plan's, from 1; 0: it starts from noise */
     int64_t                calls_of_own; /* that no other job shares */
 };
 
@@ -229,6 +231,8 @@ struct rf_plan {
     int              decoders;
     rf_sizing       *sizing;
     int              sizings;
+    rf_plan_init    *init;
+    int              inits;
     rf_inversions    inversions;
     rf_plan_program *program;
     int              programs;
@@ -261,7 +265,9 @@ struct rf_plan {
     size_t network_slab[RF_NETWORKS]; /* what each would need alone; slab_bytes: the largest */
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
         peak_bytes;
-    size_t merge_bytes; /* of the host's memory, while LoRAs are merged beside a GPU */
+    size_t encoder_bytes; /* largest VAE encoder, released once all pictures are latents */
+    size_t kept_cells;    /* of all masks: cells that stay */
+    size_t merge_bytes;   /* of the host's memory, while LoRAs are merged beside a GPU */
 
     /* memory, from the first run on: desk and shelf are the host's, all other is the device's.
      * Copies go to and from the desk, which is pinned; the shelf is plain memory, zeroed, for the
@@ -276,6 +282,7 @@ struct rf_plan {
     int    slot_rows; /* of each slot */
     int    anchor_row, history_row; /* in it; 0: no sampler has any */
     int    sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
+    int    init_row;                /* of the latent of init 0 */
     void  *x, *eps;                 /* [rows * batch, h, w, 4] */
 
     /* on the desk */
@@ -294,6 +301,10 @@ struct rf_plan {
     rf_twin        hidden, pooled_rows; /* text encoder outputs */
     rf_twin        pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
     rf_twin        stats;               /* rf_pixels_stats [decodings] */
+    rf_twin        init_pixels;         /* [H, W, 3] of the largest init, in the VAE's type */
+    rf_twin        moments;             /* [h, w, 2 z] of it, likewise */
+    rf_twin        kept;                /* int32_t [kept_cells]: of one init after the other */
+    rf_twin        ones;                /* float: coefficients of keeping a latent's cells */
 
     rf_program scratch_program; /* programs that run once */
 

@@ -271,6 +271,7 @@ static rf_status plan_job(rf_plan *p, rf_plan_job *j, const rf_job *job, rf_erro
     RF_TRY(open_vae(p, j, err));
     RF_TRY(find_decoder(p, j, err));
     RF_TRY(find_sizings(p, j, err));
+    RF_TRY(rf_plan_add_init(p, j, err));
     RF_TRY(rf_plan_add_inversions(p, j, err));
     RF_TRY(rf_plan_condition(p, j, err));
     RF_TRY(rf_plan_list_calls(p, j, err));

@@ -49,6 +49,7 @@ static int64_t total_to_read(const rf_plan *p)
 {
     rf_residency_look(p, p->held);
     int64_t total = rf_residency_foresee(p, p->held).file_bytes;
+    total += rf_init_bytes_to_read(p);
     for (int i = 0; i < p->vaes; i++) total += bytes_to_read(p->vae[i].expert, RF_NET_VAE);
     for (int i = 0; i < p->expert_count && !p->encoded; i++)
         if (p->expert[i].shapes)
@@ -132,7 +133,8 @@ done:
     return st;
 }
 
-/* vector = pooled, then the sinusoids of each of the six sizes, or of the refiner's five numbers. */
+/* vector = pooled, then the sinusoids of each of the six sizes, or of the refiner's five numbers.
+ */
 static rf_status fill_vectors(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table,
                               rf_error *err)
 {
@@ -306,6 +308,7 @@ static rf_status prepare_once(rf_plan *p, const rf_callbacks *callbacks, rf_erro
     RF_TRY(rf_device_alloc(device, &staging, p->staging_bytes, "staging", err));
     RF_TRY(embed_sizes(p, err));
     if (!p->encoded) RF_TRY(rf_plan_encode(p, staging, callbacks, err));
+    RF_TRY(rf_plan_encode_inits(p, staging, callbacks, err));
     RF_TRY(load_decoders(p, staging, callbacks, err));
     for (int i = 0; i < p->decoders; i++) RF_TRY(record_decoder(p, &p->decoder[i], err));
     p->timings.encode += rf_now() - start - p->timings.load;

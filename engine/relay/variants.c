@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/files/file_stem.h"
+
 struct rf_family {
     rf_lora_names   *names;
     rf_opened_lora **file; /* [files] */

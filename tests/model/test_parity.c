@@ -359,3 +359,59 @@ Test(parity, vae_decoder, .timeout = 240)
     check_vae(RF_LEVEL_CPU, RF_BF16, "square", 8, 8);
     check_vae(RF_LEVEL_CPU, RF_BF16, "wide", 6, 10);
 }
+
+/* Runs call by call; what stands after a part of the encoder must be what is recorded. */
+static void check_encoder(rf_level level, rf_dtype dtype, const char *size, int h, int w)
+{
+    bench  b;
+    char   name[64];
+    size_t elems = 0, expected = 0;
+    setup(&b, level, dtype, RF_PREFIX_VAE, "");
+    snprintf(name, sizeof name, "%s.pixels", size);
+    float *given = encoder_f32(name, &elems);
+    cr_assert_eq(elems, (size_t)h * (size_t)w * 64 * 3);
+    void                    *pixels = rounded(given, elems, dtype);
+    void                    *moments = calloc((size_t)h * (size_t)w * 8, rf_dtype_bytes(dtype));
+    const rf_vae_encode_args args = {.arch = &b.checkpoint.arch.vae,
+                                     .pixels = pixels,
+                                     .moments = moments,
+                                     .n = 1,
+                                     .h = h,
+                                     .w = w};
+    must(rf_record_list(&b.device, &b.weights, rf_vae_encode, &args, &err));
+    load(&b);
+    record(&b, 0, rf_vae_encode, &args);
+
+    const struct {
+        const char *label, *golden;
+    } parts[] = {{"encoder.down.3.block.1.conv2", "small.down.3"},
+                 {"encoder.mid.block_2.conv2", "small.mid"},
+                 {"quant_conv.weight", NULL}};
+    int compared = 0;
+    for (size_t i = 0; i < b.program.count; i++) {
+        const rf_op_call *call = &b.program.call[i];
+        must(rf_program_run_range(&b.program, i, i + 1, &b.device, &err));
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
+            if (strcmp(call->label, parts[k].label) != 0) continue;
+            if (parts[k].golden && strcmp(size, "small") != 0) continue;
+            snprintf(name, sizeof name, "%s.moments", size);
+            float      *want = encoder_f32(parts[k].golden ? parts[k].golden : name, &expected);
+            const void *y = call_result(call, &elems);
+            cr_assert_eq(elems, expected, "%s", call->label);
+            compare(call->label, y, dtype, want, elems);
+            free(want);
+            compared++;
+        }
+    }
+    cr_expect_eq(compared, strcmp(size, "small") == 0 ? 3 : 1, "%d parts compared", compared);
+    free(given), free(pixels), free(moments);
+    teardown(&b);
+}
+
+Test(parity, vae_encoder, .timeout = 240)
+{
+    check_encoder(RF_LEVEL_REF, RF_F32, "small", 2, 3);
+    check_encoder(RF_LEVEL_CPU, RF_F32, "small", 2, 3);
+    check_encoder(RF_LEVEL_CPU, RF_F32, "wide", 4, 5);
+    check_encoder(RF_LEVEL_CPU, RF_BF16, "wide", 4, 5);
+}
