@@ -89,10 +89,14 @@ static void check_cursor(const char *text, size_t bytes)
     char       *copy = malloc(bytes + 1);
     if (!copy) return;
     memcpy(copy, text, bytes);
-    drops   d = {.at = text, .left = bytes, .size = 1 + bytes % 7};
-    rf_json whole = {.at = copy, .end = copy + bytes};
-    rf_json parts = {
-        .at = window, .end = window, .window = window, .source = next_drop, .user = &d};
+    drops     d = {.at = text, .left = bytes, .size = 1 + bytes % 7};
+    rf_json   whole = {.at = copy, .end = copy + bytes};
+    rf_json   parts = {.at = window,
+                       .end = window,
+                       .window = window,
+                       .room = sizeof window,
+                       .source = next_drop,
+                       .user = &d};
     const int a = rf_json_skip(&whole), b = rf_json_skip(&parts);
     fuzz_require(a == b && (uint64_t)(whole.at - copy) == rf_json_offset(&parts));
     fuzz_require(a ? !whole.error && !parts.error : strcmp(whole.error, parts.error) == 0);

@@ -11,7 +11,7 @@
 #include "engine/files/lora_names.h"
 #include "tests/fuzz/fuzz_file.h"
 
-enum { NAMES_MAX = 8192, MODULES = 6 };
+enum { NAMES_MAX = 8192, TENSORS_MAX = 512, MODULES = 6 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +50,8 @@ static struct {
     const char          *name[NAMES_MAX];
     const rf_lora_layer *layer[NAMES_MAX];
     int                  count;
+    rf_tensor            tensor[TENSORS_MAX]; /* of the whole layout */
+    int                  tensors;
 } all;
 
 static void collect(void *user, const char *name, const rf_lora_layer *layer)
@@ -60,9 +62,23 @@ static void collect(void *user, const char *name, const rf_lora_layer *layer)
     all.layer[all.count++] = layer;
 }
 
+static rf_status collect_tensor(void *user, const rf_layout_tensor *t)
+{
+    (void)user;
+    fuzz_require(all.tensors < TENSORS_MAX);
+    rf_tensor *to = &all.tensor[all.tensors++];
+    *to = (rf_tensor){.name = strdup(t->name), .ndim = t->ndim, .elems = 1};
+    for (int i = 0; i < t->ndim; i++) {
+        to->dim[i] = t->dim[i];
+        to->elems *= (uint64_t)t->dim[i];
+    }
+    return RF_OK;
+}
+
 static void set_up(void)
 {
     if (all.names) return;
+    fuzz_require(rf_sdxl_layout(&tiny, collect_tensor, NULL) == RF_OK);
     fuzz_require(rf_lora_names_create(&all.names, &tiny, NULL) == RF_OK);
     rf_lora_names_each(all.names, collect, NULL);
 }
@@ -197,23 +213,17 @@ static void add_module(fuzz_header *h, fuzz_bytes *b)
 /* ---- merging ------------------------------------------------------------------------------ */
 
 /* As a plan merges: every tensor that the file touches, whole, in f32. */
-static rf_status merge_tensor(void *user, const rf_layout_tensor *t)
+static void merge_all(const rf_lora_fit *fit)
 {
-    const rf_lora_fit *fit = user;
-    size_t             elems = 1;
-    rf_tensor          tensor = {.name = t->name, .ndim = t->ndim};
-    if (!rf_lora_touches(fit, t->name)) return RF_OK;
-    for (int i = 0; i < t->ndim; i++) {
-        tensor.dim[i] = t->dim[i];
-        elems *= (size_t)t->dim[i];
+    for (int i = 0; i < all.tensors; i++) {
+        const rf_tensor *t = &all.tensor[i];
+        if (!rf_lora_touches(fit, t->name)) continue;
+        float *w = malloc((size_t)t->elems * sizeof *w); /* no larger: its ends are watched */
+        fuzz_require(w != NULL);
+        for (size_t k = 0; k < t->elems; k++) w[k] = (float)(k % 7) - 3;
+        fuzz_require(rf_lora_merge(fit, t, 0.5f, w, 1, NULL) == RF_OK);
+        free(w);
     }
-    tensor.elems = elems;
-    float *w = malloc(elems * sizeof *w); /* no larger: AddressSanitizer watches its ends */
-    fuzz_require(w != NULL);
-    for (size_t i = 0; i < elems; i++) w[i] = (float)(i % 7) - 3;
-    const rf_status st = rf_lora_merge(fit, &tensor, 0.5f, w, 1, NULL);
-    free(w);
-    return st;
 }
 
 static void fit_and_merge(const rf_lora *lora)
@@ -226,7 +236,7 @@ static void fit_and_merge(const rf_lora *lora)
     }
     fuzz_require(fit.matches + fit.unknown + fit.misfits == lora->modules);
     fuzz_require((fit.first.status == RF_OK) == (fit.matches == lora->modules));
-    fuzz_require(rf_sdxl_layout(&tiny, merge_tensor, &fit) == RF_OK);
+    merge_all(&fit);
     rf_lora_fit_free(&fit);
 }
 
