@@ -3,6 +3,7 @@
  * Whether a kind is an expert is model_kind.c's to say; here stands what else it is good for. */
 #include "engine/files/model_use.h"
 
+#include "engine/files/checkpoint.h"
 #include "engine/files/sdxl_derive.h"
 
 /* Whose latents a kind's VAE decodes. */
@@ -84,10 +85,11 @@ rf_status rf_model_use_check_vae(rf_vae_arch *out, const char **prefix, const rf
                                  rf_error *err)
 {
     const rf_model_kind kind = rf_model_kind_of(list);
-    const rf_status     st = rf_model_use_check(kind, RF_USE_VAE, list->path, err);
+    rf_status           st = rf_model_use_check(kind, RF_USE_VAE, list->path, err);
     if (st != RF_OK) return st;
     if (kind != RF_MODEL_VAE && !rf_tensors_find(list, RF_PREFIX_VAE "decoder.conv_in.weight"))
         return rf_fail(err, RF_E_MODEL, "%s has no VAE; name a file that has one with --vae",
                        list->path);
-    return rf_vae_derive(out, prefix, list, err);
+    st = rf_vae_derive(out, prefix, list, err);
+    return st == RF_OK ? rf_checkpoint_check_vae(out, *prefix, list, err) : st;
 }
