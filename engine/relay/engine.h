@@ -8,6 +8,7 @@
 #include "engine/files/checkpoint.h"
 #include "engine/files/model_file.h"
 #include "engine/files/sdxl_derive.h"
+#include "engine/files/vae_view.h"
 #include "engine/model/unet.h"
 #include "engine/refinery.h"
 #include "engine/relay/file_hash.h"
@@ -58,9 +59,10 @@ struct rf_expert {
     rf_engine       *engine;
     rf_expert       *next; /* in the engine's list */
     char            *path, *name;
+    char            *vae_file; /* of a vae folder: the file in it, else NULL */
     rf_model_file   *file;
+    rf_vae_view     *vae_view; /* of a VAE in a file of its own, else NULL */
     rf_sdxl_arch     arch;
-    const char      *vae_prefix; /* of the VAE's names: a VAE alone may have none */
     rf_unet_list     blocks;
     rf_unet_sections unet;              /* where the UNet's three functions' weights begin */
     rf_weights    weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
@@ -81,7 +83,8 @@ struct rf_expert {
  * that can be shown; free() it.  NULL without memory. */
 char *rf_file_stem(const char *path);
 
-/* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
+/* Opens a file or folder for its VAE alone: a checkpoint, or a VAE by itself under any of the names
+ * that VAEs have (vae_view.h).  Errors as rf_expert_open. */
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);
 
 /* Lists the weights of a network, checking them against the file, unless that was done before. */
