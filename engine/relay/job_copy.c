@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOB_STRINGS = 8, STAGE_STRINGS = 3 };
+enum { JOB_STRINGS = 9, STAGE_STRINGS = 3 };
 
 /* Where the strings of a job are. */
 static void list_job(rf_job *job, const char **at[JOB_STRINGS])
@@ -18,6 +18,7 @@ static void list_job(rf_job *job, const char **at[JOB_STRINGS])
     at[5] = &job->rng;
     at[6] = &job->emphasis;
     at[7] = &job->vae;
+    at[8] = &job->preview_vae;
 }
 
 static void list_stage(rf_stage *stage, const char **at[STAGE_STRINGS])
