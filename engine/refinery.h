@@ -194,11 +194,15 @@ typedef struct rf_init {
     const char *job;                     /* JSON of the job whose result it is (rf_image.job) */
 } rf_init;
 
-/* Textual inversion for SDXL: vectors that stand in a prompt wherever its name does. */
+/* Textual inversion for SDXL (Gal et al. 2022): vectors that stand in a prompt wherever its name
+ * does, in the stages whose text encoders it fits; elsewhere the name is plain text, with a
+ * warning. What the LoRAs of a stage bring along is known to the prompts of that stage without
+ * being listed. Errors while planning: RF_E_MODEL if it fits no stage or is none, RF_E_ARG if two
+ * have one name. */
 typedef struct rf_embedding_use {
     const char *path; /* .safetensors with clip_l and clip_g, or a LoRA with bundled embeddings */
     const char *name; /* its trigger; NULL: the file's name without extension, or the bundled ones'
-                         own names */
+                         own names.  Case does not matter */
 } rf_embedding_use;
 
 /* Prompts are A1111's language (docs/prompts.md); an edit's `when` may be the word `switch`, the
@@ -250,7 +254,7 @@ typedef struct rf_job {
     int    crop_left, crop_top;
     double aesthetic,
         aesthetic_negative;             /* scores that Stability's refiner is told; 0: 6 and 2.5 */
-    const rf_embedding_use *embeddings; /* [embedding_count] */
+    const rf_embedding_use *embeddings; /* [embedding_count: at most 1024] */
     int                     embedding_count;
 
     const rf_init *init; /* NULL: from noise */
@@ -556,6 +560,8 @@ void      rf_saved_job_free(rf_saved_job *saved); /* NULL is fine */
 /* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture. */
 const rf_job *rf_saved_job_get(const rf_saved_job *saved);
 rf_file_ref   rf_saved_job_file(const rf_saved_job *saved, int stage); /* -1: the separate VAE */
+/* The file of the job's embedding of that number; its rf_embedding_use.path may be NULL, too. */
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int embedding);
 /* The file of the stage's LoRA of that number; its rf_lora_use.path, which may be NULL, is where it
  * was. */
 rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora);

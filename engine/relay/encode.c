@@ -34,6 +34,8 @@ rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf
         encoder == RF_ENCODER_G ? &x->expert->arch.clip_g : &x->expert->arch.clip_l;
     return (rf_clip_args){.arch = arch,
                           .id = p->token_ids.device,
+                          .extra = p->inversions.table.device,
+                          .extras = p->inversions.vectors,
                           .hidden = p->hidden.device,
                           .pooled = p->pooled_rows.device,
                           .depth = clip_depth(shape, arch, encoder),
@@ -223,6 +225,7 @@ static rf_status encode_expert(rf_plan *p, rf_plan_expert *x, int encoder, void 
     rf_status        st = RF_OK;
     if (x->shapes == 0) return RF_OK;
     RF_TRY(rf_load_reporting(p, x->expert, network, NULL, x->stage, staging, callbacks, err));
+    RF_TRY(rf_inversions_fill(p, (int)(x - p->expert), encoder, err));
     for (int i = 0; i < x->shapes; i++)
         RF_TRY(encode_shape(p, x, &x->shape[i], encoder, callbacks, err));
     for (int i = 0; i < x->groups; i++)

@@ -72,7 +72,7 @@ static rf_status tell_entry(teller *t, const rf_prompt_entry *e, rf_entry_info *
                                    .weight = e->piece[i].weight,
                                    .is_break = e->piece[i].is_break};
     const rf_status st =
-        rf_tokenize(t->tokenizer, RF_TOKENIZER_CLIP_L, e->piece, e->pieces, &tokens, err);
+        rf_tokenize(t->tokenizer, RF_TOKENIZER_CLIP_L, e->piece, e->pieces, NULL, &tokens, err);
     *out = (rf_entry_info){.until = e->until,
                            .text = e->text,
                            .piece = piece,

@@ -4,7 +4,10 @@
 
 #include "engine/relay/course.h"
 
-enum { LORAS_MAX = 256 }; /* of a stage: far more than anybody merges */
+enum {
+    LORAS_MAX = 256,       /* of a stage: far more than anybody merges */
+    EMBEDDINGS_MAX = 1024, /* of a job */
+};
 
 static rf_status check_int(const char *field, long long value, long long least, long long greatest,
                            rf_error *err)
@@ -107,6 +110,17 @@ done:
     return st;
 }
 
+static rf_status check_embeddings(const rf_job *job, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(check_int("embedding_count", job->embedding_count, 0, EMBEDDINGS_MAX, err));
+    for (int i = 0; i < job->embedding_count; i++)
+        if (!job->embeddings[i].path)
+            return rf_fail(err, RF_E_ARG, "embedding %d has no path", i + 1);
+done:
+    return st;
+}
+
 rf_status rf_job_check(const rf_job *job, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -120,6 +134,7 @@ rf_status rf_job_check(const rf_job *job, rf_error *err)
     RF_TRY(check_int("preview_every", job->preview_every, 0, RF_STEPS_MAX, err));
     RF_TRY(check_sampling(job, err));
     RF_TRY(check_conditioning(job, err));
+    RF_TRY(check_embeddings(job, err));
     for (int i = 0; i < job->stage_count; i++) {
         const float cfg = job->stages[i].cfg_scale;
         if (isnan(cfg) || cfg > 1000)

@@ -7,7 +7,8 @@
  * Every field of rf_job and rf_stage is there under its own name, so that later versions with other
  * defaults read the same job.  Seeds are strings of digits (a double does not hold them), other
  * numbers have the digits that read back exactly, "the sampler's own" eta is null.  LoRAs are those
- * at work; a stage without any has no such field, as in versions that had none.  A picture made on
+ * at work; a stage without any has no such field, as in versions that had none, nor has one without
+ * "cfg_ramp", "clip_skip" and "sampling" (eta, s_churn, ...) of its own.  A picture made on
  * a GPU also has "choice_table", the SHA-256 of the table that chose its kernels: told, not needed
  * for reading. */
 #ifndef RF_JOB_JSON_H
@@ -20,8 +21,9 @@ typedef struct rf_job_files {
     const rf_file_ref *stage; /* [job's stage_count] */
     const rf_file_ref *lora;  /* of all stages, one after the other; NULL where none has any.  One
                                  without a name is not at work, and left out */
-    rf_file_ref vae;          /* all NULL: the last active stage's */
-    const char *dtype;        /* NULL: not told */
+    const rf_file_ref *embedding; /* [job's embedding_count] */
+    rf_file_ref        vae;       /* all NULL: the last active stage's */
+    const char        *dtype;     /* NULL: not told */
     const char *choice_table; /* SHA-256 of the GPU's table; NULL: none (the CPU), not written */
 } rf_job_files;
 

@@ -9,7 +9,7 @@
 #include "engine/relay/job_json.h"
 #include "engine/relay/plan.h"
 
-enum { EXTRA_MAX = 13, AUTOV3_DIGITS = 12 };
+enum { EXTRA_MAX = 14, AUTOV3_DIGITS = 12 };
 
 /* The extra pairs of one picture, with room for numbers printed on the way. */
 typedef struct extras {
@@ -18,7 +18,8 @@ typedef struct extras {
     char             number[RF_NUMBER_BYTES];
     char             switch_step[24];
     char             choice_table[24]; /* "sm90 0123456789" */
-    char            *loras;            /* to be freed */
+    char            *loras;            /* to be freed ... */
+    char            *inversions;       /* ... and this */
 } extras;
 
 static void add(extras *x, const char *key, const char *value)
@@ -117,6 +118,15 @@ static int is_told(const rf_plan_job *j, int lora)
     return 0;
 }
 
+/* Without what would end it in an infotext. */
+static size_t put_name(char *to, const char *name)
+{
+    size_t bytes = 0;
+    for (; *name; name++)
+        if (*name != ',' && *name != ':') to[bytes++] = *name;
+    return bytes;
+}
+
 /* "a: 0123456789ab, b: 0123456789ab" in A1111's spelling, which has no commas and colons in names.
  */
 static rf_status add_loras(const rf_plan *p, const rf_plan_job *j, extras *x, rf_error *err)
@@ -133,12 +143,52 @@ static rf_status add_loras(const rf_plan *p, const rf_plan_job *j, extras *x, rf
         const char     *hex = l && !is_told(j, i) ? digits_of(p->engine, &l->body, l->name) : NULL;
         if (!hex) continue;
         if (at) x->loras[at++] = ',', x->loras[at++] = ' ';
-        for (const char *c = l->name; *c; c++)
-            if (*c != ',' && *c != ':') x->loras[at++] = *c;
+        at += put_name(x->loras + at, l->name);
         at += (size_t)snprintf(x->loras + at, bytes - at, ": %.*s", AUTOV3_DIGITS, hex);
     }
     x->loras[at] = '\0';
     if (at) add(x, "Lora hashes", x->loras);
+    return RF_OK;
+}
+
+/* "a: 0123456789ab", likewise, of the job's embeddings. */
+static rf_status add_inversions(const rf_plan *p, const rf_plan_job *j, extras *x, rf_error *err)
+{
+    size_t bytes = 1, at = 0;
+    for (int i = 0; i < j->job.embedding_count; i++) {
+        const rf_embedding_use *use = &j->job.embeddings[i];
+        bytes += strlen(use->name ? use->name : use->path) + AUTOV3_DIGITS + 4;
+    }
+    if (bytes == 1) return RF_OK;
+    x->inversions = malloc(bytes);
+    if (!x->inversions) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
+    for (int i = 0; i < j->job.embedding_count; i++) {
+        const rf_embedding_use    *use = &j->job.embeddings[i];
+        const rf_inversion_source *source = rf_inversions_find(&p->inversions, use->path);
+        if (at) x->inversions[at++] = ',', x->inversions[at++] = ' ';
+        at += put_name(x->inversions + at, use->name ? use->name : source->stem);
+        at += (size_t)snprintf(x->inversions + at, bytes - at, ": %.*s", AUTOV3_DIGITS,
+                               source->sha256);
+    }
+    add(x, "TI hashes", x->inversions);
+    return RF_OK;
+}
+
+/* Of all embeddings; NULL: there is none. */
+static rf_status list_inversions(const rf_plan *p, const rf_plan_job *j, rf_file_ref **out,
+                                 rf_error *err)
+{
+    const int count = j->job.embedding_count;
+    *out = NULL;
+    if (count == 0) return RF_OK;
+    rf_file_ref *file = calloc((size_t)count, sizeof *file);
+    if (!file) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
+    for (int i = 0; i < count; i++) {
+        const rf_inversion_source *s =
+            rf_inversions_find(&p->inversions, j->job.embeddings[i].path);
+        file[i] = (rf_file_ref){.name = s->stem, .path = s->path, .sha256 = s->sha256};
+    }
+    *out = file;
     return RF_OK;
 }
 
@@ -192,8 +242,9 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
         info.vae_hash = hash_of(vae->expert);
     }
     if (last != base) add_refiner(j, &x, &info, base, last);
-    rf_status st = add_loras(p, j, &x, err);
-    if (st != RF_OK) return st;
+    rf_status st = RF_OK;
+    RF_TRY(add_loras(p, j, &x, err));
+    RF_TRY(add_inversions(p, j, &x, err));
     if (j->job.compat) add(&x, "Compatibility", j->job.compat);
     if (j->job.sigmas) add(&x, "Sigmas", j->job.sigmas);
     add(&x, "VAE from", vae->expert->name);
@@ -206,7 +257,9 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
     info.extra = x.pair;
     info.extra_count = x.count;
     st = rf_infotext_build(out, &info, err);
+done:
     free(x.loras);
+    free(x.inversions);
     return st;
 }
 
@@ -220,8 +273,11 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
                           .dtype = rf_dtype_name(p->engine->dtype),
                           .choice_table = p->engine->device.choices_hash};
     rf_file_ref *lora = NULL;
+    rf_file_ref *inversion = NULL;
     rf_status    st = list_loras(p, j, &lora, err);
+    if (st == RF_OK) st = list_inversions(p, j, &inversion, err);
     files.lora = lora;
+    files.embedding = inversion;
     for (int i = 0; i < j->course.stages; i++) {
         const rf_expert *e = j->job.stages[i].expert;
         file[i] = (rf_file_ref){.name = e->name, .path = e->path};
@@ -232,6 +288,7 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
         files.vae = (rf_file_ref){
             .name = vae->expert->name, .path = vae->expert->path, .sha256 = hash_of(vae->expert)};
     if (st == RF_OK) st = rf_job_json(out, &j->job, picture.index, &files, err);
+    free(inversion);
     free(lora);
     free(file);
     return st;

@@ -12,6 +12,7 @@
 #include "engine/model/vae.h"
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/inversions.h"
 #include "engine/relay/kv_pool.h"
 #include "engine/relay/launch_ring.h"
 #include "engine/relay/launches.h"
@@ -135,13 +136,14 @@ typedef struct rf_plan_lora {
     rf_opened_lora *file; /* NULL: it is not at work */
 } rf_plan_lora;
 
-typedef struct rf_plan_job {
-    rf_job         job;    /* copied; experts of its stages are the variants with their LoRAs */
-    void          *block;  /* its strings and stages */
-    rf_plan_lora  *lora;   /* of all stages, one after the other */
-    rf_course      course; /* once planned, DPM adaptive's alone has prompts, none has calls */
-    rf_stage_info *info;   /* [stages] */
-    int           *active; /* [active_count]: stages that make calls */
+struct rf_plan_job {
+    rf_job         job;      /* copied; experts of its stages are the variants with their LoRAs */
+    void          *block;    /* its strings and stages */
+    rf_plan_lora  *lora;     /* of all stages, one after the other */
+    rf_triggers   *triggers; /* [stages]: names of textual inversions that its prompts know */
+    rf_course      course;   /* once planned, DPM adaptive's alone has prompts, none has calls */
+    rf_stage_info *info;     /* [stages] */
+    int           *active;   /* [active_count]: stages that make calls */
     int            active_count;
     char          *negative_weighs; /* [stages]: in any of its calls */
     int           *entry_cond;      /* plan_prompts.c; NULL once nobody asks */
@@ -150,7 +152,7 @@ typedef struct rf_plan_job {
     int                    h, w; /* latent */
     int                    sizing, vae, decoder;
     int64_t                calls_of_own; /* that no other job shares */
-} rf_plan_job;
+};
 
 /* Pictures that are planned together: a tree, and how it is walked.  Of one job alone nothing is
  * shared between batches, so that these have one tree, walked again for each; the last batch may
@@ -229,6 +231,7 @@ struct rf_plan {
     int              decoders;
     rf_sizing       *sizing;
     int              sizings;
+    rf_inversions    inversions;
     rf_plan_program *program;
     int              programs;
     rf_relay_update *update;

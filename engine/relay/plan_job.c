@@ -234,6 +234,7 @@ static rf_status plan_job(rf_plan *p, rf_plan_job *j, const rf_job *job, rf_erro
     RF_TRY(open_vae(p, j, err));
     RF_TRY(find_decoder(p, j, err));
     RF_TRY(find_sizing(p, j, err));
+    RF_TRY(rf_plan_add_inversions(p, j, err));
     RF_TRY(rf_plan_condition(p, j, err));
     RF_TRY(rf_plan_list_calls(p, j, err));
     if (!j->course.adaptive) { /* a plan may have thousands of jobs */
@@ -261,6 +262,9 @@ void rf_plan_free_job(rf_plan_job *j)
     free(j->info);
     free(j->lora);
     free(j->active);
+    for (int i = 0; j->triggers && i < j->job.stage_count; i++)
+        free((void *)(uintptr_t)j->triggers[i].item);
+    free(j->triggers);
     free(j->negative_weighs);
     free(j->entry_cond);
     free(j->call);

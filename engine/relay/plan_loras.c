@@ -67,9 +67,6 @@ static rf_status judge(rf_plan *p, const rf_lora_use *use, const rf_opened_lora 
     if (!all)
         rf_plan_warn(p, "%s: %d of %d modules fit %s, the others are left out: %s", l->name,
                      l->fit.matches, l->lora->modules, e->name, l->fit.first.message);
-    if (l->lora->embeddings)
-        rf_plan_warn(p, "%s brings %d embeddings, such as %s, which are not used", l->name,
-                     l->lora->embeddings, l->lora->embedding[0]);
     *used = 1;
     return RF_OK;
 }

@@ -300,6 +300,7 @@ static void place_state(rf_plan *p, sides *at)
     p->eps = place(&at->device, samples * p->elems, bytes);
     p->unscale = place_twin(at, (size_t)p->decodings, sizeof(float));
     p->token_ids = place_twin(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
+    p->inversions.table = place_twin(at, rf_inversions_room(p), sizeof(float));
     p->sizes = place_twin(at, (size_t)p->sizings * RF_SIZES, sizeof(float));
     p->size_waves = place_twin(at, (size_t)p->sizings * RF_SIZES * RF_SIZE_WAVES, bytes);
     p->hidden = place_twin(at, text.hidden, bytes);

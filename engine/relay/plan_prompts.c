@@ -18,9 +18,10 @@ static rf_status no_memory(rf_error *err)
 
 /* One part of one of a stage's prompts. */
 typedef struct place {
-    const rf_prompt *prompt;
-    int              part, negative;
-    int              expert;
+    const rf_prompt   *prompt;
+    const rf_triggers *triggers;
+    int                part, negative;
+    int                expert;
 } place;
 
 static const rf_prompt_part *part_of(const place *at)
@@ -37,14 +38,14 @@ static const rf_prompt *prompt_of(const rf_plan_job *j, int stage, int polarity)
 
 /* All variants of a group get as many chunks as the longest one has, in either encoder. */
 static rf_status tokenize_variants(const rf_plan *p, const rf_prompt_entry *entry, int count,
-                                   rf_tokens *tokens, rf_error *err)
+                                   const rf_triggers *triggers, rf_tokens *tokens, rf_error *err)
 {
     rf_status st = RF_OK;
     int       chunks = 1;
     for (int i = 0; i < count * RF_ENCODERS; i++) {
         const rf_prompt_entry *now = &entry[i / RF_ENCODERS];
         RF_TRY(rf_tokenize(p->engine->tokenizer, FLAVOUR[i % RF_ENCODERS], now->piece, now->pieces,
-                           &tokens[i], err));
+                           triggers, &tokens[i], err));
         if (tokens[i].chunks > chunks) chunks = tokens[i].chunks;
     }
     for (int i = 0; i < count * RF_ENCODERS; i++)
@@ -68,7 +69,7 @@ static rf_status keep_tokens(rf_conditioning *cond, int encoder, rf_tokens *toke
     const size_t count = (size_t)tokens->chunks * RF_TOKENS_PER_CHUNK;
     uint16_t    *id = malloc(count * sizeof *id);
     if (!id) return no_memory(err);
-    for (size_t t = 0; t < count; t++) id[t] = (uint16_t)tokens->id[t]; /* at most RF_TOKEN_END */
+    for (size_t t = 0; t < count; t++) id[t] = (uint16_t)tokens->id[t]; /* RF_TOKEN_EXTRAS fit */
     cond->id[encoder] = id;
     cond->chunks = tokens->chunks;
     cond->rows = (int)count;
@@ -80,13 +81,14 @@ static rf_status keep_tokens(rf_conditioning *cond, int encoder, rf_tokens *toke
 }
 
 static rf_status tokenize_group(rf_plan *p, rf_plan_expert *x, const rf_conditioning_group *g,
-                                const rf_prompt_entry *entry, rf_error *err)
+                                const rf_prompt_entry *entry, const rf_triggers *triggers,
+                                rf_error *err)
 {
     rf_status    st = RF_OK;
     const size_t count = (size_t)g->count * RF_ENCODERS;
     rf_tokens   *tokens = calloc(count, sizeof *tokens);
     if (!tokens) return no_memory(err);
-    RF_TRY(tokenize_variants(p, entry, g->count, tokens, err));
+    RF_TRY(tokenize_variants(p, entry, g->count, triggers, tokens, err));
     const int weighs = any_weight(tokens, count);
     for (size_t i = 0; i < count; i++)
         RF_TRY(keep_tokens(&x->cond[(size_t)g->first + i / RF_ENCODERS], (int)(i % RF_ENCODERS),
@@ -156,6 +158,8 @@ static void put_group(key *k, const rf_plan_job *j, const place *at, int entry, 
     put_int(k, (int)j->course.emphasis);
     put_int(k, clip_skip_of(j));
     put_int(k, zero);
+    put_int(k, at->triggers->count);
+    for (int i = 0; i < at->triggers->count; i++) put_int(k, at->triggers->item[i]->first);
     put_int(k, j->course.exact_a1111);
     if (j->course.exact_a1111) {
         put_int(k, at->prompt->parts);
@@ -188,7 +192,7 @@ static rf_status add_group(rf_plan *p, const rf_plan_job *j, const place *at, in
         x->cond = conds;
         x->cond[x->conds++] = (rf_conditioning){.group = x->groups - 1, .zero = zero};
     }
-    return tokenize_group(p, x, &group, part_of(at)->entry + first, err);
+    return tokenize_group(p, x, &group, part_of(at)->entry + first, at->triggers, err);
 }
 
 /* Conditionings of an entry, or of all that belong with it, into cond[entry]. */
@@ -252,6 +256,7 @@ static rf_status condition_entry(rf_plan *p, const rf_plan_job *j, int stage, in
                                  int part, int entry, rf_error *err)
 {
     const place at = {.prompt = prompt_of(j, stage, polarity),
+                      .triggers = &j->triggers[stage],
                       .part = part,
                       .negative = polarity == RF_NEGATIVE,
                       .expert = rf_plan_expert_of(p, j, stage)};

@@ -355,7 +355,7 @@ static const struct {
     {"Conditional mask weight", "there is no picture to start from"},
     {"Image CFG scale", "there is no picture to start from"},
     {"Lora hashes", "an infotext does not say which LoRAs were at work in which stage"},
-    {"TI hashes", "textual inversions are not applied"},
+    {"TI hashes", "an infotext names no files; give them with --embedding"},
     {"Hypernet", "hypernetworks are not applied"},
     {"Face restoration", "faces are not restored"},
     {"Tiling", "tiling is not done"},
