@@ -46,7 +46,7 @@ typedef struct rf_request {
     int files_optional; /* explain: a stage may lack its file */
 
     const char *output; /* pattern; NULL: the verb's own default */
-    int         overwrite, no_metadata, dry_run;
+    int         overwrite, no_metadata, dry_run, keep_previews;
     const char *dtype, *device;
     int         threads; /* 0: one per core */
     uint64_t    memory;  /* for weights; 0: no limit */
@@ -67,6 +67,7 @@ extern const rf_option rf_options_loras[], rf_options_stages[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
 extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
 extern const rf_option rf_options_output[], rf_options_machine[], rf_options_profile[];
+extern const rf_option rf_options_preview[];
 
 void rf_request_prepare(void *request); /* rf_verb.prepare */
 
