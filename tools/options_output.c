@@ -97,6 +97,7 @@ const rf_option rf_options_output[] = {
 const rf_option rf_options_preview[] = {
     {.name = "preview",
      .kind = RF_OPTION_EVERY,
+     .place = RF_PLACE_MORE,
      AT(job.preview_every),
      .value = "every=N",
      .help = "every N calls a look, in OUTPUT.preview.png",
@@ -109,7 +110,7 @@ const rf_option rf_options_preview[] = {
      .place = RF_PLACE_MORE,
      AT(job.preview_vae),
      .value = "FILE",
-     .help = "TAESDXL's decoder: previews as large as the picture",
+     .help = "TAESDXL's decoder for them: in full size",
      .group = "Pictures",
      .aliases = "taesd",
      .extension = "safetensors"},
