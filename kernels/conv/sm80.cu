@@ -62,7 +62,7 @@ typedef struct conv_call {
     int            channels;          /* cin rounded up to 8 */
     int            stride, first, up; /* middle tap of output 0, and 1 if enlarged */
     int            relu;
-    int            wide;              /* what is added and y can be moved 16 bytes at a time */
+    int            wide; /* what is added and y can be moved 16 bytes at a time */
     packed_weights wt;
 } conv_call;
 

@@ -70,6 +70,11 @@ float *conditioning_f32(const char *name, size_t *elems)
     return read_golden("tests/golden/conditioning.safetensors", name, RF_FILE_F32, elems);
 }
 
+float *taesd_f32(const char *name, size_t *elems)
+{
+    return read_golden("tests/golden/taesd.safetensors", name, RF_FILE_F32, elems);
+}
+
 float *golden_f32(const char *name, size_t *elems)
 {
     return read_golden(NETWORKS, name, RF_FILE_F32, elems);

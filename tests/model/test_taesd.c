@@ -20,20 +20,6 @@ static void must(rf_status st)
     cr_assert_eq(st, RF_OK, "%s: %s", rf_status_name(st), err.message);
 }
 
-static float *golden(const char *name)
-{
-    rf_safetensors *file = NULL;
-    must(rf_safetensors_open(&file, "tests/golden/taesd.safetensors", &err));
-    const rf_tensors *list = rf_safetensors_list(file);
-    const rf_tensor  *t = rf_tensors_find(list, name);
-    cr_assert_not_null(t);
-    float *data = malloc(t->bytes);
-    cr_assert_not_null(data);
-    must(list->read(list, t, 0, data, t->bytes, &err));
-    rf_safetensors_close(file);
-    return data;
-}
-
 typedef struct decoded {
     uint8_t pixels[PIXELS * 3];
     double  error; /* of what becomes pixels, against the golden picture */
@@ -50,7 +36,7 @@ static void load(rf_weights *w, rf_device *device)
 /* Runs all but the last op, which makes bytes of the last convolution's result. */
 static void run(decoded *out, rf_program *program, rf_device *device, rf_dtype dtype)
 {
-    float *want = golden("image");
+    float *want = taesd_f32("image", NULL);
     size_t elems = 0;
     must(rf_program_run_range(program, 0, program->count - 1, device, &err));
     const void *y = call_result(&program->call[program->count - 2], &elems);
@@ -69,13 +55,13 @@ static void decode(decoded *out, const char *path, rf_level level, rf_dtype dtyp
     rf_program      program = {0};
     void           *slab = NULL, *input = malloc(ELEMS * sizeof(float));
     size_t          slab_bytes = 0;
-    float          *latent = golden("latent");
+    float          *latent = taesd_f32("latent", NULL);
     must(rf_safetensors_open(&file, path, &err));
-    must(rf_taesd_derive(&arch, rf_safetensors_list(file), &err));
+    const rf_tensors *list = rf_safetensors_list(file);
+    must(rf_taesd_derive(&arch, list, &err));
     must(rf_device_open_host(&device, 1, level, &err));
     const rf_weights_patch patch = rf_taesd_patch(&arch);
-    rf_weights             w = {
-                    .file = rf_safetensors_list(file), .prefix = arch.prefix, .dtype = dtype, .patch = &patch};
+    rf_weights          w = {.file = list, .prefix = arch.prefix, .dtype = dtype, .patch = &patch};
     const rf_taesd_args args = {.arch = &arch,
                                 .latent = input,
                                 .pixels = out->pixels,
