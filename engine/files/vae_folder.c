@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/files/shards.h"
 #include "engine/files/vae_view.h"
@@ -50,20 +51,33 @@ done:
     return st;
 }
 
-rf_status rf_vae_folder_file(char **file, const char *folder, rf_error *err)
+static int is_vae_folder(const char *path)
+{
+    char        index[4096];
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return 0;
+    return snprintf(index, sizeof index, "%s/model_index.json", path) < (int)sizeof index &&
+           stat(index, &info) != 0;
+}
+
+rf_status rf_vae_file_path(char **file, const char *path, rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_shards *shards = NULL;
+    const int  folder = is_vae_folder(path);
     *file = NULL;
-    RF_TRY(rf_shards_open(&shards, folder, "diffusion_pytorch_model", err));
-    if (rf_shards_files(shards) != 1) {
-        st = rf_fail(err, RF_E_MODEL, "%s: a VAE in %d files; only one in a single file is read",
-                     folder, rf_shards_files(shards));
-        goto done;
+    if (folder) {
+        RF_TRY(rf_shards_open(&shards, path, "diffusion_pytorch_model", err));
+        RF_TRY(read_config(path, err));
+        if (rf_shards_files(shards) != 1) {
+            st =
+                rf_fail(err, RF_E_MODEL, "%s: a VAE in %d files; only one in a single file is read",
+                        path, rf_shards_files(shards));
+            goto done;
+        }
     }
-    RF_TRY(read_config(folder, err));
-    *file = strdup(rf_shards_path(shards, 0));
-    if (!*file) st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", folder);
+    *file = strdup(folder ? rf_shards_path(shards, 0) : path);
+    if (!*file) st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
 done:
     rf_shards_close(shards);
     return st;

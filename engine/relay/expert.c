@@ -2,54 +2,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include <utf8proc.h>
-
+#include "engine/files/file_stem.h"
+#include "engine/files/model_use.h"
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/engine.h"
 #include "engine/relay/variants.h"
 
-/* File names are any bytes; messages and metadata are UTF-8.  What is not becomes '?'. */
-static void make_utf8(char *name)
-{
-    unsigned char *p = (unsigned char *)name;
-    while (*p) {
-        utf8proc_int32_t       code = 0;
-        const utf8proc_ssize_t n = utf8proc_iterate(p, -1, &code);
-        if (n < 1) *p = '?';
-        p += n < 1 ? 1 : n;
-    }
-}
-
-char *rf_file_stem(const char *path)
-{
-    struct stat info;
-    const int   folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    size_t      end = strlen(path);
-    while (end > 1 && path[end - 1] == '/') end--;
-    size_t base = end;
-    while (base > 0 && path[base - 1] != '/') base--;
-    size_t dot = end;
-    while (dot > base && path[dot] != '.') dot--;
-    char *stem = strndup(path + base, (!folder && dot > base ? dot : end) - base);
-    if (stem) make_utf8(stem);
-    return stem;
-}
-
-/* diffusers' `vae`, and no pipeline. */
-static int is_vae_folder(const char *path)
-{
-    char        index[4096];
-    struct stat info;
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return 0;
-    return snprintf(index, sizeof index, "%s/model_index.json", path) < (int)sizeof index &&
-           stat(index, &info) != 0;
-}
-
-/* An expert of any file that has tensors; what they are is still to be found out.  A VAE alone may
- * be a folder of its own. */
+/* An expert of any file that has tensors; what they are is still to be found out.  One that is
+ * wanted for its VAE alone may be a folder of its own. */
 static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path, int vae,
                            rf_error *err)
 {
@@ -66,7 +28,7 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
         st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
         goto done;
     }
-    if (vae && is_vae_folder(path)) RF_TRY(rf_vae_folder_file(&e->vae_file, path, err));
+    if (vae) RF_TRY(rf_vae_file_path(&e->vae_file, path, err));
     e->hash = &e->own_hash;
     e->own_hash.path = e->vae_file ? e->vae_file : e->path;
     e->own_hash.cache = engine->hash_cache;
@@ -74,6 +36,26 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
     RF_TRY(rf_model_file_open(&e->file, e->own_hash.path, err));
 done:
     return st;
+}
+
+/* Told once, however many there are. */
+static rf_status judge_unknown(const rf_expert *e, const rf_checkpoint *c, rf_error *err)
+{
+    char   examples[400] = "";
+    size_t used = 0;
+    if (c->unknown_count == 0) return RF_OK;
+    for (size_t i = 0; i < c->unknown_count && i < RF_UNKNOWN_EXAMPLES; i++) {
+        snprintf(examples + used, sizeof examples - used, "%s%.120s", i ? ", " : "", c->unknown[i]);
+        used += strlen(examples + used);
+    }
+    if (e->engine->strict)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: --strict: %zu tensors are not part of an SDXL checkpoint, such as %s",
+                       e->path, c->unknown_count, examples);
+    rf_warn(e->engine,
+            "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
+            e->path, c->unknown_count, examples);
+    return RF_OK;
 }
 
 static rf_status check_expert(rf_expert *e, rf_error *err)
@@ -85,11 +67,7 @@ static rf_status check_expert(rf_expert *e, rf_error *err)
     if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0)
         return rf_fail(err, RF_E_MODEL, "%s: the UNet has more blocks than refinery supports",
                        e->path);
-    if (checkpoint.unknown_count)
-        rf_warn(e->engine,
-                "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
-                e->path, checkpoint.unknown_count, checkpoint.unknown[0]);
-    return RF_OK;
+    return judge_unknown(e, &checkpoint, err);
 }
 
 rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
@@ -99,6 +77,7 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, 0, err));
     RF_TRY(check_expert(e, err));
+    RF_TRY(rf_expert_find_prediction(e, err));
     *out = e;
     e = NULL;
 done:
@@ -121,8 +100,7 @@ static int has_name_of_sd1(const char *path)
 static rf_status check_vae(rf_expert *e, rf_error *err)
 {
     rf_status st = RF_OK;
-    RF_TRY(rf_vae_view_open(&e->vae_view, rf_model_file_list(e->file), err));
-    RF_TRY(rf_vae_derive(&e->arch.vae, rf_vae_view_list(e->vae_view), err));
+    RF_TRY(rf_model_use_check_vae(&e->arch.vae, &e->vae_view, rf_model_file_list(e->file), err));
     e->arch.has_vae = 1;
     if (has_name_of_sd1(e->name))
         rf_warn(e->engine,
@@ -139,10 +117,7 @@ rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *pat
     rf_expert *e = NULL;
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, 1, err));
-    if (rf_model_kind_of(rf_model_file_list(e->file)) == RF_MODEL_VAE)
-        RF_TRY(check_vae(e, err));
-    else
-        RF_TRY(check_expert(e, err));
+    RF_TRY(check_vae(e, err));
     *out = e;
     e = NULL;
 done:
@@ -206,26 +181,35 @@ static rf_status list_vae(rf_expert *e, rf_weights *w, rf_error *err)
     return rf_record_list(&e->engine->device, w, rf_vae_decode, &args, err);
 }
 
+static rf_status list_encoder(rf_expert *e, rf_weights *w, rf_error *err)
+{
+    const rf_vae_encode_args args = {.arch = &e->arch.vae, .n = 1, .h = 8, .w = 8};
+    return rf_record_list(&e->engine->device, w, rf_vae_encode, &args, err);
+}
+
 rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
 {
     const char *const prefix[RF_NETWORKS] = {
         [RF_NET_CLIP_L] = RF_PREFIX_CLIP_L,
-        [RF_NET_CLIP_G] = RF_PREFIX_CLIP_G,
+        [RF_NET_CLIP_G] = rf_part_prefix(&e->arch, RF_PART_CLIP_G),
         [RF_NET_UNET] = RF_PREFIX_UNET,
         [RF_NET_VAE] = RF_PREFIX_VAE,
+        [RF_NET_VAE_ENCODER] = RF_PREFIX_VAE,
     };
+    const int   vae = network == RF_NET_VAE || network == RF_NET_VAE_ENCODER;
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
     *w = (rf_weights){.file =
                           e->vae_view ? rf_vae_view_list(e->vae_view) : rf_model_file_list(e->file),
                       .prefix = prefix[network],
-                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype,
+                      .dtype = vae ? e->engine->vae_dtype : e->engine->dtype,
                       .patch = e->patch[network].touches ? &e->patch[network] : NULL};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;
     case RF_NET_CLIP_G: st = list_clip(e, w, &e->arch.clip_g, err); break;
     case RF_NET_VAE: st = list_vae(e, w, err); break;
+    case RF_NET_VAE_ENCODER: st = list_encoder(e, w, err); break;
     case RF_NET_UNET:
         st = rf_unet_list_weights(&e->engine->device, w, &e->arch.unet, &e->blocks, &e->unet, err);
         break;

@@ -37,6 +37,7 @@ typedef struct rf_field {
  * which are 1. */
 extern const rf_field rf_file_fields[], rf_lora_file_fields[], rf_lora_fields[], rf_stage_fields[];
 extern const rf_field rf_sampling_fields[], rf_job_fields[];
+extern const rf_field rf_brief_stage_fields[]; /* of an infotext: what is not told is left out */
 
 /* Writes the fields of the struct at `base` into `object`.  RF_E_ARG names one that JSON cannot
  * hold; RF_E_NOMEM. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "engine/relay/init_json.h"
 #include "engine/relay/job_fields.h"
 
 enum { SCHEMA = 1 };
@@ -87,6 +88,21 @@ static rf_status dump(char **out, const json_t *root, rf_error *err)
     return RF_OK;
 }
 
+rf_status rf_stage_json(char **out, const rf_stage *stage, const rf_file_ref *file, rf_error *err)
+{
+    rf_status st = RF_OK;
+    json_t   *root = json_object();
+    *out = NULL;
+    if (!root) return rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a stage");
+    if (file) RF_TRY(rf_file_write(root, "file", rf_file_fields, file, err));
+    RF_TRY(rf_fields_write(root, rf_brief_stage_fields, stage, err));
+    RF_TRY(write_sampling(root, stage->sampling, err));
+    RF_TRY(dump(out, root, err));
+done:
+    json_decref(root);
+    return st;
+}
+
 rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_files *files,
                       rf_error *err)
 {
@@ -106,6 +122,7 @@ rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_fil
     RF_TRY(rf_file_write(root, "vae", rf_file_fields, &files->vae, err));
     RF_TRY(rf_fields_write(root, rf_job_fields, &one, err));
     RF_TRY(rf_embeddings_write(root, &one, files->embedding, err));
+    if (one.init) RF_TRY(rf_init_write_json(root, one.init, err));
     RF_TRY(write_stages(root, &one, files, err));
     RF_TRY(dump(out, root, err));
 done:

@@ -2,7 +2,9 @@
  * what is not what it should be is refused. */
 #include <string.h>
 
+#include "engine/relay/init_json.h"
 #include "engine/relay/job_fields.h"
+#include "engine/relay/job_json.h"
 
 enum {
     SCHEMA = 1,
@@ -75,6 +77,16 @@ done:
     return st;
 }
 
+rf_status rf_stage_json_read(rf_saved_job *saved, int stage, const char *json, rf_error *err)
+{
+    json_error_t why;
+    json_t      *root = json_loads(json, JSON_REJECT_DUPLICATES, &why);
+    if (!root) return rf_fail(err, RF_E_FORMAT, "it is not JSON: %.200s", why.text);
+    const rf_status st = read_stage(saved, stage, root, err);
+    json_decref(root);
+    return st;
+}
+
 static rf_status read_dtype(rf_saved_job *saved, const json_t *v, const rf_json_place *p,
                             rf_error *err)
 {
@@ -85,8 +97,8 @@ static rf_status read_dtype(rf_saved_job *saved, const json_t *v, const rf_json_
 
 static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
 {
-    static const char *const   others[] = {"schema", "refinery", "dtype",      "choice_table",
-                                           "vae",    "stages",   "embeddings", NULL};
+    static const char *const others[] = {
+        "schema", "refinery", "dtype", "choice_table", "vae", "stages", "embeddings", "init", NULL};
     static const rf_json_place top = {"", -1}, vae = {"vae", -1};
     rf_status                  st = RF_OK;
     rf_saved_job              *saved = NULL;
@@ -108,6 +120,7 @@ static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
     for (size_t i = 0; i < count; i++)
         RF_TRY(read_stage(saved, (int)i, json_array_get(stages, i), err));
     RF_TRY(rf_embeddings_read(saved, json_object_get(root, "embeddings"), &top, err));
+    RF_TRY(rf_init_read_json(saved, json_object_get(root, "init"), err));
     saved->job.vae = saved->vae.path;
     *out = saved;
     saved = NULL;

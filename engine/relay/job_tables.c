@@ -5,6 +5,7 @@ const rf_field rf_file_fields[] = {
     {"name", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, name), 0},
     {"path", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, path), 0},
     {"sha256", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, sha256), 0},
+    {"prediction", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, prediction), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
 
@@ -13,6 +14,7 @@ const rf_field rf_lora_file_fields[] = {
     {"path", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, path), 0},
     {"sha256", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, sha256), 0},
     {"autov3", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, autov3), 0},
+    {"prediction", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, prediction), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
 
@@ -31,6 +33,17 @@ const rf_field rf_stage_fields[] = {
     {"sampler", RF_FIELD_TEXT_OR_NULL, offsetof(rf_stage, sampler), 0},
     {"cfg_ramp", RF_FIELD_FLOAT, offsetof(rf_stage, cfg_ramp), 1},
     {"clip_skip", RF_FIELD_INT, offsetof(rf_stage, clip_skip), 1},
+    {NULL, RF_FIELD_TEXT, 0, 0},
+};
+
+const rf_field rf_brief_stage_fields[] = {
+    {"until", RF_FIELD_DOUBLE, offsetof(rf_stage, until), 1},
+    {"cfg_scale", RF_FIELD_FLOAT, offsetof(rf_stage, cfg_scale), 0},
+    {"cfg_ramp", RF_FIELD_FLOAT, offsetof(rf_stage, cfg_ramp), 1},
+    {"sampler", RF_FIELD_TEXT_OR_NULL, offsetof(rf_stage, sampler), 1},
+    {"clip_skip", RF_FIELD_INT, offsetof(rf_stage, clip_skip), 1},
+    {"prompt", RF_FIELD_TEXT_OR_NULL, offsetof(rf_stage, prompt), 1},
+    {"negative", RF_FIELD_TEXT_OR_NULL, offsetof(rf_stage, negative), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
 
@@ -81,5 +94,7 @@ const rf_field rf_job_fields[] = {
     {"target_height", RF_FIELD_INT, offsetof(rf_job, target_height), 0},
     {"crop_left", RF_FIELD_INT, offsetof(rf_job, crop_left), 0},
     {"crop_top", RF_FIELD_INT, offsetof(rf_job, crop_top), 0},
+    {"aesthetic", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic), 1},
+    {"aesthetic_negative", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic_negative), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
