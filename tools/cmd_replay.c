@@ -55,6 +55,13 @@ static const rf_option FILES[] = {
      .help = "likewise for LoRAs, which --models finds too",
      .group = "Files",
      .aliases = "lora-model-dir lora-folder"},
+    {.name = "embedding-dir",
+     .kind = RF_OPTION_FOLDERS,
+     AT(embedding_folders),
+     .value = "DIR",
+     .help = "likewise for embeddings",
+     .group = "Files",
+     .aliases = "embeddings-dir embd-dir"},
     {.name = "any-model",
      .kind = RF_OPTION_FLAG,
      AT(any_model),
@@ -76,6 +83,7 @@ typedef struct replay {
     int               from_infotext;
     char             *paths[RF_STAGES_MAX], *vae;
     rf_lora_use      *loras[RF_STAGES_MAX]; /* the stages' own, with paths to be freed */
+    rf_embedding_use *embeddings;           /* the job's, likewise */
     char             *output;               /* the default name; NULL: --output */
     char             *hash_cache;
 } replay;
@@ -208,13 +216,43 @@ static void free_loras(replay *p)
     }
 }
 
+static rf_status find_embeddings(replay *p, const rf_model_search *search)
+{
+    rf_status st = RF_OK;
+    rf_job   *job = &p->r.job;
+    if (job->embedding_count == 0) return RF_OK;
+    p->embeddings = calloc((size_t)job->embedding_count, sizeof *p->embeddings);
+    if (!p->embeddings)
+        return rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for embeddings");
+    for (int i = 0; i < job->embedding_count; i++) {
+        char                 *path = NULL;
+        const rf_model_wanted wanted = {.role = "embedding",
+                                        .ref = rf_saved_job_embedding(p->saved, i)};
+        RF_TRY(rf_model_find(&path, search, &wanted));
+        p->embeddings[i] = job->embeddings[i];
+        p->embeddings[i].path = path;
+    }
+    job->embeddings = p->embeddings;
+done:
+    return st;
+}
+
+static void free_embeddings(replay *p)
+{
+    for (int i = 0; p->embeddings && i < p->r.job.embedding_count; i++)
+        free((char *)p->embeddings[i].path);
+    free(p->embeddings);
+}
+
 /* A folder that is not there is a mistyped one. */
 static rf_status check_folders(const replay *p)
 {
     const struct {
         const char     *flag;
         const rf_texts *texts;
-    } options[] = {{"--models", &p->q->models}, {"--lora-dir", &p->q->lora_folders}};
+    } options[] = {{"--models", &p->q->models},
+                   {"--lora-dir", &p->q->lora_folders},
+                   {"--embedding-dir", &p->q->embedding_folders}};
     struct stat info;
     for (size_t k = 0; k < sizeof options / sizeof *options; k++)
         for (int i = 0; i < options[k].texts->count; i++) {
@@ -244,6 +282,8 @@ static rf_status find_files(replay *p)
     lora_search.more = &p->q->models;
     for (int i = 0; i < p->r.job.stage_count; i++) RF_TRY(find_stage(p, &search, i));
     for (int i = 0; i < p->r.job.stage_count; i++) RF_TRY(find_loras(p, &lora_search, i));
+    lora_search.folders = &p->q->embedding_folders;
+    RF_TRY(find_embeddings(p, &lora_search));
     if (p->q->refiner && p->r.job.stage_count < 2)
         rf_rendering_warn(&p->r, "--refiner has no effect: the picture was made by one expert");
     if (vae.name || vae.path || p->q->job.vae) {
@@ -306,6 +346,8 @@ static rf_status run_replay(rf_invocation *in)
     RF_TRY(find_files(&p));
     RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, rf_saved_job_dtype(p.saved)));
     if (reads_tags(&p)) RF_TRY(rf_rendering_add_loras(&p.r, rf_rendering_warn, &p.r));
+    if (p.from_infotext && p.q->embedding_folders.count)
+        RF_TRY(rf_rendering_add_embeddings(&p.r, rf_rendering_warn, &p.r));
     RF_TRY(rf_rendering_run(&p.r));
 done:
     free_loras(&p);
@@ -316,6 +358,7 @@ done:
     free(p.hash_cache);
     rf_saved_job_free(p.saved);
     rf_picture_texts_free(p.texts);
+    free_embeddings(&p);
     return st;
 }
 

@@ -4,6 +4,7 @@
 #define RF_RENDERING_H
 
 #include "tools/experts.h"
+#include "tools/job_embeddings.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
 #include "tools/render_report.h"
@@ -20,11 +21,12 @@ typedef struct rf_rendering {
     rf_outputs        outputs;
     int               silent; /* what the engine warns of is told otherwise */
 
-    rf_experts experts;
-    rf_loras   loras;
-    rf_plan   *plan;
-    rf_report  report;
-    rf_meter   meter;
+    rf_experts    experts;
+    rf_loras      loras;
+    rf_embeddings embeddings;
+    rf_plan      *plan;
+    rf_report     report;
+    rf_meter      meter;
 
     rf_text_file trace; /* --trace; out NULL: none */
     int          ran;   /* the plan was run, well or not: there is something in it */
@@ -46,6 +48,10 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const cha
  * what stage_loras.h says. */
 rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const char *message),
                                  void         *user);
+
+/* Likewise the job its embeddings (job_embeddings.h). */
+rf_status rf_rendering_add_embeddings(rf_rendering *r,
+                                      void (*warn)(void *user, const char *message), void *user);
 
 /* Plans; then prints the plan (--dry-run), or makes the pictures. */
 rf_status rf_rendering_run(rf_rendering *r);

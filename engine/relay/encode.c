@@ -1,9 +1,9 @@
 /* Text to conditioning: every prompt through its own expert's encoders, one encoder in memory at a
  * time, several prompts of one shape at a time: chunks know nothing of each other.
  *
- * context = penultimate states of CLIP-L and bigG side by side; pooled = bigG's projection at the
- * first end token of the first chunk (Podell et al. 2023, section 2.1).  Emphasis acts on the
- * context alone, each encoder's columns by themselves. */
+ * context = penultimate states of CLIP-L and bigG side by side, of Stability's refiner those of
+ * bigG; pooled = bigG's projection at the first end token of the first chunk (Podell et al. 2023,
+ * section 2.1).  Emphasis acts on the context alone, each encoder's columns by themselves. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,7 +223,7 @@ static rf_status encode_expert(rf_plan *p, rf_plan_expert *x, int encoder, void 
 {
     const rf_network network = encoder == RF_ENCODER_G ? RF_NET_CLIP_G : RF_NET_CLIP_L;
     rf_status        st = RF_OK;
-    if (x->shapes == 0) return RF_OK;
+    if (x->shapes == 0 || !rf_plan_encodes(x, encoder)) return RF_OK;
     RF_TRY(rf_load_reporting(p, x->expert, network, NULL, x->stage, staging, callbacks, err));
     RF_TRY(rf_inversions_fill(p, (int)(x - p->expert), encoder, err));
     for (int i = 0; i < x->shapes; i++)

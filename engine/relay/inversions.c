@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/files/file_stem.h"
 #include "engine/files/hash.h"
 #include "engine/relay/plan.h"
 
@@ -200,7 +201,9 @@ done:
     return st;
 }
 
-static rf_status add_use(rf_plan *p, rf_plan_job *j, const rf_embedding_use *use, rf_error *err)
+/* `use` is our copy's: a file of its own gets its name here, so that the metadata have it even if
+ * the file is called otherwise one day. */
+static rf_status add_use(rf_plan *p, rf_plan_job *j, rf_embedding_use *use, rf_error *err)
 {
     rf_status st = RF_OK;
     int       source = 0;
@@ -212,11 +215,11 @@ static rf_status add_use(rf_plan *p, rf_plan_job *j, const rf_embedding_use *use
                     use->path, count);
         goto done;
     }
+    if (!use->name && !p->inversions.source[source].file.item[0].name)
+        use->name = p->inversions.source[source].stem;
     for (int i = 0; i < count; i++) {
         const char *bundled = p->inversions.source[source].file.item[i].name;
-        const char *name = use->name ? use->name
-                           : bundled ? bundled
-                                     : p->inversions.source[source].stem;
+        const char *name = use->name ? use->name : bundled;
         RF_TRY(hand_out(p, j, use->path, source, i, name, err));
     }
 done:
@@ -254,7 +257,7 @@ rf_status rf_plan_add_inversions(rf_plan *p, rf_plan_job *j, rf_error *err)
     j->triggers = calloc((size_t)j->job.stage_count, sizeof *j->triggers);
     if (!j->triggers) return no_memory(err);
     for (int i = 0; i < j->job.embedding_count; i++)
-        RF_TRY(add_use(p, j, &j->job.embeddings[i], err));
+        RF_TRY(add_use(p, j, (rf_embedding_use *)(uintptr_t)&j->job.embeddings[i], err));
     for (int i = 0; i < j->active_count; i++) {
         const int           stage = j->active[i];
         const rf_plan_lora *lora = rf_plan_loras_of(j, stage);

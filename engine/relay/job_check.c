@@ -101,6 +101,8 @@ static rf_status check_conditioning(const rf_job *job, rf_error *err)
     rf_status st = RF_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         RF_TRY(check_int(sizes[i].field, sizes[i].value, 0, 65504, err)); /* f16's largest */
+    RF_TRY(check_real("aesthetic", job->aesthetic, 0, 100, err));
+    RF_TRY(check_real("aesthetic_negative", job->aesthetic_negative, 0, 100, err));
     RF_TRY(check_int("clip_skip", job->clip_skip, 1, 12, err));
     if ((job->seed_width == 0) != (job->seed_height == 0))
         return rf_fail(err, RF_E_ARG, "seed_width is %d and seed_height %d; give both or neither",
@@ -160,6 +162,11 @@ done:
     return st;
 }
 
+static rf_status check_init(const rf_init *init, rf_error *err)
+{
+    return init ? check_real("init: denoise", init->denoise, 0, 1, err) : RF_OK;
+}
+
 rf_status rf_job_check(const rf_job *job, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -172,6 +179,7 @@ rf_status rf_job_check(const rf_job *job, rf_error *err)
     RF_TRY(check_int("batch", job->batch, 1, 64, err));
     RF_TRY(check_sampling(job, err));
     RF_TRY(check_conditioning(job, err));
+    RF_TRY(check_init(job->init, err));
     RF_TRY(check_embeddings(job, err));
     for (int i = 0; i < job->stage_count; i++) RF_TRY(check_stage(&job->stages[i], i + 1, err));
 done:

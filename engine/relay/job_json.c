@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "engine/relay/init_json.h"
 #include "engine/relay/job_fields.h"
 
 enum { SCHEMA = 1 };
@@ -121,6 +122,7 @@ rf_status rf_job_json(char **out, const rf_job *job, int index, const rf_job_fil
     RF_TRY(rf_file_write(root, "vae", rf_file_fields, &files->vae, err));
     RF_TRY(rf_fields_write(root, rf_job_fields, &one, err));
     RF_TRY(rf_embeddings_write(root, &one, files->embedding, err));
+    if (one.init) RF_TRY(rf_init_write_json(root, one.init, err));
     RF_TRY(write_stages(root, &one, files, err));
     RF_TRY(dump(out, root, err));
 done:

@@ -8,9 +8,10 @@
  * defaults read the same job.  Seeds are strings of digits (a double does not hold them), other
  * numbers have the digits that read back exactly, "the sampler's own" eta is null.  LoRAs are those
  * at work; a stage without any has no such field, as in versions that had none, nor has one without
- * "cfg_ramp", "clip_skip" and "sampling" (eta, s_churn, ...) of its own.  A picture made on
- * a GPU also has "choice_table", the SHA-256 of the table that chose its kernels: told, not needed
- * for reading. */
+ * "cfg_ramp", "clip_skip" and "sampling" (eta, s_churn, ...) of its own.  A file has "prediction"
+ * where its weights alone do not say what they predict: somebody gave it, or a file beside them
+ * says so.  A picture made on a GPU also has "choice_table", the SHA-256 of the table that chose
+ * its kernels: told, not needed for reading. */
 #ifndef RF_JOB_JSON_H
 #define RF_JOB_JSON_H
 

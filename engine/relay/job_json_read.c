@@ -2,6 +2,7 @@
  * what is not what it should be is refused. */
 #include <string.h>
 
+#include "engine/relay/init_json.h"
 #include "engine/relay/job_fields.h"
 #include "engine/relay/job_json.h"
 
@@ -96,8 +97,8 @@ static rf_status read_dtype(rf_saved_job *saved, const json_t *v, const rf_json_
 
 static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
 {
-    static const char *const   others[] = {"schema", "refinery", "dtype",      "choice_table",
-                                           "vae",    "stages",   "embeddings", NULL};
+    static const char *const others[] = {
+        "schema", "refinery", "dtype", "choice_table", "vae", "stages", "embeddings", "init", NULL};
     static const rf_json_place top = {"", -1}, vae = {"vae", -1};
     rf_status                  st = RF_OK;
     rf_saved_job              *saved = NULL;
@@ -119,6 +120,7 @@ static rf_status read_job(rf_saved_job **out, const json_t *root, rf_error *err)
     for (size_t i = 0; i < count; i++)
         RF_TRY(read_stage(saved, (int)i, json_array_get(stages, i), err));
     RF_TRY(rf_embeddings_read(saved, json_object_get(root, "embeddings"), &top, err));
+    RF_TRY(rf_init_read_json(saved, json_object_get(root, "init"), err));
     saved->job.vae = saved->vae.path;
     *out = saved;
     saved = NULL;

@@ -5,6 +5,7 @@ const rf_field rf_file_fields[] = {
     {"name", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, name), 0},
     {"path", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, path), 0},
     {"sha256", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, sha256), 0},
+    {"prediction", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, prediction), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
 
@@ -13,6 +14,7 @@ const rf_field rf_lora_file_fields[] = {
     {"path", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, path), 0},
     {"sha256", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, sha256), 0},
     {"autov3", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, autov3), 0},
+    {"prediction", RF_FIELD_TEXT_OR_NULL, offsetof(rf_file_ref, prediction), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };
 
@@ -92,5 +94,7 @@ const rf_field rf_job_fields[] = {
     {"target_height", RF_FIELD_INT, offsetof(rf_job, target_height), 0},
     {"crop_left", RF_FIELD_INT, offsetof(rf_job, crop_left), 0},
     {"crop_top", RF_FIELD_INT, offsetof(rf_job, crop_top), 0},
+    {"aesthetic", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic), 1},
+    {"aesthetic_negative", RF_FIELD_DOUBLE, offsetof(rf_job, aesthetic_negative), 1},
     {NULL, RF_FIELD_TEXT, 0, 0},
 };

@@ -255,6 +255,7 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
                    .timestep_sampler = (first->sampler->flags & RF_SAMPLER_TIMESTEPS) != 0,
                    .version = "refinery " RF_VERSION,
     };
+    if (job.init) info.denoise = job.init->denoise;
     if (vae->separate) {
         info.vae = vae->expert->name;
         info.vae_hash = hash_of(vae->expert);
@@ -301,7 +302,8 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
     files.embedding = inversion;
     for (int i = 0; i < j->course.stages; i++) {
         const rf_expert *e = j->job.stages[i].expert;
-        file[i] = (rf_file_ref){.name = e->name, .path = e->path};
+        file[i] = (rf_file_ref){
+            .name = e->name, .path = e->path, .prediction = rf_expert_told_prediction(e)};
     }
     for (int i = 0; i < j->active_count; i++) /* of the others nobody asked for a hash */
         file[j->active[i]].sha256 = hash_of(j->job.stages[j->active[i]].expert);

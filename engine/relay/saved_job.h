@@ -31,6 +31,7 @@ struct rf_saved_job {
     rf_embedding_use  *embedding; /* [job.embedding_count] */
     rf_file_ref       *embedding_file; /* likewise */
     rf_file_ref        vae;
+    rf_init            init; /* job.init points here where there is one */
     const char        *dtype;
     rf_string_list     string, note;
 };

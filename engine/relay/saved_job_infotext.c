@@ -431,7 +431,7 @@ static rf_status read_pairs(reading *r)
         const rf_infotext_pair  *pair = &r->parts.pair[i];
         int                      half;
         const rf_infotext_field *f = find_field(pair->key, &half);
-        if (!f) {
+        if (!f || strcmp(pair->key, "Denoising strength") == 0) { /* the picture is not told */
             RF_TRY(note_pair(r, pair));
             continue;
         }

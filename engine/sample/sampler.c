@@ -159,6 +159,11 @@ static rf_status check_stretch(const rf_sampler_request *r, rf_error *err)
     if (r->first < 0 || r->end > steps || r->first >= r->end)
         return rf_fail(err, RF_E_ARG, "a stretch of steps %d to %d of %d", r->first, r->end - 1,
                        steps);
+    if (r->enter && r->sampler->rule == &rf_rule_unipc)
+        return rf_fail(err, RF_E_ARG,
+                       "%s begins at pure noise alone: to start from a picture, choose another "
+                       "sampler",
+                       name);
     if (r->next_draw < 1)
         return rf_fail(err, RF_E_ARG, "noise draw 0 is the initial noise: a sampler begins at 1");
     if (flags & (RF_SAMPLER_TIMESTEPS | RF_SAMPLER_OWN_GRID) && r->end - r->first != steps)

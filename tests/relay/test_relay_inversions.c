@@ -147,7 +147,7 @@ Test(inversions, pictures_know_them, .timeout = 60)
     cr_expect_str_eq(read->embeddings[0].path, path);
     cr_expect_str_eq(read->embeddings[0].name, "other name");
     cr_expect_eq(strlen(rf_saved_job_embedding(saved, 0).sha256), 64u);
-    cr_expect_str_eq(rf_saved_job_embedding(saved, 0).name, "mysticthing");
+    cr_expect_str_eq(rf_saved_job_embedding(saved, 0).name, "mysticthing"); /* the file's */
     cr_expect_null(rf_saved_job_embedding(saved, 1).path);
     rf_saved_job_free(saved);
     pictures_free(&p);
