@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/explain_report.h"
+#include "tools/prediction_report.h"
 #include "tools/wrap.h"
 
 enum {
@@ -97,6 +98,19 @@ static void print_own_numbers(const rf_explained *e)
         }
         if (s->clip_skip) printf(", clip skip %d", s->clip_skip);
         putchar('\n');
+    }
+}
+
+static void print_predictions(const rf_explained *e)
+{
+    char text[RF_PREDICTION_BYTES];
+    for (int i = 0; i < e->job->stage_count; i++) {
+        const rf_expert *expert = e->job->stages[i].expert;
+        int              told = !expert;
+        for (int k = 0; k < i; k++) told |= e->job->stages[k].expert == expert;
+        if (told) continue;
+        rf_text_put(stdout, rf_expert_name(expert), strlen(rf_expert_name(expert)));
+        printf(": %s\n", rf_prediction_text(expert, text));
     }
 }
 
@@ -266,6 +280,7 @@ void rf_explain_print_text(const rf_explained *e)
 {
     const rf_explanation *x = e->explanation;
     print_heading(e);
+    print_predictions(e);
     for (int i = 0; i < x->handovers; i++) print_handover(e, &x->handover[i]);
     print_own_numbers(e);
     print_loras(e);

@@ -6,14 +6,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tools/prediction_report.h"
 #include "tools/suggest.h"
 #include "tools/text_input.h"
 
 enum { FLAG_BYTES = 500 };
 
 const char *const rf_relay_key_names[RF_RELAY_KEYS + 1] = {
-    "expert", "until",   "cfg",       "sampler", "eta",      "s_churn", "s_tmin",
-    "s_tmax", "s_noise", "clip_skip", "lora",    "negative", "prompt",  NULL};
+    "expert",  "until",     "cfg",  "sampler",    "eta",      "s_churn", "s_tmin", "s_tmax",
+    "s_noise", "clip_skip", "lora", "prediction", "negative", "prompt",  NULL};
 
 void rf_relay_free(rf_relay *relay)
 {
@@ -149,6 +150,13 @@ static rf_status read_clip_skip(rf_relay_reader *r, const char *text)
                              &r->relay->stage[r->stage].clip_skip, r->trouble);
 }
 
+static rf_status read_prediction(rf_relay_reader *r, const char *flag, const char *text)
+{
+    const rf_option choice = {
+        .name = "prediction", .kind = RF_OPTION_CHOICE, .choices = rf_prediction_choices};
+    return rf_option_convert(&choice, flag, text, &r->relay->prediction[r->stage], r->trouble);
+}
+
 /* ---- pairs -------------------------------------------------------------------------------- */
 
 rf_status rf_relay_find_key(const rf_relay_reader *r, const char *name, rf_relay_key *out)
@@ -162,7 +170,7 @@ rf_status rf_relay_find_key(const rf_relay_reader *r, const char *name, rf_relay
     if (suggest.best) rf_trouble_hint(r->trouble, "did you mean '%s'?", suggest.best);
     return rf_fail(&r->trouble->error, RF_E_ARG,
                    "%s: '%.80s' is not one of: expert, until, cfg, sampler, eta, s_churn, s_tmin, "
-                   "s_tmax, s_noise, clip_skip, lora, negative, prompt",
+                   "s_tmax, s_noise, clip_skip, lora, prediction, negative, prompt",
                    r->where, name);
 }
 
@@ -191,6 +199,7 @@ rf_status rf_relay_read_value(rf_relay_reader *r, rf_relay_key k, const char *te
     case RF_KEY_S_NOISE: return read_real(r, k, text, 0, 100, &own->s_noise);
     case RF_KEY_CLIP_SKIP: return read_clip_skip(r, text);
     case RF_KEY_LORA: return add_lora(r, flag, text);
+    case RF_KEY_PREDICTION: return read_prediction(r, flag, text);
     case RF_KEY_NEGATIVE: return read_prompt(r, flag, text, &stage->negative);
     default: return read_prompt(r, flag, text, &stage->prompt);
     }

@@ -20,6 +20,7 @@ typedef enum rf_relay_key {
     RF_KEY_S_NOISE,
     RF_KEY_CLIP_SKIP,
     RF_KEY_LORA,
+    RF_KEY_PREDICTION,
     RF_KEY_NEGATIVE,
     RF_KEY_PROMPT,
     RF_RELAY_KEYS
@@ -35,9 +36,10 @@ typedef struct rf_relay_lora {
 typedef struct rf_relay {
     rf_stage stage[RF_RELAY_STAGES]; /* without experts, LoRAs and sampling; NULL and negative
                                         values: not given */
-    rf_stage_sampling sampling[RF_RELAY_STAGES]; /* what of it was given, ... */
-    unsigned          given[RF_RELAY_STAGES];    /* ... by these bits, 1 << rf_relay_key */
-    const char       *expert[RF_RELAY_STAGES];   /* files; NULL: not given */
+    rf_stage_sampling sampling[RF_RELAY_STAGES];   /* what of it was given, ... */
+    unsigned          given[RF_RELAY_STAGES];      /* ... by these bits, 1 << rf_relay_key */
+    const char       *expert[RF_RELAY_STAGES];     /* files; NULL: not given */
+    const char       *prediction[RF_RELAY_STAGES]; /* likewise, for rf_expert_set_prediction */
     rf_relay_lora     lora[RF_RELAY_LORAS];
     int               stages, loras;
     /* of a file, for the whole run; NULL and 0: not given */

@@ -1,5 +1,5 @@
-/* `--stage 'expert=FILE;until=0.3;cfg=6;lora=NAME:0.8;prompt=...'`: one stage of a relay of any
- * number, given in the order of the denoising. */
+/* `--stage 'expert=FILE;until=0.3;cfg=6;lora=NAME:0.8;prediction=v;prompt=...'`: one stage of a
+ * relay of any number, given in the order of the denoising. */
 #ifndef RF_STAGE_OPTION_H
 #define RF_STAGE_OPTION_H
 
