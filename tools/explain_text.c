@@ -64,6 +64,19 @@ static void print_handover(const rf_explained *e, const rf_switch_info *at)
                at->call, at->step, at->sigma, x->switch_by, until);
 }
 
+static void print_predictions(const rf_explained *e)
+{
+    char text[RF_PREDICTION_BYTES];
+    for (int i = 0; i < e->job->stage_count; i++) {
+        const rf_expert *expert = e->job->stages[i].expert;
+        int              told = !expert;
+        for (int k = 0; k < i; k++) told |= e->job->stages[k].expert == expert;
+        if (told) continue;
+        rf_text_put(stdout, rf_expert_name(expert), strlen(rf_expert_name(expert)));
+        printf(": %s\n", rf_prediction_text(expert, text));
+    }
+}
+
 /* ", eta 0.5" where the stage's is not the job's; both NaN are one. */
 static void print_number(const char *name, double own, double job)
 {
@@ -98,19 +111,6 @@ static void print_own_numbers(const rf_explained *e)
         }
         if (s->clip_skip) printf(", clip skip %d", s->clip_skip);
         putchar('\n');
-    }
-}
-
-static void print_predictions(const rf_explained *e)
-{
-    char text[RF_PREDICTION_BYTES];
-    for (int i = 0; i < e->job->stage_count; i++) {
-        const rf_expert *expert = e->job->stages[i].expert;
-        int              told = !expert;
-        for (int k = 0; k < i; k++) told |= e->job->stages[k].expert == expert;
-        if (told) continue;
-        rf_text_put(stdout, rf_expert_name(expert), strlen(rf_expert_name(expert)));
-        printf(": %s\n", rf_prediction_text(expert, text));
     }
 }
 

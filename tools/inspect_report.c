@@ -97,10 +97,11 @@ static int lacks(const rf_identity *identity, int part)
     const int has_unet = identity->part[RF_PART_UNET].tensors > 0;
     switch (identity->kind) {
     case RF_MODEL_SDXL_REFINER:
-        if (part == RF_PART_CLIP_L || part == RF_PART_CLIP_G) return 0;
+        if (part == RF_PART_CLIP_L) return 0;
         break;
     case RF_MODEL_SDXL:
     case RF_MODEL_SDXL_VPRED:
+    case RF_MODEL_SDXL_COSXL:
     case RF_MODEL_UNET: break;
     default: return 0;
     }
@@ -260,9 +261,9 @@ static void print_arch(const rf_sdxl_arch *a)
            a->unet.context, a->unet.vector);
     for (int i = 0; i < a->unet.levels; i++) printf(" %d", a->unet.depth[i]);
     printf(", middle %d\n", a->unet.middle_depth);
-    printf("  CLIP-L %d wide, %d layers; bigG %d wide, %d layers; VAE %s\n", a->clip_l.width,
-           a->clip_l.layers, a->clip_g.width, a->clip_g.layers,
-           a->has_vae ? "included" : "missing");
+    if (a->has_clip_l) printf("  CLIP-L %d wide, %d layers;", a->clip_l.width, a->clip_l.layers);
+    printf("%s bigG %d wide, %d layers; VAE %s\n", a->has_clip_l ? "" : " ", a->clip_g.width,
+           a->clip_g.layers, a->has_vae ? "included" : "missing");
 }
 
 static void print_prediction(const rf_prediction *p)

@@ -47,7 +47,7 @@ const rf_option rf_options_loras[] = {
      .place = RF_PLACE_MORE,
      AT(embedding_folders),
      .value = "DIR",
-     .help = "embeddings by their file names, where prompts say them",
+     .help = "embeddings, which prompts call by their file names",
      .group = "Experts",
      .aliases = "embeddings-dir embd-dir"},
     {.name = "lora-partial",

@@ -168,7 +168,6 @@ static rf_status check_experts(rf_invocation *in, rf_request *r)
 {
     for (int i = 0; i < r->relay.stages; i++) {
         r->files[i] = r->relay.expert[i];
-        r->predictions[i] = r->relay.prediction[i];
         if (r->files[i] || r->files_optional) continue;
         rf_trouble_hint(&in->trouble, "--stage 'expert=pony.safetensors;until=0.5;...'");
         if (r->relay_name)
@@ -208,9 +207,11 @@ static rf_status settle_relay(rf_invocation *in, rf_request                     
     if (first->cfg_scale < 0) first->cfg_scale = (float)r->cfg_scale;
     RF_TRY(check_experts(in, r));
     warn_of_relay(r, warn, user);
-    for (int i = 0; i < r->relay.stages; i++)
+    for (int i = 0; i < r->relay.stages; i++) {
+        r->predictions[i] = r->relay.prediction[i];
         rf_relay_settle_sampling(r->relay.given[i], &r->relay.sampling[i], &r->job,
                                  &r->relay.stage[i], &r->sampling[i]);
+    }
     r->job.stages = r->relay.stage;
     r->job.stage_count = r->relay.stages;
 done:
