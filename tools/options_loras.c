@@ -39,7 +39,7 @@ const rf_option rf_options_loras[] = {
      .place = RF_PLACE_MORE,
      AT(embeddings),
      .value = "FILE",
-     .help = "a textual inversion; NAME=FILE: prompts call it NAME",
+     .help = "textual inversion; NAME=FILE: prompts call it NAME",
      .group = "Experts",
      .aliases = "textual-inversion ti"},
     {.name = "embedding-dir",
