@@ -127,7 +127,7 @@ Test(job_json, no_field_is_forgotten)
     cr_expect_eq(sizeof(rf_job), 344);
     cr_expect_eq(sizeof(rf_stage), 80);
     cr_expect_eq(sizeof(rf_stage_sampling), 40);
-    cr_expect_eq(sizeof(rf_file_ref), 32);
+    cr_expect_eq(sizeof(rf_file_ref), 40);
     cr_expect_eq(sizeof(rf_lora_use), 32);
 }
 
