@@ -89,18 +89,19 @@ done:
     return st;
 }
 
-static void tell(const rf_expert *e, const rf_x0_look *look)
+/* `role`: "base" or "refiner", as the options are called. */
+static void tell(const rf_expert *e, const char *role, const rf_x0_look *look)
 {
     if (look->looks_like_v)
         rf_warn(e->engine,
                 "%.200s looks like v-prediction: its first x0 has a deviation of %.3g where about "
-                "1 is right; try --base-prediction v, or v-ztsnr",
-                e->name, look->std);
+                "1 is right; try --%s-prediction v, or v-ztsnr",
+                e->name, look->std, role);
     if (look->looks_like_epsilon)
         rf_warn(e->engine,
                 "%.200s looks like epsilon prediction: its first answer is %.0f %% of the noise it "
-                "was given; try --base-prediction epsilon",
-                e->name, 100 * look->input_part);
+                "was given; try --%s-prediction epsilon",
+                e->name, 100 * look->input_part, role);
 }
 
 rf_status rf_x0_check(rf_plan *p, const rf_pass *pass, rf_error *err)
@@ -115,7 +116,7 @@ rf_status rf_x0_check(rf_plan *p, const rf_pass *pass, rf_error *err)
     RF_TRY(fetch(p, elems, err));
     const rf_x0_look look =
         rf_x0_look_at(&e->prediction.is, sigma, p->scratch, p->scratch + elems, h, w);
-    tell(e, &look);
+    tell(e, p->expert[pass->program->expert].stage ? "refiner" : "base", &look);
 done:
     return st;
 }
