@@ -40,8 +40,10 @@ static json_t *metadata_json(const rf_header *header)
     return metadata;
 }
 
+/* null: the expert has no such encoder. */
 static json_t *clip_json(const rf_clip_arch *a)
 {
+    if (a->layers == 0) return json_null();
     return json_pack("{s:i, s:i, s:i, s:i, s:i}", "width", a->width, "layers", a->layers, "heads",
                      a->heads, "vocabulary", a->vocab, "projection", a->projection);
 }
@@ -251,9 +253,9 @@ static void print_arch(const rf_sdxl_arch *a)
            a->unet.context, a->unet.vector);
     for (int i = 0; i < a->unet.levels; i++) printf(" %d", a->unet.depth[i]);
     printf(", middle %d\n", a->unet.middle_depth);
-    printf("  CLIP-L %d wide, %d layers; bigG %d wide, %d layers; VAE %s\n", a->clip_l.width,
-           a->clip_l.layers, a->clip_g.width, a->clip_g.layers,
-           a->has_vae ? "included" : "missing");
+    if (a->has_clip_l) printf("  CLIP-L %d wide, %d layers;", a->clip_l.width, a->clip_l.layers);
+    printf("%sbigG %d wide, %d layers; VAE %s\n", a->has_clip_l ? " " : "  ", a->clip_g.width,
+           a->clip_g.layers, a->has_vae ? "included" : "missing");
 }
 
 static void print_metadata(const rf_header *header, int verbose)
