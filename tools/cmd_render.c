@@ -62,7 +62,7 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(rf_request_settle(in, q, rf_rendering_warn, &r));
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(prepare_outputs(&r, q));
-    RF_TRY(rf_rendering_open(&r, q->files, NULL));
+    RF_TRY(rf_rendering_open(&r, q->files, q->predictions, NULL));
     RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_add_embeddings(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_run(&r));

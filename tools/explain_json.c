@@ -129,6 +129,28 @@ static void put_loras(rf_json_writer *w, const rf_job *job)
     rf_json_close(w, ']');
 }
 
+/* Of each stage's expert; null where it has none. */
+static void put_predictions(rf_json_writer *w, const rf_job *job)
+{
+    rf_json_open(w, "predictions", '[');
+    for (int i = 0; i < job->stage_count; i++) {
+        rf_prediction_info p;
+        if (!job->stages[i].expert) {
+            rf_json_put_null(w, NULL);
+            continue;
+        }
+        rf_expert_get_prediction(job->stages[i].expert, &p);
+        rf_json_open(w, NULL, '{');
+        rf_json_put_text(w, "prediction", p.prediction);
+        rf_json_put_bool(w, "ztsnr", p.ztsnr);
+        rf_json_put_real(w, "sigma_min", p.sigma_min);
+        rf_json_put_real(w, "sigma_max", p.sigma_max);
+        rf_json_put_text(w, "reason", p.reason);
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
+}
+
 static void put_reals(rf_json_writer *w, const char *key, const double *value, int count)
 {
     rf_json_open(w, key, '[');
@@ -160,6 +182,7 @@ void rf_explain_print_json(const rf_explained *e)
     put_switch(&w, e);
     put_switches(&w, e);
     put_loras(&w, e->job);
+    put_predictions(&w, e->job);
     rf_json_open(&w, "warnings", '[');
     for (int i = 0; i < x->warnings; i++) rf_json_put_text(&w, NULL, x->warning[i]);
     rf_json_close(&w, ']');

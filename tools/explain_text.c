@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/explain_report.h"
+#include "tools/prediction_report.h"
 #include "tools/wrap.h"
 
 enum {
@@ -61,6 +62,19 @@ static void print_handover(const rf_explained *e, const rf_switch_info *at)
     else
         printf("%s hands over to %s before call %d, step %d, sigma %.4g (by %s, %g)\n", from, to,
                at->call, at->step, at->sigma, x->switch_by, until);
+}
+
+static void print_predictions(const rf_explained *e)
+{
+    char text[RF_PREDICTION_BYTES];
+    for (int i = 0; i < e->job->stage_count; i++) {
+        const rf_expert *expert = e->job->stages[i].expert;
+        int              told = !expert;
+        for (int k = 0; k < i; k++) told |= e->job->stages[k].expert == expert;
+        if (told) continue;
+        rf_text_put(stdout, rf_expert_name(expert), strlen(rf_expert_name(expert)));
+        printf(": %s\n", rf_prediction_text(expert, text));
+    }
 }
 
 static void print_loras(const rf_explained *e)
@@ -229,6 +243,7 @@ void rf_explain_print_text(const rf_explained *e)
 {
     const rf_explanation *x = e->explanation;
     print_heading(e);
+    print_predictions(e);
     for (int i = 0; i < x->handovers; i++) print_handover(e, &x->handover[i]);
     print_loras(e);
     for (int i = 0; i < x->sets; i++) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tools/lora_report.h"
+#include "tools/prediction_report.h"
 
 enum { STAGES = 64 }; /* most of a job */
 
@@ -103,6 +104,7 @@ void rf_report_pool(const rf_plan_info *info)
 static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_stage_info *stages)
 {
     const rf_job *job = r->job;
+    char          text[RF_PREDICTION_BYTES];
     printf("%s\n", r->device);
     printf("%d picture%s of %dx%d, %d at a time; %d steps, %s, %s\n", job->count,
            job->count == 1 ? "" : "s", job->width, job->height, info->batch, info->steps,
@@ -117,6 +119,10 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
                    stages[i].first_step + 1, stages[i].first_step + stages[i].calls,
                    stages[i].sigma);
     }
+    for (int i = 0; i < job->stage_count; i++)
+        if (stages[i].takes_part && job->stages[i].expert)
+            printf("  %-28s %s\n", stages[i].expert,
+                   rf_prediction_text(job->stages[i].expert, text));
     printf("  %-28s VAE of %s\n", "decoding", info->vae);
     printf("memory\n");
     rf_report_bytes("activations (slab)", info->slab_bytes);
@@ -164,8 +170,9 @@ static json_t *expert_json(const rf_report *r, int stage)
     rf_expert *expert = r->job->stages[stage].expert;
     /* The picture is there: a hash that failed (the engine has warned) is no reason to fail. */
     const char *known = rf_expert_sha256(expert, hex, NULL, NULL, NULL) == RF_OK ? hex : NULL;
-    return json_pack("{s:o, s:s?, s:o}", "name", rf_json_text(rf_expert_name(expert)), "sha256",
-                     known, "cfg", rf_json_single(stage_cfg(r, stage)));
+    return json_pack("{s:o, s:s?, s:o, s:o}", "name", rf_json_text(rf_expert_name(expert)),
+                     "sha256", known, "cfg", rf_json_single(stage_cfg(r, stage)), "predicts",
+                     rf_prediction_json(expert));
 }
 
 /* Where a stage takes over; step and sigma are null if only the picture tells (DPM adaptive). */

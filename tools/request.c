@@ -75,7 +75,7 @@ static void warn_without_refiner(const rf_invocation *in, const rf_request      
 {
     static const char *const FLAGS[] = {"switch-at",        "switch-by",         "refiner-prompt",
                                         "refiner-negative", "refiner-cfg-scale", "refiner-sampler",
-                                        "refiner-lora"};
+                                        "refiner-lora",     "refiner-prediction"};
     char                     text[160];
     for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) {
         if (!rf_request_given(in, FLAGS[i])) continue;
@@ -115,6 +115,8 @@ static void settle_stages(const rf_invocation *in, rf_request *r)
     r->job.stage_count = two ? 2 : 1;
     r->files[0] = r->base;
     r->files[1] = r->refiner;
+    r->predictions[0] = r->base_prediction;
+    r->predictions[1] = r->refiner_prediction;
 }
 
 /* What --stage says of itself, or what is about two experts. */
@@ -123,7 +125,7 @@ static rf_status check_relay(rf_invocation *in)
     static const char *const FLAGS[] = {
         "base",           "refiner",          "switch-at",         "recipe",
         "refiner-prompt", "refiner-negative", "refiner-cfg-scale", "refiner-sampler",
-        "base-lora",      "refiner-lora"};
+        "base-lora",      "refiner-lora",     "base-prediction",   "refiner-prediction"};
     for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++)
         if (rf_request_given(in, FLAGS[i]))
             return rf_fail(&in->trouble.error, RF_E_ARG,
@@ -147,6 +149,7 @@ static rf_status settle_relay(rf_invocation *in, rf_request                     
         warn(user, "until= of the last --stage has no effect: it makes all steps that are left");
     for (int i = 0; i < r->relay.stages; i++) {
         r->files[i] = r->relay.expert[i];
+        r->predictions[i] = r->relay.prediction[i];
         if (r->files[i] || r->files_optional) continue;
         rf_trouble_hint(&in->trouble, "--stage 'expert=pony.safetensors;until=0.5;...'");
         st = rf_fail(&in->trouble.error, RF_E_ARG, "--stage (%d): expert= is missing", i + 1);

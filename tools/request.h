@@ -21,8 +21,10 @@ typedef struct rf_request {
     rf_relay  relay;
     /* of each of the job's stages, after rf_request_settle; NULL: not given */
     const char *files[RF_RELAY_STAGES];
+    const char *predictions[RF_RELAY_STAGES]; /* likewise, for rf_expert_set_prediction */
 
     const char *base, *refiner; /* files; NULL if not given */
+    const char *base_prediction, *refiner_prediction;
     double      switch_at;
     double      cfg_scale, refiner_cfg_scale; /* the latter negative: the base's */
     const char *refiner_sampler;

@@ -5,15 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/prediction_report.h"
 #include "tools/suggest.h"
 #include "tools/text_input.h"
 
 enum { FLAG_BYTES = 60 };
 
-typedef enum key { EXPERT, UNTIL, CFG, SAMPLER, LORA, NEGATIVE, PROMPT, KEYS } key;
+typedef enum key { EXPERT, UNTIL, CFG, SAMPLER, LORA, PREDICTION, NEGATIVE, PROMPT, KEYS } key;
 
-static const char *const KEY_NAMES[KEYS + 1] = {"expert", "until",    "cfg",    "sampler",
-                                                "lora",   "negative", "prompt", NULL};
+static const char *const KEY_NAMES[KEYS + 1] = {
+    "expert", "until", "cfg", "sampler", "lora", "prediction", "negative", "prompt", NULL};
 
 typedef struct reader {
     rf_relay   *relay;
@@ -68,6 +69,15 @@ static rf_status add_lora(reader *r, const char *text)
     return RF_OK;
 }
 
+static rf_status read_prediction(reader *r, const char *text)
+{
+    char            flag[FLAG_BYTES];
+    const rf_option choice = {
+        .name = KEY_NAMES[PREDICTION], .kind = RF_OPTION_CHOICE, .choices = rf_prediction_choices};
+    return rf_option_convert(&choice, name_pair(r, PREDICTION, flag), text,
+                             &r->relay->prediction[r->stage], r->trouble);
+}
+
 static rf_status read_value(reader *r, key k, const char *text)
 {
     rf_status st = RF_OK;
@@ -88,6 +98,7 @@ static rf_status read_value(reader *r, key k, const char *text)
         stage->cfg_scale = (float)cfg;
         break;
     case SAMPLER: stage->sampler = text; break;
+    case PREDICTION: RF_TRY(read_prediction(r, text)); break;
     case LORA: RF_TRY(add_lora(r, text)); break;
     case NEGATIVE: RF_TRY(read_prompt(r, k, text, &stage->negative)); break;
     default: RF_TRY(read_prompt(r, k, text, &stage->prompt)); break;
@@ -117,7 +128,7 @@ static rf_status find_key(const reader *r, const char *name, key *out)
     if (suggest.best) rf_trouble_hint(r->trouble, "did you mean '%s'?", suggest.best);
     return rf_fail(&r->trouble->error, RF_E_ARG,
                    "--stage (%d): '%.80s' is not one of: expert, until, cfg, sampler, lora, "
-                   "negative, prompt",
+                   "prediction, negative, prompt",
                    r->stage + 1, name);
 }
 

@@ -1,5 +1,5 @@
-/* `--stage 'expert=FILE;until=0.3;cfg=6;lora=NAME:0.8;prompt=...'`: one stage of a relay of any
- * number, given in the order of the denoising. */
+/* `--stage 'expert=FILE;until=0.3;cfg=6;lora=NAME:0.8;prediction=v;prompt=...'`: one stage of a
+ * relay of any number, given in the order of the denoising. */
 #ifndef RF_STAGE_OPTION_H
 #define RF_STAGE_OPTION_H
 
@@ -16,7 +16,8 @@ typedef struct rf_relay_lora {
 typedef struct rf_relay {
     rf_stage stage[RF_RELAY_STAGES]; /* without experts and LoRAs; NULL and negative values: not
                                         given */
-    const char   *expert[RF_RELAY_STAGES]; /* files; NULL: not given */
+    const char   *expert[RF_RELAY_STAGES];     /* files; NULL: not given */
+    const char   *prediction[RF_RELAY_STAGES]; /* likewise, for rf_expert_set_prediction */
     rf_relay_lora lora[RF_RELAY_LORAS];
     int           stages, loras;
     int           last_until; /* the last stage has an `until`, which nothing reads */

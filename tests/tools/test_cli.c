@@ -494,7 +494,7 @@ Test(cli, completion_scripts_are_valid_and_complete)
 {
     expect("completion bash > c.bash && bash -n c.bash", 0, "");
     rf_spawn(&r, "completion bash > c.bash; bash -c '. ./c.bash; COMP_WORDS=(refinery render "
-                 "--refiner-p); COMP_CWORD=2; _refinery; echo \"${COMPREPLY[@]}\"; "
+                 "--refiner-pro); COMP_CWORD=2; _refinery; echo \"${COMPREPLY[@]}\"; "
                  "COMP_WORDS=(refinery render --sampler Eu); COMP_CWORD=3; _refinery; "
                  "echo \"${COMPREPLY[@]}\"; COMP_WORDS=(refinery de); COMP_CWORD=1; _refinery; "
                  "echo \"${COMPREPLY[@]}\"; COMP_WORDS=(refinery render -m po); COMP_CWORD=3; "

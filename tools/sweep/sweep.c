@@ -122,6 +122,28 @@ static rf_status take_memory(rf_sweep *s)
     return rf_fail(&s->in->trouble.error, RF_E_NOMEM, "no memory for %d cells", s->cells.count);
 }
 
+/* What --base-prediction and --refiner-prediction say of a file, by where the cells have it. */
+static rf_status prediction_of(const rf_sweep *s, int file, const char **out)
+{
+    const rf_request *q = &s->o->request;
+    const char *const said[RF_REQUEST_STAGES] = {q->base_prediction, q->refiner_prediction};
+    int               known = 0;
+    *out = NULL;
+    for (int i = 0; i < s->cells.count; i++)
+        for (int k = 0; k < s->cells.cell[i].job.stage_count; k++) {
+            if (s->cells.cell[i].file[k] != file) continue;
+            const int same = *out && said[k] ? strcmp(*out, said[k]) == 0 : !*out == !said[k];
+            if (known && !same)
+                return rf_fail(&s->in->trouble.error, RF_E_ARG,
+                               "%.300s is a base and a refiner of this sweep: --base-prediction "
+                               "and --refiner-prediction must agree",
+                               s->cells.file[file]);
+            *out = said[k];
+            known = 1;
+        }
+    return RF_OK;
+}
+
 static rf_status open_experts(rf_sweep *s)
 {
     rf_status   st = RF_OK;
@@ -131,8 +153,12 @@ static rf_status open_experts(rf_sweep *s)
     q->device = rf_rank_device(&s->ranks, q->device, s->gpu);
     RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, NULL, s, t));
     rf_experts_say_device(&s->experts, q, &s->in->console);
-    for (int i = 0; i < s->cells.files; i++)
-        RF_TRY(rf_experts_open(&s->experts, s->cells.file[i], &s->expert[i], &t->error));
+    for (int i = 0; i < s->cells.files; i++) {
+        const char *prediction = NULL;
+        RF_TRY(prediction_of(s, i, &prediction));
+        RF_TRY(
+            rf_experts_open(&s->experts, s->cells.file[i], prediction, &s->expert[i], &t->error));
+    }
 done:
     return st;
 }
