@@ -263,7 +263,7 @@ static void print_arch(const rf_sdxl_arch *a)
     for (int i = 0; i < a->unet.levels; i++) printf(" %d", a->unet.depth[i]);
     printf(", middle %d\n", a->unet.middle_depth);
     if (a->has_clip_l) printf("  CLIP-L %d wide, %d layers;", a->clip_l.width, a->clip_l.layers);
-    printf("%sbigG %d wide, %d layers; VAE %s\n", a->has_clip_l ? " " : "  ", a->clip_g.width,
+    printf("%s bigG %d wide, %d layers; VAE %s\n", a->has_clip_l ? "" : " ", a->clip_g.width,
            a->clip_g.layers, a->has_vae ? "included" : "missing");
 }
 
