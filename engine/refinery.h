@@ -57,8 +57,8 @@ typedef struct rf_options {
                            or "auto" for the device's fastest */
     int plan_only; /* plans are made to be looked at: where no CUDA GPU can be used, `device` cuda
                       is one that is assumed, with a warning that says why */
-    int strict; /* a checkpoint with tensors that nobody knows is an error (RF_E_MODEL) and not a
-                   warning */
+    int strict;    /* tensors of a checkpoint that nobody knows are an error (RF_E_MODEL) and not a
+                      warning */
     int      threads;  /* CPU threads, 1..1024; 0 for one per core */
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
