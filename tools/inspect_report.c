@@ -99,10 +99,11 @@ static int lacks(const rf_identity *identity, int part)
     const int has_unet = identity->part[RF_PART_UNET].tensors > 0;
     switch (identity->kind) {
     case RF_MODEL_SDXL_REFINER:
-        if (part == RF_PART_CLIP_L || part == RF_PART_CLIP_G) return 0;
+        if (part == RF_PART_CLIP_L) return 0;
         break;
     case RF_MODEL_SDXL:
     case RF_MODEL_SDXL_VPRED:
+    case RF_MODEL_SDXL_COSXL:
     case RF_MODEL_UNET: break;
     default: return 0;
     }

@@ -458,9 +458,9 @@ Test(cli, a_second_signal_quits_at_once)
 
 /* ---- help --------------------------------------------------------------------------------- */
 
-static const char *const VERBS[] = {"",      "render",  "sweep",      "explain", "replay",
-                                    "meta",  "recipes", "tokens",     "noise",   "inspect",
-                                    "synth", "devices", "completion", "version", "help"};
+static const char *const VERBS[] = {
+    "",      "render",  "sweep",   "explain", "replay",  "meta",       "recipes", "tokens",
+    "noise", "inspect", "convert", "synth",   "devices", "completion", "version", "help"};
 
 Test(cli, help_teaches_within_a_page)
 {
