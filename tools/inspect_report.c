@@ -40,8 +40,10 @@ static json_t *metadata_json(const rf_header *header)
     return metadata;
 }
 
+/* null: the expert has no such encoder. */
 static json_t *clip_json(const rf_clip_arch *a)
 {
+    if (a->layers == 0) return json_null();
     return json_pack("{s:i, s:i, s:i, s:i, s:i}", "width", a->width, "layers", a->layers, "heads",
                      a->heads, "vocabulary", a->vocab, "projection", a->projection);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/files/checkpoint.h"
+#include "engine/files/spellings.h"
 #include "engine/files/synth.h"
 
 enum { TENSORS_MAX = 1024, EDIT_BYTES = 5 };
@@ -48,7 +49,11 @@ static const char *const marks[] = {"v_pred",
                                     "zz",
                                     RF_PREFIX_UNET "input_blocks.9.0.op.weight",
                                     RF_PREFIX_UNET "input_blocks.9.0.in_layers.2.weight",
-                                    RF_PREFIX_CLIP_G "text_projection.weight"};
+                                    RF_PREFIX_CLIP_G "text_projection.weight",
+                                    RF_PREFIX_REFINER_CLIP_G "ln_final.weight",
+                                    RF_PREFIX_CLIP_G "text_model.embeddings.token_embedding.weight",
+                                    "conditioner.embedders.0.transformer."
+                                    "embeddings.token_embedding.weight"};
 
 static void edit(pool *p, const uint8_t *bytes)
 {
@@ -73,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static pool  base, p;
     rf_identity  identity;
     rf_sdxl_arch arch;
+    rf_composed *respelled = NULL;
     if (base.count == 0) {
         require(rf_synth_arch(&arch, "tiny", NULL) == RF_OK);
         require(rf_sdxl_layout(&arch, collect, &base) == RF_OK);
@@ -81,7 +87,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (; size >= EDIT_BYTES; data += EDIT_BYTES, size -= EDIT_BYTES) edit(&p, data);
     qsort(p.tensor, p.count, sizeof *p.tensor, by_name);
     const rf_tensors list = {.item = p.tensor, .count = p.count, .path = "fuzz"};
-    rf_checkpoint_identify(&identity, &list, &list); /* includes the whole check */
+    const rf_status  st = rf_spellings_open(&respelled, &list, NULL);
+    if (st != RF_OK) {
+        require(st == RF_E_MODEL && !respelled);
+        return 0;
+    }
+    /* includes the whole check */
+    rf_checkpoint_identify(&identity, respelled ? rf_composed_list(respelled) : &list, &list);
+    rf_composed_destroy(respelled);
     if (!identity.usable) {
         require(identity.problem.status == RF_E_MODEL && identity.problem.message[0] != '\0');
         return 0;
