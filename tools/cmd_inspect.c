@@ -57,16 +57,26 @@ static rf_container sniff(const char *path, uint64_t *bytes)
     return kind;
 }
 
+/* Marks that make no sense keep a checkpoint from being used. */
+static void find_prediction(rf_inspection *x)
+{
+    rf_identity *identity = &x->identity;
+    if (identity->usable)
+        identity->usable = rf_prediction_find(&x->prediction, x->tensors, x->header, x->path,
+                                              &identity->problem) == RF_OK;
+}
+
 /* What the engine would say, by asking what the engine asks. */
 static void inspect_uses(rf_inspection *x, const rf_against *against)
 {
-    const char *prefix;
-    rf_vae_arch vae;
+    rf_vae_view *view = NULL;
+    rf_vae_arch  vae;
     x->use[RF_USE_BASE] = x->use[RF_USE_REFINER] = x->identity.problem;
     rf_lora_inspect(&x->lora, x->path, against);
     x->is_lora = x->identity.kind == RF_MODEL_LORA || x->lora.lora;
     (void)rf_lora_inspection_check(&x->lora, &x->use[RF_USE_LORA]);
-    (void)rf_model_use_check_vae(&vae, &prefix, x->tensors, &x->use[RF_USE_VAE]);
+    (void)rf_model_use_check_vae(&vae, &view, x->tensors, &x->use[RF_USE_VAE]);
+    rf_vae_view_close(view);
 }
 
 /* What is no safetensors file is good for nothing. */
@@ -92,6 +102,7 @@ static rf_status inspect_file(rf_invocation *in, const char *path, const rf_agai
         for (size_t i = 0; !x.header && i < x.tensors->count; i++)
             x.bytes += x.tensors->item[i].bytes;
         rf_checkpoint_identify(&x.identity, x.tensors, rf_model_file_stored(file));
+        find_prediction(&x);
         inspect_uses(&x, against);
     } else {
         refuse_uses(&x);

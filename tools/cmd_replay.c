@@ -71,8 +71,9 @@ static const rf_option FILES[] = {
 };
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
-static const rf_option *const OPTIONS[] = {FILES,  rf_options_output,  rf_options_machine,
-                                           COMMON, rf_options_profile, NULL};
+static const rf_option *const OPTIONS[] = {
+    FILES, rf_options_output, rf_options_preview, rf_options_machine, COMMON, rf_options_profile,
+    NULL};
 
 typedef struct replay {
     rf_rendering      r;
@@ -327,6 +328,7 @@ static rf_status prepare_output(replay *p)
         .seed = (int64_t)p->r.job.seed,
         .overwrite = p->q->overwrite,
         .trace = p->q->trace,
+        .previews = p->q->job.preview_every || p->q->job.preview_vae,
         .inputs = inputs,
     };
     RF_TRY(rf_outputs_prepare(&p->r.outputs, &outputs, &p->r.in->trouble));
@@ -336,15 +338,19 @@ done:
 
 static rf_status run_replay(rf_invocation *in)
 {
-    rf_status st = RF_OK;
-    replay    p = {.r = {.in = in}, .q = in->values, .image = in->args.operands[0]};
+    rf_status   st = RF_OK;
+    const char *predictions[RF_STAGES_MAX] = {NULL};
+    replay      p = {.r = {.in = in}, .q = in->values, .image = in->args.operands[0]};
     RF_TRY(check_folders(&p));
     RF_TRY(read_job(&p));
     rf_rendering_begin(&p.r, in, p.q, rf_saved_job_get(p.saved));
     tell_notes(&p);
     RF_TRY(prepare_output(&p));
     RF_TRY(find_files(&p));
-    RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, rf_saved_job_dtype(p.saved)));
+    for (int i = 0; i < p.r.job.stage_count; i++)
+        predictions[i] = rf_saved_job_file(p.saved, i).prediction;
+    RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, predictions,
+                             rf_saved_job_dtype(p.saved)));
     if (reads_tags(&p)) RF_TRY(rf_rendering_add_loras(&p.r, rf_rendering_warn, &p.r));
     if (p.from_infotext && p.q->embedding_folders.count)
         RF_TRY(rf_rendering_add_embeddings(&p.r, rf_rendering_warn, &p.r));

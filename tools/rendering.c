@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "tools/lora_report.h"
+#include "tools/prediction_report.h"
 #include "tools/signals.h"
 
 void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
@@ -29,7 +30,8 @@ static void on_trace(void *rendering, const char *text, size_t bytes)
     fwrite(text, 1, bytes, r->trace.out); /* failures are kept until the end */
 }
 
-rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype)
+rf_status rf_rendering_open(rf_rendering *r, const char *const *paths,
+                            const char *const *predictions, const char *dtype)
 {
     rf_status   st = RF_OK;
     rf_trouble *t = &r->in->trouble;
@@ -39,7 +41,8 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const cha
                             traced ? on_trace : NULL, r, t));
     for (int i = 0; i < r->job.stage_count; i++)
         if (paths[i])
-            RF_TRY(rf_experts_open(&r->experts, paths[i], &r->stages[i].expert, &t->error));
+            RF_TRY(rf_experts_open(&r->experts, paths[i], predictions[i], &r->stages[i].expert,
+                                   &t->error));
 done:
     return st;
 }
@@ -89,10 +92,17 @@ static rf_status on_image(void *user, const rf_image *image, rf_error *err)
     if (st != RF_OK) goto done;
     r->report.write_s += rf_meter_clock() - begun;
     rf_console_clear_line(&r->in->console);
+    rf_previews_drop(&r->previews, image->index);
     RF_TRY(rf_report_picture(&r->report, r->in->console.json, path, image, err));
     RF_TRY(rf_console_flush(err));
 done:
     return st;
+}
+
+static void on_preview(void *user, const rf_preview *preview)
+{
+    rf_rendering *r = user;
+    rf_previews_show(&r->previews, preview);
 }
 
 static void tell_timings(const rf_rendering *r)
@@ -112,13 +122,17 @@ static rf_status run_plan(rf_rendering *r)
     rf_status          st = RF_OK;
     rf_console        *console = &r->in->console;
     rf_error          *err = &r->in->trouble.error;
-    const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = r};
+    const rf_callbacks callbacks = {
+        .progress = on_progress, .image = on_image, .preview = on_preview, .user = r};
     rf_experts_say_device(&r->experts, r->request, console);
     RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
                           r->plan, &r->job, rf_meter_clock(), err));
+    RF_TRY(rf_previews_begin(&r->previews, console, &r->meter, &r->outputs,
+                             r->request->keep_previews, err));
     r->ran = 1;
     st = rf_plan_run(r->plan, &callbacks, err);
     rf_meter_end(&r->meter);
+    rf_previews_end(&r->previews);
     if (st == RF_OK && console->verbose) tell_timings(r);
 done:
     return st;
@@ -143,11 +157,13 @@ rf_status rf_rendering_run(rf_rendering *r)
 {
     rf_status st = RF_OK;
     rf_error *err = &r->in->trouble.error;
+    rf_previews_settle(r->request, &r->job, rf_rendering_warn, r);
     RF_TRY(rf_plan_create(&r->plan, r->experts.engine, &r->job, err));
     RF_TRY(check_profiled_steps(r));
     r->report.device = rf_engine_device(r->experts.engine);
     r->report.job = &r->job;
     r->report.plan = r->plan;
+    rf_prediction_tell(&r->in->console, &r->job);
     rf_lora_report_tell(&r->in->console, r->plan, &r->job);
     if (r->request->dry_run)
         RF_TRY(rf_report_plan(&r->report, r->in->console.json, err));

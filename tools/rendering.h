@@ -5,6 +5,7 @@
 
 #include "tools/experts.h"
 #include "tools/job_embeddings.h"
+#include "tools/previews.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
 #include "tools/render_report.h"
@@ -28,6 +29,8 @@ typedef struct rf_rendering {
     rf_report     report;
     rf_meter      meter;
 
+    rf_previews previews;
+
     rf_text_file trace; /* --trace; out NULL: none */
     int          ran;   /* the plan was run, well or not: there is something in it */
 } rf_rendering;
@@ -41,8 +44,10 @@ void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *re
 void rf_rendering_warn(void *rendering, const char *message);
 
 /* Creates the engine and opens each stage's file; the path NULL leaves a stage without expert.
- * `dtype`: what --dtype auto means; NULL: the engine's choice. */
-rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype);
+ * `predictions`, as for rf_expert_set_prediction, live as long as the rendering.  `dtype`: what
+ * --dtype auto means; NULL: the engine's choice. */
+rf_status rf_rendering_open(rf_rendering *r, const char *const *paths,
+                            const char *const *predictions, const char *dtype);
 
 /* Gives the stages the LoRAs that options and prompts name; after rf_rendering_open.  `warn` hears
  * what stage_loras.h says. */

@@ -6,6 +6,8 @@
 #include "engine/files/convert_config.h"
 #include "engine/files/convert_write.h"
 #include "engine/files/model_file.h"
+#include "engine/files/prediction.h"
+#include "engine/files/vae_view.h"
 #include "engine/refinery.h"
 
 typedef struct rf_conversion {
@@ -13,9 +15,10 @@ typedef struct rf_conversion {
     const rf_convert_options *options;
     rf_convert_layout         layout;
     rf_model_file            *model, *vae; /* vae NULL: the model's own */
-    const char               *vae_prefix;
+    char                     *vae_path;
+    rf_vae_view              *vae_view;
     rf_sdxl_arch              arch;
-    rf_convert_prediction     prediction;
+    rf_prediction             prediction;
     rf_lora_names            *names;
     rf_convert_lora          *lora; /* [job.loras] */
     char                     *loras_text;

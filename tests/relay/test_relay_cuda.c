@@ -173,6 +173,35 @@ Test(relay_cuda, batches_and_shared_prefixes_change_nothing, .timeout = 300)
     gpu_close(&r);
 }
 
+/* Stability's refiner has the slab in its turn: other sizes, four levels, one text encoder. */
+Test(relay_cuda, a_relay_to_the_refiner, .timeout = 300)
+{
+    relays   r = {.path = {make_tiny(7), make_expert("tiny-refiner", 9, RF_FILE_F16)}};
+    pictures want, naive;
+    shooting two = shooting_latents, one = shooting_latents;
+    fast_alone();
+    gpu_start(&r, f16);
+    const rf_stage stage[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
+    rf_job         job = small_job(stage, 2, 2);
+    job.count = job.batch = 2;
+    must_shoot(&r, &job, 1, &two);
+    cr_expect_eq(two.launches, 2);
+    job.seed += 1;
+    job.count = job.batch = 1;
+    must_shoot(&r, &job, 1, &one);
+    cr_expect(same_latent(&two, 1, &one, 0), "batch 2 and batch 1");
+    render_on_cpu(&r, "f32", job, &want);
+    render_on_cpu(&r, "bf16", job, &naive);
+    const double bf16 = relative_error(naive.latent[0], RF_F32, want.latent[0], LATENT);
+    const double error = relative_error(one.latent[0], RF_F32, want.latent[0], LATENT);
+    cr_expect_gt(bf16, 0.0);
+    cr_expect(error <= 2 * bf16 / 8, "relative error %.3g, bf16's is %.3g", error, bf16);
+    pictures_free(&want);
+    pictures_free(&naive);
+    gpu_close(&r);
+}
+
 /* Experts in turns, and a pool of keys and values for one launch: a graph is made anew over every
  * place at which weights lie. */
 Test(relay_cuda, turns_change_nothing, .timeout = 300)

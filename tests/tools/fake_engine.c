@@ -27,7 +27,8 @@ struct rf_engine {
 };
 
 struct rf_expert {
-    char name[256], path[1024];
+    char        name[256], path[1024];
+    const char *prediction;
 };
 
 struct rf_plan {
@@ -123,6 +124,24 @@ const char *rf_expert_name(const rf_expert *expert)
 const char *rf_expert_path(const rf_expert *expert)
 {
     return expert->path;
+}
+
+void rf_expert_get_prediction(const rf_expert *expert, rf_prediction_info *out)
+{
+    const char *told = expert->prediction;
+    *out = (rf_prediction_info){.prediction = told && *told == 'v' ? "v" : "epsilon",
+                                .ztsnr = told && strcmp(told, "v-ztsnr") == 0,
+                                .by_user = told != NULL,
+                                .sigma_min = 0.03,
+                                .sigma_max = 14.6,
+                                .reason = told ? "asked for" : "nothing says otherwise"};
+}
+
+rf_status rf_expert_set_prediction(rf_expert *expert, const char *prediction, rf_error *err)
+{
+    (void)err;
+    expert->prediction = prediction;
+    return RF_OK;
 }
 
 /* Of a file called "slow" it takes ten seconds. */
@@ -376,6 +395,25 @@ static rf_status mishap(const rf_plan *plan, int step, rf_error *err)
     return RF_OK;
 }
 
+/* Of every picture of the batch, after `calls` calls: eight by eight pixels of one colour. */
+static void show_previews(const fake_run *run, int calls)
+{
+    enum { SIDE = 8 };
+    const rf_job *job = &run->plan->job;
+    uint8_t       rgb[SIDE * SIDE * 3];
+    memset(rgb, calls, sizeof rgb);
+    if (!run->callbacks->preview || job->preview_every == 0) return;
+    if (calls % job->preview_every || calls == job->steps) return;
+    for (int i = 0; i < run->at.images; i++)
+        run->callbacks->preview(run->callbacks->user, &(rf_preview){.job_index = run->job_index,
+                                                                    .index = run->at.image + i,
+                                                                    .call = calls,
+                                                                    .calls = job->steps,
+                                                                    .width = SIDE,
+                                                                    .height = SIDE,
+                                                                    .rgb = rgb});
+}
+
 static rf_status denoise(fake_run *run, rf_error *err)
 {
     rf_status     st = RF_OK;
@@ -391,6 +429,7 @@ static rf_status denoise(fake_run *run, rf_error *err)
         if (has(run->plan, "!slow") || has(run->plan, "!stubborn"))
             nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
         RF_TRY(mishap(run->plan, step, err));
+        show_previews(run, step + 1);
     }
 done:
     return st;
