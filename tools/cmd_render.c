@@ -6,14 +6,23 @@
 
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
-static const rf_option *const OPTIONS[] = {rf_options_recipe,   rf_options_experts,
-                                           rf_options_loras,    rf_options_stages,
-                                           rf_options_prompts,  rf_options_sampling,
-                                           rf_options_noise,    rf_options_conditioning,
-                                           rf_options_pictures, rf_options_count,
-                                           rf_options_batch,    rf_options_output,
-                                           rf_options_machine,  COMMON,
-                                           rf_options_profile,  NULL};
+static const rf_option *const OPTIONS[] = {rf_options_recipe,
+                                           rf_options_experts,
+                                           rf_options_loras,
+                                           rf_options_stages,
+                                           rf_options_prompts,
+                                           rf_options_sampling,
+                                           rf_options_noise,
+                                           rf_options_conditioning,
+                                           rf_options_pictures,
+                                           rf_options_count,
+                                           rf_options_batch,
+                                           rf_options_output,
+                                           rf_options_preview,
+                                           rf_options_machine,
+                                           COMMON,
+                                           rf_options_profile,
+                                           NULL};
 
 static rf_status check_base(rf_invocation *in, const rf_request *request)
 {
@@ -26,13 +35,14 @@ static rf_status check_base(rf_invocation *in, const rf_request *request)
 
 static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
-    enum { OTHERS = 4 };
+    enum { OTHERS = 5 };
     int            n = 0;
     rf_input       inputs[OTHERS + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
     const rf_input others[OTHERS] = {{"--vae", q->job.vae},
                                      {"--prompt-file", q->prompt_file},
                                      {"--negative-file", q->negative_file},
-                                     {"--styles", q->styles.count ? q->styles_file : NULL}};
+                                     {"--styles", q->styles.count ? q->styles_file : NULL},
+                                     {"--preview-vae", q->job.preview_vae}};
     for (int i = 0; i < q->job.stage_count; i++)
         inputs[n++] = (rf_input){q->stage_texts.count ? "--stage"
                                  : i                  ? "--refiner"
@@ -48,6 +58,7 @@ static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
         .same_seed = q->job.variation > 0,
         .overwrite = q->overwrite,
         .trace = q->trace,
+        .previews = q->job.preview_every || q->job.preview_vae,
         .inputs = inputs,
     };
     return rf_outputs_prepare(&r->outputs, &outputs, &r->in->trouble);

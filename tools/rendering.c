@@ -92,10 +92,17 @@ static rf_status on_image(void *user, const rf_image *image, rf_error *err)
     if (st != RF_OK) goto done;
     r->report.write_s += rf_meter_clock() - begun;
     rf_console_clear_line(&r->in->console);
+    rf_previews_drop(&r->previews, image->index);
     RF_TRY(rf_report_picture(&r->report, r->in->console.json, path, image, err));
     RF_TRY(rf_console_flush(err));
 done:
     return st;
+}
+
+static void on_preview(void *user, const rf_preview *preview)
+{
+    rf_rendering *r = user;
+    rf_previews_show(&r->previews, preview);
 }
 
 static void tell_timings(const rf_rendering *r)
@@ -115,13 +122,17 @@ static rf_status run_plan(rf_rendering *r)
     rf_status          st = RF_OK;
     rf_console        *console = &r->in->console;
     rf_error          *err = &r->in->trouble.error;
-    const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = r};
+    const rf_callbacks callbacks = {
+        .progress = on_progress, .image = on_image, .preview = on_preview, .user = r};
     rf_experts_say_device(&r->experts, r->request, console);
     RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
                           r->plan, &r->job, rf_meter_clock(), err));
+    RF_TRY(rf_previews_begin(&r->previews, console, &r->meter, &r->outputs,
+                             r->request->keep_previews, err));
     r->ran = 1;
     st = rf_plan_run(r->plan, &callbacks, err);
     rf_meter_end(&r->meter);
+    rf_previews_end(&r->previews);
     if (st == RF_OK && console->verbose) tell_timings(r);
 done:
     return st;
@@ -146,6 +157,7 @@ rf_status rf_rendering_run(rf_rendering *r)
 {
     rf_status st = RF_OK;
     rf_error *err = &r->in->trouble.error;
+    rf_previews_settle(r->request, &r->job, rf_rendering_warn, r);
     RF_TRY(rf_plan_create(&r->plan, r->experts.engine, &r->job, err));
     RF_TRY(check_profiled_steps(r));
     r->report.device = rf_engine_device(r->experts.engine);
