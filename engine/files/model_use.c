@@ -3,6 +3,7 @@
  * Whether a kind is an expert is model_kind.c's to say; here stands what else it is good for. */
 #include "engine/files/model_use.h"
 
+#include "engine/files/checkpoint.h"
 #include "engine/files/sdxl_derive.h"
 
 /* Whose latents a kind's VAE decodes. */
@@ -93,6 +94,7 @@ rf_status rf_model_use_check_vae(rf_vae_arch *out, rf_vae_view **view, const rf_
                        list->path);
     RF_TRY(rf_vae_view_open(view, list, err));
     RF_TRY(rf_vae_derive(out, rf_vae_view_list(*view), err));
+    RF_TRY(rf_checkpoint_check_vae(out, RF_PREFIX_VAE, rf_vae_view_list(*view), err));
 done:
     if (st != RF_OK) {
         rf_vae_view_close(*view);

@@ -12,7 +12,7 @@
 #include "engine/files/whole_file.h"
 #include "kernels/half.h"
 
-enum { PATH_BYTES = 4096, CONFIG_MAX = 1 << 20, SIDECAR_MAX = 1 << 16 };
+enum { PATH_BYTES = 4096, CONFIG_MAX = 1 << 16, SIDECAR_MAX = 1 << 16 };
 
 static const struct {
     const char         *name;
