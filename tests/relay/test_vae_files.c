@@ -191,6 +191,12 @@ Test(vae_files, a_folder, .timeout = 240)
         pictures_free(&alone);
         write_text(config, "{\"_class_name\": \"AutoencoderKL\", \"scaling_factor\": 0.13025}");
     }
+    job.vae = weights;
+    relays_render(&r, &job, &alone);
+    cr_expect_not_null(strstr(alone.parameters[0], "VAE: my-vae"), "%s", alone.parameters[0]);
+    cr_expect_not_null(strstr(alone.job[0], "diffusion_pytorch_model"), "%s", alone.job[0]);
+    pictures_free(&alone);
+    job.vae = folder;
     write_text(config, "{\"scaling_factor\": 0.18215}");
     refused(&r, &job, RF_E_MODEL, "scaling_factor is 0.18215 where SDXL's VAE has 0.13025");
     write_text(config, "{\"scaling_factor\": ");
