@@ -16,8 +16,9 @@ static const struct {
 } kinds[RF_MODEL_KINDS] = {
     [RF_MODEL_SDXL] = {"an SDXL checkpoint", SDXL_VAE, "--base or --refiner"},
     [RF_MODEL_SDXL_VPRED] = {"an SDXL checkpoint, v-prediction", SDXL_VAE, "--base or --refiner"},
-    [RF_MODEL_SDXL_EDM] = {"an SDXL checkpoint with EDM noise levels", SDXL_VAE, NULL},
-    [RF_MODEL_SDXL_REFINER] = {"Stability's SDXL refiner", SDXL_VAE, "--refiner"},
+    [RF_MODEL_SDXL_COSXL] = {"an SDXL checkpoint, CosXL", SDXL_VAE, "--base or --refiner"},
+    [RF_MODEL_SDXL_EDM] = {"Playground 2.5", OTHER_VAE, NULL},
+    [RF_MODEL_SDXL_REFINER] = {"Stability's SDXL refiner", SDXL_VAE, "--refiner or --base"},
     [RF_MODEL_SDXL_INPAINT] = {"an SDXL inpainting checkpoint", SDXL_VAE, NULL},
     [RF_MODEL_SDXL_EDIT] = {"an SDXL edit checkpoint", SDXL_VAE, NULL},
     [RF_MODEL_SSD_1B] = {"an SSD-1B checkpoint", SDXL_VAE, NULL},
@@ -35,7 +36,7 @@ static const struct {
     [RF_MODEL_CONTROLNET] = {"a ControlNet", NO_VAE, NULL},
     [RF_MODEL_IP_ADAPTER] = {"an IP-Adapter", NO_VAE, NULL},
     [RF_MODEL_UPSCALER] = {"an upscaler", NO_VAE, NULL},
-    [RF_MODEL_EMBEDDING] = {"a textual inversion", NO_VAE, NULL},
+    [RF_MODEL_EMBEDDING] = {"a textual inversion", NO_VAE, "--embedding"},
     [RF_MODEL_UNKNOWN] = {"no model that is known here", NO_VAE, NULL},
 };
 
