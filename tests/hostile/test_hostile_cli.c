@@ -36,7 +36,8 @@ static void try_file(void *user, const hostile_case *c, const char *path)
     static rf_spawned        r;
     int                     *tried = user;
     char                     command[512], files[256];
-    const int                number = atoi(strchr(c->id, '.') + 1), before = entries();
+    const long               number = strtol(strchr(c->id, '.') + 1, NULL, 10);
+    const int                before = entries();
     if (number > OF_EACH) {
         hostile_remove(path);
         return;
