@@ -2,14 +2,27 @@
  *
  * Everything that can be wrong is found before the first weight is read: the request, the output
  * files, the experts' headers, the plan.  Only then the work begins. */
+#include "tools/relay_save.h"
 #include "tools/rendering.h"
 
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
+
+static const rf_option SAVE[] = {
+    {.name = "save-relay",
+     .kind = RF_OPTION_TEXT,
+     .place = RF_PLACE_MORE,
+     .offset = offsetof(rf_request, save_relay),
+     .value = "NAME",
+     .help = "keep these stages, for --relay NAME",
+     .group = "Experts"},
+    {.name = NULL},
+};
 
 static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_experts,
                                            rf_options_loras,
                                            rf_options_stages,
+                                           SAVE,
                                            rf_options_prompts,
                                            rf_options_sampling,
                                            rf_options_noise,
@@ -26,7 +39,7 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
 
 static rf_status check_base(rf_invocation *in, const rf_request *request)
 {
-    if (request->base || request->stage_texts.count > 0) return RF_OK;
+    if (request->base || rf_request_has_relay(request)) return RF_OK;
     rf_trouble_hint(&in->trouble, "refinery render --base pony.safetensors --prompt \"1girl, "
                                   "forest\"");
     return rf_fail(&in->trouble.error, RF_E_ARG,
@@ -37,17 +50,19 @@ static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
     enum { OTHERS = 5 };
     int            n = 0;
-    rf_input       inputs[OTHERS + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
+    rf_input       inputs[OTHERS + 1 + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
     const rf_input others[OTHERS] = {{"--vae", q->job.vae},
                                      {"--prompt-file", q->prompt_file},
                                      {"--negative-file", q->negative_file},
                                      {"--styles", q->styles.count ? q->styles_file : NULL},
                                      {"--preview-vae", q->job.preview_vae}};
     for (int i = 0; i < q->job.stage_count; i++)
-        inputs[n++] = (rf_input){q->stage_texts.count ? "--stage"
-                                 : i                  ? "--refiner"
-                                                      : "--base",
+        inputs[n++] = (rf_input){q->relay_name          ? "--relay"
+                                 : q->stage_texts.count ? "--stage"
+                                 : i                    ? "--refiner"
+                                                        : "--base",
                                  q->files[i]};
+    inputs[n++] = (rf_input){"--relay", q->relay_path};
     for (int i = 0; i < OTHERS; i++) inputs[n++] = others[i];
     const rf_output_request outputs = {
         .pattern = q->output          ? q->output
@@ -73,9 +88,10 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(rf_request_settle(in, q, rf_rendering_warn, &r));
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(prepare_outputs(&r, q));
-    RF_TRY(rf_rendering_open(&r, q->files, NULL));
+    RF_TRY(rf_rendering_open(&r, q->files, q->predictions, NULL));
     RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_add_embeddings(&r, rf_rendering_warn, &r));
+    if (!q->dry_run) RF_TRY(rf_relay_save(in, q));
     RF_TRY(rf_rendering_run(&r));
 done:
     st = rf_rendering_release(&r, st);

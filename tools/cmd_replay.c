@@ -338,15 +338,19 @@ done:
 
 static rf_status run_replay(rf_invocation *in)
 {
-    rf_status st = RF_OK;
-    replay    p = {.r = {.in = in}, .q = in->values, .image = in->args.operands[0]};
+    rf_status   st = RF_OK;
+    const char *predictions[RF_STAGES_MAX] = {NULL};
+    replay      p = {.r = {.in = in}, .q = in->values, .image = in->args.operands[0]};
     RF_TRY(check_folders(&p));
     RF_TRY(read_job(&p));
     rf_rendering_begin(&p.r, in, p.q, rf_saved_job_get(p.saved));
     tell_notes(&p);
     RF_TRY(prepare_output(&p));
     RF_TRY(find_files(&p));
-    RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, rf_saved_job_dtype(p.saved)));
+    for (int i = 0; i < p.r.job.stage_count; i++)
+        predictions[i] = rf_saved_job_file(p.saved, i).prediction;
+    RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, predictions,
+                             rf_saved_job_dtype(p.saved)));
     if (reads_tags(&p)) RF_TRY(rf_rendering_add_loras(&p.r, rf_rendering_warn, &p.r));
     if (p.from_infotext && p.q->embedding_folders.count)
         RF_TRY(rf_rendering_add_embeddings(&p.r, rf_rendering_warn, &p.r));

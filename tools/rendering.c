@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "tools/lora_report.h"
+#include "tools/prediction_report.h"
 #include "tools/signals.h"
 
 void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
@@ -29,7 +30,8 @@ static void on_trace(void *rendering, const char *text, size_t bytes)
     fwrite(text, 1, bytes, r->trace.out); /* failures are kept until the end */
 }
 
-rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype)
+rf_status rf_rendering_open(rf_rendering *r, const char *const *paths,
+                            const char *const *predictions, const char *dtype)
 {
     rf_status   st = RF_OK;
     rf_trouble *t = &r->in->trouble;
@@ -39,7 +41,8 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const cha
                             traced ? on_trace : NULL, r, t));
     for (int i = 0; i < r->job.stage_count; i++)
         if (paths[i])
-            RF_TRY(rf_experts_open(&r->experts, paths[i], &r->stages[i].expert, &t->error));
+            RF_TRY(rf_experts_open(&r->experts, paths[i], predictions[i], &r->stages[i].expert,
+                                   &t->error));
 done:
     return st;
 }
@@ -160,6 +163,7 @@ rf_status rf_rendering_run(rf_rendering *r)
     r->report.device = rf_engine_device(r->experts.engine);
     r->report.job = &r->job;
     r->report.plan = r->plan;
+    rf_prediction_tell(&r->in->console, &r->job);
     rf_lora_report_tell(&r->in->console, r->plan, &r->job);
     if (r->request->dry_run)
         RF_TRY(rf_report_plan(&r->report, r->in->console.json, err));

@@ -3,6 +3,7 @@
  * Whether a kind is an expert is model_kind.c's to say; here stands what else it is good for. */
 #include "engine/files/model_use.h"
 
+#include "engine/files/checkpoint.h"
 #include "engine/files/sdxl_derive.h"
 
 /* Whose latents a kind's VAE decodes. */
@@ -15,8 +16,9 @@ static const struct {
 } kinds[RF_MODEL_KINDS] = {
     [RF_MODEL_SDXL] = {"an SDXL checkpoint", SDXL_VAE, "--base or --refiner"},
     [RF_MODEL_SDXL_VPRED] = {"an SDXL checkpoint, v-prediction", SDXL_VAE, "--base or --refiner"},
-    [RF_MODEL_SDXL_EDM] = {"an SDXL checkpoint with EDM noise levels", SDXL_VAE, NULL},
-    [RF_MODEL_SDXL_REFINER] = {"Stability's SDXL refiner", SDXL_VAE, "--refiner"},
+    [RF_MODEL_SDXL_COSXL] = {"an SDXL checkpoint, CosXL", SDXL_VAE, "--base or --refiner"},
+    [RF_MODEL_SDXL_EDM] = {"Playground 2.5", OTHER_VAE, NULL},
+    [RF_MODEL_SDXL_REFINER] = {"Stability's SDXL refiner", SDXL_VAE, "--refiner or --base"},
     [RF_MODEL_SDXL_INPAINT] = {"an SDXL inpainting checkpoint", SDXL_VAE, NULL},
     [RF_MODEL_SDXL_EDIT] = {"an SDXL edit checkpoint", SDXL_VAE, NULL},
     [RF_MODEL_SSD_1B] = {"an SSD-1B checkpoint", SDXL_VAE, NULL},
@@ -35,7 +37,7 @@ static const struct {
     [RF_MODEL_CONTROLNET] = {"a ControlNet", NO_VAE, NULL},
     [RF_MODEL_IP_ADAPTER] = {"an IP-Adapter", NO_VAE, NULL},
     [RF_MODEL_UPSCALER] = {"an upscaler", NO_VAE, NULL},
-    [RF_MODEL_EMBEDDING] = {"a textual inversion", NO_VAE, NULL},
+    [RF_MODEL_EMBEDDING] = {"a textual inversion", NO_VAE, "--embedding"},
     [RF_MODEL_UNKNOWN] = {"no model that is known here", NO_VAE, NULL},
 };
 
@@ -92,6 +94,7 @@ rf_status rf_model_use_check_vae(rf_vae_arch *out, rf_vae_view **view, const rf_
                        list->path);
     RF_TRY(rf_vae_view_open(view, list, err));
     RF_TRY(rf_vae_derive(out, rf_vae_view_list(*view), err));
+    RF_TRY(rf_checkpoint_check_vae(out, rf_vae_view_list(*view), err));
 done:
     if (st != RF_OK) {
         rf_vae_view_close(*view);

@@ -6,6 +6,7 @@
 #include "engine/files/convert_config.h"
 #include "engine/files/convert_write.h"
 #include "engine/files/model_file.h"
+#include "engine/files/prediction.h"
 #include "engine/files/vae_view.h"
 #include "engine/refinery.h"
 
@@ -16,7 +17,7 @@ typedef struct rf_conversion {
     rf_model_file            *model, *vae; /* vae NULL: the model's own */
     rf_vae_view              *vae_view;
     rf_sdxl_arch              arch;
-    rf_convert_prediction     prediction;
+    rf_prediction             prediction;
     rf_lora_names            *names;
     rf_convert_lora          *lora; /* [job.loras] */
     char                     *loras_text;
