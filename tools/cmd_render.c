@@ -48,9 +48,9 @@ static rf_status check_base(rf_invocation *in, const rf_request *request)
 
 static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
-    enum { OTHERS = 5 };
+    enum { OTHERS = 5 }; /* besides --relay */
     int            n = 0;
-    rf_input       inputs[OTHERS + 1 + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
+    rf_input       inputs[OTHERS + RF_RELAY_STAGES + 2] = {{NULL, NULL}};
     const rf_input others[OTHERS] = {{"--vae", q->job.vae},
                                      {"--prompt-file", q->prompt_file},
                                      {"--negative-file", q->negative_file},
