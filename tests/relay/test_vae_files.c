@@ -264,8 +264,10 @@ Test(vae_files, hostile_shapes_are_refused, .timeout = 240)
         {{"decoder.up.2.block.0.conv1.weight", 4, {1 << 20, 1, 3, 3}}, "decoder.up.2.block.0"},
         {{"decoder.up.4.block.0.conv1.weight", 4, {128, 128, 3, 3}}, "a VAE of 5 levels"},
         {{"vae.decoder.conv_in.weight", 4, {1, 1, 1, 1}}, "a VAE of 1 latent channels"},
-        {{"post_quant_conv.weight", 4, {4, 5, 1, 1}}, "post_quant_conv.weight is [4, 5, 1, 1]"},
-        {{"post_quant_conv.weight", 4, {4, 4, 3, 3}}, "post_quant_conv.weight is [4, 4, 3, 3]"},
+        {{"post_quant_conv.weight", 4, {4, 5, 1, 1}},
+         "post_quant_conv.weight has shape [4, 5, 1, 1]"},
+        {{"post_quant_conv.weight", 4, {4, 4, 3, 3}},
+         "post_quant_conv.weight has shape [4, 4, 3, 3]"},
         {{"decoder.mid_block.attentions.0.query.weight", 2, {128, 128}}, "post_quant_conv"},
     };
     relays   r;
