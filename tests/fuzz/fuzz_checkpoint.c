@@ -41,6 +41,30 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const rf_tensor *)a)->name, ((const rf_tensor *)b)->name);
 }
 
+/* The smallest checkpoint there can be: every tensor costs the fuzzer time. */
+static void collect_all(pool *p)
+{
+    rf_sdxl_arch arch;
+    require(rf_synth_arch(&arch, "tiny", NULL) == RF_OK);
+    arch.unet.levels = 2;
+    arch.unet.blocks = 1;
+    arch.vae.blocks = 1;
+    arch.clip_g.layers = 2;
+    require(rf_sdxl_layout(&arch, collect, p) == RF_OK);
+    qsort(p->tensor, p->count, sizeof *p->tensor, by_name);
+}
+
+/* Nearly sorted already. */
+static void sort(pool *p)
+{
+    for (size_t i = 1; i < p->count; i++) {
+        const rf_tensor t = p->tensor[i];
+        size_t          k = i;
+        for (; k > 0 && by_name(&p->tensor[k - 1], &t) > 0; k--) p->tensor[k] = p->tensor[k - 1];
+        p->tensor[k] = t;
+    }
+}
+
 /* Names that turn a checkpoint into something else. */
 static const char *const marks[] = {"v_pred",
                                     "edm_mean",
@@ -77,15 +101,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static pool  base, p;
     rf_identity  identity;
-    rf_sdxl_arch arch;
     rf_composed *respelled = NULL;
-    if (base.count == 0) {
-        require(rf_synth_arch(&arch, "tiny", NULL) == RF_OK);
-        require(rf_sdxl_layout(&arch, collect, &base) == RF_OK);
-    }
+    if (base.count == 0) collect_all(&base);
     p = base;
     for (; size >= EDIT_BYTES; data += EDIT_BYTES, size -= EDIT_BYTES) edit(&p, data);
-    qsort(p.tensor, p.count, sizeof *p.tensor, by_name);
+    sort(&p);
     const rf_tensors list = {.item = p.tensor, .count = p.count, .path = "fuzz"};
     const rf_status  st = rf_spellings_open(&respelled, &list, NULL);
     if (st != RF_OK) {
