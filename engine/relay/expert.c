@@ -47,10 +47,9 @@ static rf_status judge_unknown(const rf_expert *e, const rf_checkpoint *c, rf_er
     }
     if (e->engine->strict)
         return rf_fail(err, RF_E_MODEL,
-                       "%s: --strict: %zu tensors are not part of an SDXL checkpoint, such as %s",
+                       "%s: --strict: tensors that no SDXL checkpoint has: %zu, such as %s",
                        e->path, c->unknown_count, examples);
-    rf_warn(e->engine,
-            "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
+    rf_warn(e->engine, "%s: tensors that no SDXL checkpoint has are ignored: %zu, such as %s",
             e->path, c->unknown_count, examples);
     return RF_OK;
 }

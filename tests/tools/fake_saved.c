@@ -132,6 +132,13 @@ rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
     return file;
 }
 
+/* No picture of this engine has any. */
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int embedding)
+{
+    (void)saved, (void)embedding;
+    return (rf_file_ref){0};
+}
+
 rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)
 {
     rf_file_ref   file = {.name = NULL};
