@@ -322,6 +322,7 @@ Test(relay_stages, a_picture_says_what_stages_had_of_their_own, .timeout = 240)
                                             .expert = r.expert[1]}};
         rf_job                  job = relays_job(stage, 4, 8);
         job.sampler = "Euler a";
+        job.clip_l_skip = 1;
         relays_render(&r, &job, &first);
         must(rf_saved_job_from_json(&saved, first.job[0], &err), &err);
         cr_expect_eq(rf_saved_job_get(saved)->stages[1].clip_skip, 2);
