@@ -1,7 +1,7 @@
-/* A diffusers `vae` folder is one weights file and a config.json; see vae_view.h.
+/* See part_folder.h.
  *
- * Its scaling factor is the one thing that tells SDXL's VAE from Stable Diffusion 1's, which has
- * the same tensors in the same shapes: a file alone does not say whose it is. */
+ * A VAE's scaling factor is the one thing that tells SDXL's VAE from Stable Diffusion 1's, which
+ * has the same tensors in the same shapes: a file alone does not say whose it is. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/files/part_folder.h"
 #include "engine/files/shards.h"
-#include "engine/files/vae_view.h"
 #include "engine/files/whole_file.h"
 
 enum { CONFIG_MAX = 1 << 20 };
@@ -19,6 +19,8 @@ static rf_status check_config(const char *path, json_t *config, rf_error *err)
 {
     const double  sdxl = 0.13025; /* sd_xl_base.yaml, scale_factor; SD 1 and 2: 0.18215 */
     const json_t *scale = json_object_get(config, "scaling_factor");
+    const char *class = json_string_value(json_object_get(config, "_class_name"));
+    if (class && strcmp(class, "AutoencoderKL") != 0) return RF_OK; /* TAESD has a scale of 1 */
     if (!json_is_number(scale) || fabs(json_number_value(scale) - sdxl) < 1e-4) return RF_OK;
     return rf_fail(err, RF_E_MODEL,
                    "%s: scaling_factor is %g where SDXL's VAE has %g: this one decodes another "
@@ -51,7 +53,7 @@ done:
     return st;
 }
 
-static int is_vae_folder(const char *path)
+static int is_part(const char *path)
 {
     char        index[4096];
     struct stat info;
@@ -60,23 +62,22 @@ static int is_vae_folder(const char *path)
            stat(index, &info) != 0;
 }
 
-rf_status rf_vae_file_path(char **file, const char *path, rf_error *err)
+rf_status rf_part_folder_file(char **file, const char *path, rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_shards *shards = NULL;
-    const int  folder = is_vae_folder(path);
     *file = NULL;
-    if (folder) {
-        RF_TRY(rf_shards_open(&shards, path, "diffusion_pytorch_model", err));
-        RF_TRY(read_config(path, err));
-        if (rf_shards_files(shards) != 1) {
-            st =
-                rf_fail(err, RF_E_MODEL, "%s: a VAE in %d files; only one in a single file is read",
-                        path, rf_shards_files(shards));
-            goto done;
-        }
+    if (!is_part(path)) return RF_OK;
+    st = rf_shards_open(&shards, path, "diffusion_pytorch_model", err);
+    if (st == RF_E_NOT_FOUND) return RF_OK; /* whoever opens it says what it lacks */
+    if (st != RF_OK) return st;
+    RF_TRY(read_config(path, err));
+    if (rf_shards_files(shards) != 1) {
+        st = rf_fail(err, RF_E_MODEL, "%s: a part of a pipeline in %d files, where a VAE has one",
+                     path, rf_shards_files(shards));
+        goto done;
     }
-    *file = strdup(folder ? rf_shards_path(shards, 0) : path);
+    *file = strdup(rf_shards_path(shards, 0));
     if (!*file) st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
 done:
     rf_shards_close(shards);
