@@ -26,7 +26,7 @@ static const rf_option ROWS[] = {
      .kind = RF_OPTION_CHOICE,
      AT(dtype),
      .value = "TYPE",
-     .help = "f16, bf16, f32; else tensors keep theirs, 8 bits end",
+     .help = "f16, bf16, f32; else as it is, but 8 bits end",
      .group = "Result",
      .aliases = "type precision",
      .choices = DTYPES},
