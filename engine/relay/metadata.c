@@ -266,6 +266,7 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
     for (int i = 0; i < x.stages.count; i++) add(&x, x.stages.key[i], x.stages.value[i]);
     RF_TRY(add_loras(p, j, &x, err));
     RF_TRY(add_inversions(p, j, &x, err));
+    if (j->job.clip_l_skip) add(&x, "CLIP-L skip", "True"); /* "Clip skip" is heeded */
     if (j->job.compat) add(&x, "Compatibility", j->job.compat);
     if (j->job.sigmas) add(&x, "Sigmas", j->job.sigmas);
     add(&x, "VAE from", vae->expert->name);

@@ -32,6 +32,31 @@ static void put_axes(rf_json_writer *w, const rf_cells *cells, const rf_cell *ce
     }
 }
 
+/* What a stage has of its own, where it has any. */
+static void put_own(rf_json_writer *w, const rf_stage *s)
+{
+    const rf_stage_sampling *own = s->sampling;
+    if (s->cfg_ramp != 0) rf_json_put_float(w, "cfg_ramp", s->cfg_ramp);
+    if (s->clip_skip) rf_json_put_int(w, "clip_skip", s->clip_skip);
+    if (own) {
+        rf_json_put_real(w, "eta", own->eta);
+        rf_json_put_real(w, "s_churn", own->s_churn);
+        rf_json_put_real(w, "s_tmin", own->s_tmin);
+        rf_json_put_real(w, "s_tmax", own->s_tmax);
+        rf_json_put_real(w, "s_noise", own->s_noise);
+    }
+    if (s->lora_count == 0) return;
+    rf_json_open(w, "loras", '[');
+    for (int i = 0; i < s->lora_count; i++) {
+        rf_json_open(w, NULL, '{');
+        rf_json_put_text(w, "path", s->loras[i].path);
+        rf_json_put_real(w, "unet", s->loras[i].unet);
+        rf_json_put_real(w, "text", s->loras[i].text);
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
+}
+
 static void put_stages(rf_json_writer *w, const rf_cells *cells, const rf_cell *cell)
 {
     const rf_job *job = &cell->job;
@@ -44,6 +69,7 @@ static void put_stages(rf_json_writer *w, const rf_cells *cells, const rf_cell *
         rf_json_put_text(w, "negative", rf_stage_negative(job, i));
         rf_json_put_float(w, "cfg_scale", rf_stage_cfg(job, i));
         rf_json_put_text(w, "sampler", rf_stage_sampler(job, i));
+        put_own(w, &job->stages[i]);
         rf_json_close(w, '}');
     }
     rf_json_close(w, ']');
