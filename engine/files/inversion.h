@@ -3,8 +3,8 @@
  * A file of its own has `clip_l` [n, 768] and `clip_g` [n, 1280], n vectors for each encoder; a
  * LoRA may bring several, as `bundle_emb.NAME.clip_l` and `bundle_emb.NAME.string_to_param.clip_l`
  * (OneTrainer).  Either way they are read whole, for they are small. */
-#ifndef RF_EMBEDDING_FILE_H
-#define RF_EMBEDDING_FILE_H
+#ifndef RF_INVERSION_H
+#define RF_INVERSION_H
 
 #include "engine/core/tensors.h"
 #include "kernels/status.h"

@@ -1,5 +1,5 @@
-/* Gathering the embeddings of jobs; see job_embeddings.h. */
-#include "tools/job_embeddings.h"
+/* Gathering the embeddings of jobs; see pick_embeddings.h. */
+#include "tools/pick_embeddings.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-/* Reading textual inversions; see embedding.h.
+/* Reading textual inversions; see inversion.h.
  *
  * A bundle's parts come in the list's order, which is that of names, so that the two sides of one
  * embedding may have others between them: each is put where its name says. */
-#include "engine/files/embedding.h"
+#include "engine/files/inversion.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * One that is named is the job's whatever its prompts say; of a folder's those whose name stands in
  * one of the job's prompts, so that a folder of hundreds costs nothing and a picture's metadata
  * tell of those that matter. */
-#ifndef RF_JOB_EMBEDDINGS_H
-#define RF_JOB_EMBEDDINGS_H
+#ifndef RF_PICK_EMBEDDINGS_H
+#define RF_PICK_EMBEDDINGS_H
 
 #include "tools/lora_files.h"
 #include "tools/request.h"
