@@ -97,7 +97,7 @@ static void folders(hostile *h)
         folder_case(h, rows[i].config, strlen(rows[i].config), rows[i].want, rows[i].said);
     memset(brackets, '[', sizeof brackets);
     folder_case(h, brackets, sizeof brackets, RF_E_FORMAT, "config.json");
-    for (size_t i = 1; i + 3 <= sizeof brackets; i += 3) memcpy(brackets + i, "[],", 3);
+    for (size_t i = 1; i < sizeof brackets; i++) brackets[i] = "[],"[(i - 1) % 3];
     folder_case(h, brackets, sizeof brackets, RF_E_FORMAT, "config.json");
 }
 
