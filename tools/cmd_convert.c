@@ -26,7 +26,7 @@ static const rf_option ROWS[] = {
      .kind = RF_OPTION_CHOICE,
      AT(dtype),
      .value = "TYPE",
-     .help = "f16, bf16, f32; else tensors keep theirs, 8 bits end",
+     .help = "f16, bf16, f32; else each keeps its own",
      .group = "Result",
      .aliases = "type precision",
      .choices = DTYPES},
@@ -178,7 +178,7 @@ const rf_verb rf_verb_convert = {
     .name = "convert",
     .summary = "rewrites a checkpoint: type, layout, LoRAs baked in",
     .examples = "refinery convert pony-fp32.safetensors pony.safetensors --dtype f16\n"
-                "refinery convert pony.safetensors pony-folder --lora detail.safetensors:0.8\n",
+                "refinery convert pony.safetensors pony-folder --lora ink.safetensors:0.8\n",
     .usage = "[options] IN OUT",
     .notes = "IN is a file or a diffusers folder; OUT is a folder unless it ends in\n"
              ".safetensors. Nothing half-written ever appears under OUT.\n",

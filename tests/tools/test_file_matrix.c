@@ -132,7 +132,8 @@ static void make_embedding(const char *path)
 
 static void make_pickle(const char *path)
 {
-    fixture_raw(path, "PK\3\4\0\0\0\0 archive/data.pkl", 28);
+    static const char zip[] = "PK\3\4\0\0\0\0 archive/data.pkl";
+    fixture_raw(path, zip, sizeof zip - 1);
 }
 
 static void make_cut(const char *path)
@@ -143,7 +144,8 @@ static void make_cut(const char *path)
 
 static void make_gguf(const char *path)
 {
-    fixture_raw(path, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0", 16);
+    static const char magic[] = "GGUF\3\0\0\0\0\0\0\0\0\0\0\0";
+    fixture_raw(path, magic, sizeof magic - 1);
 }
 
 static void make_flux(const char *path)
