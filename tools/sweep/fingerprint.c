@@ -16,8 +16,8 @@
 
 /* A field that is new in a job must be written below, or a sweep would go on as another.  Only
  * idle_stages is not: no picture depends on it. */
-_Static_assert(sizeof(rf_job) == 280, "rf_job has changed: write_job below must know");
-_Static_assert(sizeof(rf_stage) == 64, "rf_stage has changed: write_stage below must know");
+_Static_assert(sizeof(rf_job) == 344, "rf_job has changed: write_job below must know");
+_Static_assert(sizeof(rf_stage) == 80, "rf_stage has changed: write_stage below must know");
 
 static void write_text(FILE *out, const char *text)
 {
