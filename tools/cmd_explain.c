@@ -6,6 +6,7 @@
 
 #include "tools/explain_report.h"
 #include "tools/rendering.h"
+#include "tools/start.h"
 
 static const rf_option ROWS[] = {
     {.name = "hires-steps",
@@ -28,6 +29,7 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_conditioning,
                                            rf_options_noise,
                                            rf_options_pictures,
+                                           rf_options_init,
                                            rf_options_count,
                                            rf_options_batch,
                                            ROWS,
@@ -85,9 +87,11 @@ static rf_status run_explain(rf_invocation *in)
     rf_status             st = RF_OK;
     rf_request           *q = in->values;
     rf_rendering          r = {.in = in, .silent = 1};
+    rf_start              start = {.init = {.rgb = NULL}};
     const rf_explanation *x = NULL;
     q->files_optional = 1;
     RF_TRY(rf_request_settle(in, q, warn, in));
+    RF_TRY(rf_start_settle(&start, in, q, warn, in));
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(rf_rendering_open(&r, q->files, NULL));
     RF_TRY(rf_rendering_add_loras(&r, warn, in));
@@ -104,6 +108,7 @@ static rf_status run_explain(rf_invocation *in)
 done:
     rf_explanation_free(x);
     st = rf_rendering_release(&r, st);
+    rf_start_release(&start);
     rf_request_release(q);
     return st;
 }

@@ -9,6 +9,7 @@
 
 #include "engine/refinery.h"
 #include "tools/stage_option.h"
+#include "tools/start_options.h"
 #include "tools/verbs.h"
 
 enum { RF_REQUEST_STAGES = 2 };
@@ -42,6 +43,8 @@ typedef struct rf_request {
     rf_texts lora_folders;
     int      lora_partial;
 
+    rf_start_options start;
+
     int hires_steps;    /* explain */
     int files_optional; /* explain: a stage may lack its file */
 
@@ -66,6 +69,7 @@ extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_pro
 extern const rf_option rf_options_loras[], rf_options_stages[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
 extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
+extern const rf_option rf_options_init[], rf_options_passes[];
 extern const rf_option rf_options_output[], rf_options_machine[], rf_options_profile[];
 
 void rf_request_prepare(void *request); /* rf_verb.prepare */
