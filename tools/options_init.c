@@ -77,7 +77,7 @@ const rf_option rf_options_passes[] = {
      AT(start.passes),
      .value = "N",
      .fallback = "1",
-     .help = "every further one begins from the picture before",
+     .help = "each begins from the picture of the last one",
      .group = "Pictures",
      .aliases = "loops loopback",
      .min = 1,
