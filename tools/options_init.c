@@ -57,7 +57,7 @@ const rf_option rf_options_init[] = {
      AT(start.resize_mode),
      .value = "HOW",
      .fallback = "resize",
-     .help = "a picture of another shape: resize, crop, fill",
+     .help = "for another shape: resize, crop, fill",
      .group = "Pictures",
      .choices = RESIZE_MODES},
     {.name = "exact-steps",
