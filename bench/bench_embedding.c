@@ -5,10 +5,10 @@
 
 #include "kernels/embedding/embedding.h"
 
-#define ROW(name, m, c, vocab, seq, why) {#name, m, c, vocab, seq},
+#define ROW(name, m, c, vocab, extras, seq, why) {#name, m, c, vocab, extras, seq},
 static const struct {
     const char *name;
-    int         m, c, vocab, seq;
+    int         m, c, vocab, extras, seq;
 } rows[] = {RF_EMBEDDING_SHAPES(ROW)};
 
 static rf_status run(void *stream, const void *args)

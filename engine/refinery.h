@@ -57,11 +57,14 @@ typedef struct rf_options {
                            or "auto" for the device's fastest */
     int plan_only; /* plans are made to be looked at: where no CUDA GPU can be used, `device` cuda
                       is one that is assumed, with a warning that says why */
+    int strict;    /* a checkpoint with tensors that nobody knows is an error (RF_E_MODEL) and not a
+                      warning */
     int      threads;  /* CPU threads, 1..1024; 0 for one per core */
     uint64_t memory;   /* bytes of UNet weights that may stay loaded between stages; 0: no limit.
                           Where a plan's experts need more it finishes one expert's calls before
                           it loads the next (rf_plan_info.loads), and what former plans have left
-                           loaded goes first.  One alone may be larger */
+                           loaded goes first.  One alone may be larger.  Without a limit, more than
+                          four sets of LoRAs of one expert take turns in the room of one */
     uint64_t kv_pool;  /* bytes for keys and values of prompts, 0: 512 MiB; never less than one
                           launch reads.  Never changes a picture */
     const char *level; /* "ref" forces the reference kernels (slow, for tests); NULL otherwise */
@@ -126,15 +129,18 @@ rf_status rf_expert_sha256(rf_expert *expert, char *hex, int (*stop)(void *user)
 typedef struct rf_prediction_info {
     const char *prediction; /* "epsilon" or "v" */
     int         ztsnr;      /* zero-terminal-SNR: its noise levels reach sigma_max of about 4519 */
+    int         continuous; /* EDM: any level between the ends (CosXL) */
+    int         by_user;    /* rf_expert_set_prediction */
     double      sigma_min, sigma_max;
-    const char *reason; /* "tensor v_pred", "scheduler_config.json", "nothing says otherwise" ... */
+    const char *reason; /* "tensor v_pred", "scheduler_config.json", "nothing says otherwise" ...;
+                           lives until the prediction is set anew */
 } rf_prediction_info;
 
 /* Known by, in this order: rf_expert_set_prediction, marker tensors, the folder's scheduler
  * configuration, the file's metadata, a side-car FILE.yaml; else epsilon. */
 void rf_expert_get_prediction(const rf_expert *expert, rf_prediction_info *out);
 
-/* "epsilon", "v" or "v-ztsnr", whatever the file says; before the expert's first plan.  NULL: what
+/* "epsilon", "v" or "v-ztsnr", whatever the file says; while no plan uses the expert.  NULL: what
  * the file says.  RF_E_ARG lists the names. */
 rf_status rf_expert_set_prediction(rf_expert *expert, const char *prediction, rf_error *err);
 
@@ -154,7 +160,9 @@ typedef struct rf_lora_use {
     int partial;    /* 1: modules without a layer are left out with a warning, not refused */
 } rf_lora_use;
 
-/* Numbers of a sampler (rf_job has the same, for all stages). */
+/* Numbers of a sampler (rf_job has the same, for all stages; same ranges).  Samplers that walk
+ * levels of their own (rf_job.sigmas lists them) have one set of what they read for the whole run:
+ * RF_E_ARG. */
 typedef struct rf_stage_sampling {
     double eta;
     double s_churn, s_tmin, s_tmax, s_noise;
@@ -162,47 +170,62 @@ typedef struct rf_stage_sampling {
 
 /* A stretch of the denoising done by one expert. */
 typedef struct rf_stage {
-    rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there */
-    double     until;     /* when the next stage takes over, in the unit of the job's switch_by; not
+    rf_expert *expert;    /* rf_explain can do without: NULL is an SDXL epsilon expert there.
+                             Experts may differ in what they predict: the first one at work
+                             gives the run its noise levels, and each is asked in its own way */
+    double until;         /* when the next stage takes over, in the unit of the job's switch_by; not
                              read for the last stage */
     const char *prompt;   /* NULL: the previous stage's (first stage: empty) */
     const char *negative; /* likewise */
-    float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: the
-                              previous stage's (first stage: 6).  1 skips the negative prompt */
-    float cfg_ramp;        /* CFG moves by so much, evenly over the stage's calls: its last call
-                              has cfg_scale + cfg_ramp.  0: it stays.  At no call below 0 */
+    float       cfg_scale; /* classifier-free guidance (Ho & Salimans 2022), 0..1000; negative: that
+                              with which the previous stage ends (first stage: 6).  1 skips the
+                              negative prompt */
+    float cfg_ramp; /* -1000..1000: CFG moves by so much, evenly over the stage's calls: its last
+                       call has cfg_scale + cfg_ramp, an only one cfg_scale.  0: it stays.  At no
+                       call below 0.  Not for DPM adaptive, whose calls nobody knows */
     const char              *sampler;   /* NULL: the job's */
     const rf_stage_sampling *sampling;  /* NULL: the job's */
-    int                      clip_skip; /* 0: the job's */
+    int                      clip_skip; /* 1..12; 0: the job's.  Like that, read where the job
+                                           has clip_l_skip */
     const rf_lora_use
         *loras; /* [lora_count: at most 256], merged into the expert's weights in this order */
     int  lora_count;
 } rf_stage;
 
 /* The picture that a run starts from instead of pure noise (img2img), and where it may paint
- * (inpainting with an ordinary checkpoint).  It has the job's size. */
+ * (inpainting with an ordinary checkpoint); docs/img2img.md.  It has the job's size: scaling and
+ * cropping come before.  The job's VAE encodes it, or that of the first stage that makes calls (as
+ * in A1111); the latent is the mean of what the encoder says, so that it is the same every time.
+ * Pixels are copied while planning, once for all jobs that have equal ones.  rf_explain needs none.
+ * UniPC cannot begin so (RF_E_ARG). */
 typedef struct rf_init {
     const uint8_t *rgb;  /* [height, width, 3] */
     const uint8_t *mask; /* [height, width]: 255 is painted anew, 0 stays as it is; NULL: all is
-                            painted anew */
-    double denoise;      /* strength, 0..1: the last ceil-ish share of the steps, by A1111's rule
-                            min(int(denoise * steps), steps - 1) + 1 calls */
-    int exact_steps;     /* 1: `steps` calls are made of a schedule of int(steps / denoise) */
+                            painted anew.  Between the two, pixels are blended; the latent's cells
+                            of 8x8 pixels are painted from 128 on (A1111).  RF_E_ARG if none is */
+    double denoise;      /* strength, 0..1: of the schedule of `steps` steps the last
+                            int(min(denoise, 0.999) * steps) + 1 are made (A1111) */
+    int exact_steps; /* 1: instead the last `steps` of a schedule of int(steps / denoise), unless
+                        denoise is 0 */
     /* For the metadata, by which a replay finds the picture again; NULL: not known. */
     const char *path, *sha256;           /* of the file with the picture */
     const char *mask_path, *mask_sha256; /* of the file with the mask */
-    const char *job;                     /* JSON of the job whose result it is (rf_image.job) */
-    int resize_mode;   /* how the files came to the job's size: A1111's 0 stretched, 1 cropped, 2
-                          filled */
-    int mask_blur;     /* standard deviation in pixels of the Gaussian that is in the mask */
+    const char *job; /* JSON of the job whose result it is (rf_image.job).  RF_E_ARG: it is none */
+    int resize_mode; /* how the files came to the job's size: A1111's 0 stretched, 1 cropped, 2
+                        filled */
+    int mask_blur;   /* standard deviation in pixels of the Gaussian that is in the mask */
     int mask_inverted; /* 1: the file's black is painted anew */
 } rf_init;
 
-/* Textual inversion for SDXL: vectors that stand in a prompt wherever its name does. */
+/* Textual inversion for SDXL (Gal et al. 2022): vectors that stand in a prompt wherever its name
+ * does, in the stages whose text encoders it fits; elsewhere the name is plain text, with a
+ * warning. What the LoRAs of a stage bring along is known to the prompts of that stage without
+ * being listed. Errors while planning: RF_E_MODEL if it fits no stage or is none, RF_E_ARG if two
+ * have one name. */
 typedef struct rf_embedding_use {
     const char *path; /* .safetensors with clip_l and clip_g, or a LoRA with bundled embeddings */
     const char *name; /* its trigger; NULL: the file's name without extension, or the bundled ones'
-                         own names */
+                         own names.  Case does not matter */
 } rf_embedding_use;
 
 /* Prompts are A1111's language (docs/prompts.md); an edit's `when` may be the word `switch`, the
@@ -254,10 +277,11 @@ typedef struct rf_job {
     int    crop_left, crop_top;
     double aesthetic,
         aesthetic_negative;             /* scores that Stability's refiner is told; 0: 6 and 2.5 */
-    const rf_embedding_use *embeddings; /* [embedding_count] */
+    const rf_embedding_use *embeddings; /* [embedding_count: at most 1024] */
     int                     embedding_count;
 
-    const rf_init *init; /* NULL: from noise */
+    const rf_init *init; /* NULL: from noise.  Prompt edits count by `steps` (A1111); switches by
+                            steps and skip_early_cfg by the steps that are made */
 
     /* Neither changes a picture nor is saved with it. */
     int         preview_every; /* calls between previews of a picture, 0: none */
@@ -312,6 +336,7 @@ typedef struct rf_call_info {
     const int *prompt_entry;    /* [parts of the set's prompt] */
     int        negative_entry;
     int        negative_skipped; /* no negative prompt is evaluated */
+    double     cfg_scale;        /* guidance at this call, where one is evaluated */
 } rf_call_info;
 
 typedef struct rf_switch_info {
@@ -394,8 +419,8 @@ typedef struct rf_lora_info {
 typedef struct rf_plan_info {
     int    stage_count;
     int    batch;      /* as planned: at most all pictures */
-    size_t slab_bytes; /* activations, shared by all experts: the largest of the next two and the
-                          text encoders' */
+    size_t slab_bytes; /* activations, shared by all experts: the largest of the next two, the text
+                          encoders' and the VAE encoder's */
     size_t unet_slab_bytes, vae_slab_bytes; /* of a launch of `batch` pictures, of decoding one */
     size_t kv_bytes;      /* the pool of prompt keys and values, and time embeddings */
     size_t kv_pool_bytes; /* the pool alone ... */
@@ -405,7 +430,7 @@ typedef struct rf_plan_info {
     size_t staging_bytes; /* fixed buffers through which files are read */
     size_t text_bytes;    /* largest text encoders, released once the prompts are encoded */
     size_t unet_bytes;    /* UNet weights of all experts, packed */
-    size_t vae_bytes;     /* decoder weights */
+    size_t vae_bytes;     /* decoder weights; an encoder's are released before the first step */
     size_t peak_bytes;    /* most that is held at once */
     size_t host_bytes;    /* beside a GPU: of the host's memory, pinned tables, encoded prompts, and
                              the largest tensor that a LoRA is merged into */
@@ -544,11 +569,13 @@ void        rf_picture_texts_free(rf_picture_texts *texts);                     
 typedef struct rf_saved_job rf_saved_job;
 
 typedef struct rf_file_ref {
-    const char *name;   /* without folder and extension; NULL: none */
-    const char *path;   /* where it was; NULL if the picture does not say */
-    const char *sha256; /* hex, 64 digits or the first ten; NULL if unknown */
-    const char *autov3; /* of a LoRA, likewise behind the file's header: 64 digits or the first
-                           twelve */
+    const char *name;       /* without folder and extension; NULL: none */
+    const char *path;       /* where it was; NULL if the picture does not say */
+    const char *sha256;     /* hex, 64 digits or the first ten; NULL if unknown */
+    const char *autov3;     /* of a LoRA, likewise behind the file's header: 64 digits or the first
+                               twelve */
+    const char *prediction; /* of an expert, for rf_expert_set_prediction: what its weights alone do
+                               not say; NULL: they do */
 } rf_file_ref;
 
 /* From the JSON of rf_image.job.  RF_E_FORMAT names what is wrong. */
@@ -557,15 +584,51 @@ rf_status rf_saved_job_from_json(rf_saved_job **out, const char *json, rf_error 
 rf_status rf_saved_job_from_infotext(rf_saved_job **out, const char *parameters, rf_error *err);
 void      rf_saved_job_free(rf_saved_job *saved); /* NULL is fine */
 
-/* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture. */
+/* Lives as long as `saved`; every stage's expert is NULL.  count is 1: the one picture.  Its init,
+ * if it has one, names files and has no pixels: load them into a copy. */
 const rf_job *rf_saved_job_get(const rf_saved_job *saved);
 rf_file_ref   rf_saved_job_file(const rf_saved_job *saved, int stage); /* -1: the separate VAE */
+/* The file of the job's embedding of that number; its rf_embedding_use.path may be NULL, too. */
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int embedding);
 /* The file of the stage's LoRA of that number; its rf_lora_use.path, which may be NULL, is where it
  * was. */
 rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora);
 const char *rf_saved_job_dtype(const rf_saved_job *saved); /* "f16"; NULL if not told */
 /* Fields that cannot be honoured, one sentence each; NULL past the last. */
 const char *rf_saved_job_note(const rf_saved_job *saved, int i);
+
+/* ---- converting --------------------------------------------------------------------------- */
+
+typedef struct rf_convert_options {
+    const char *dtype;  /* "f16", "bf16" or "f32"; NULL: every tensor keeps its own, and 8-bit ones
+                           become F16, or F32 where they have scales */
+    const char *layout; /* "file" or "diffusers"; NULL: file if the output ends in .safetensors */
+    const rf_lora_use *loras; /* [lora_count], baked in, in this order; `everywhere` is not read */
+    int                lora_count;
+    const char        *vae;       /* file whose VAE takes the place of the input's; NULL: none */
+    int                overwrite; /* 1: replace what has the output's name */
+    int                threads;   /* that merge LoRAs; 0: one per core */
+    /* Called often with bytes written and bytes in all; non-zero: RF_E_CANCELLED.  NULL is fine. */
+    int (*progress)(void *user, uint64_t done, uint64_t total);
+    void (*warn)(void *user, const char *message); /* one sentence; NULL is fine */
+    void *user;
+} rf_convert_options;
+
+typedef struct rf_converted {
+    char     sha256[65]; /* of the file, as sha256sum gives it; of a folder as rf_expert_sha256 */
+    uint64_t bytes;
+    int      tensors, dropped; /* written; of the input and not (EMA and other leftovers) */
+} rf_converted;
+
+/* Rewrites the checkpoint `from` (a file or diffusers folder that rf_expert_open takes) as `to`,
+ * tensor by tensor: in memory are a few MB, and whole tensors only where a LoRA changes them.  What
+ * a LoRA changes is merged in f32 as rf_expert's reading merges it, so that in f32 the result
+ * renders the same bytes.  `to` appears complete or not at all.  Errors of rf_expert_open and, for
+ * LoRAs, of planning; RF_E_MODEL also: a value that f16 cannot hold; RF_E_ARG names the option;
+ * RF_E_EXISTS, RF_E_CREATE, RF_E_PERMISSION, RF_E_NO_SPACE (found out beforehand where the system
+ * tells), RF_E_IO. */
+rf_status rf_convert_model(rf_converted *out, const char *to, const char *from,
+                           const rf_convert_options *options, rf_error *err);
 
 /* ---- styles ------------------------------------------------------------------------------- */
 

@@ -95,6 +95,7 @@ static rf_status run_explain(rf_invocation *in)
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(rf_rendering_open(&r, q->files, NULL));
     RF_TRY(rf_rendering_add_loras(&r, warn, in));
+    RF_TRY(rf_rendering_add_embeddings(&r, warn, in));
     RF_TRY(rf_explain(&x, r.experts.engine, &r.job, q->hires_steps, &in->trouble.error));
     rf_explained e = {.job = &r.job,
                       .explanation = x,

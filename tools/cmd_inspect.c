@@ -57,14 +57,23 @@ static rf_container sniff(const char *path, uint64_t *bytes)
     return kind;
 }
 
-/* Files of no known kind are LoRAs if they read as one: some trainers' names have no mark. */
-static void inspect_lora(rf_inspection *x, const rf_against *against)
+/* What the engine would say, by asking what the engine asks. */
+static void inspect_uses(rf_inspection *x, const rf_against *against)
 {
-    const rf_model_kind kind = x->identity.kind;
-    if (kind != RF_MODEL_LORA && kind != RF_MODEL_UNKNOWN) return;
-    if (!x->header) return; /* a folder */
+    const char *prefix;
+    rf_vae_arch vae;
+    x->use[RF_USE_BASE] = x->use[RF_USE_REFINER] = x->identity.problem;
     rf_lora_inspect(&x->lora, x->path, against);
-    x->is_lora = kind == RF_MODEL_LORA || x->lora.lora;
+    x->is_lora = x->identity.kind == RF_MODEL_LORA || x->lora.lora;
+    (void)rf_lora_inspection_check(&x->lora, &x->use[RF_USE_LORA]);
+    (void)rf_model_use_check_vae(&vae, &prefix, x->tensors, &x->use[RF_USE_VAE]);
+}
+
+/* What is no safetensors file is good for nothing. */
+static void refuse_uses(rf_inspection *x)
+{
+    for (int i = 0; i < RF_USES; i++)
+        (void)rf_fail(&x->use[i], RF_E_MODEL, "%s: %s", x->path, rf_container_text(x->container));
 }
 
 static rf_status inspect_file(rf_invocation *in, const char *path, const rf_against *against,
@@ -83,7 +92,9 @@ static rf_status inspect_file(rf_invocation *in, const char *path, const rf_agai
         for (size_t i = 0; !x.header && i < x.tensors->count; i++)
             x.bytes += x.tensors->item[i].bytes;
         rf_checkpoint_identify(&x.identity, x.tensors, rf_model_file_stored(file));
-        inspect_lora(&x, against);
+        inspect_uses(&x, against);
+    } else {
+        refuse_uses(&x);
     }
     if (v->hash) RF_TRY(rf_model_file_sha256(x.sha256, path, cache, rf_signals_flag(), err));
     if (v->hash && x.is_lora)
@@ -126,6 +137,8 @@ const rf_verb rf_verb_inspect = {
     .examples = "refinery inspect pony.safetensors\n"
                 "refinery inspect --against pony.safetensors loras/*.safetensors\n",
     .usage = "[options] FILE...",
+    .notes = "It also says what would happen if a file were used as base, refiner, LoRA or\n"
+             "VAE; --against makes that of a LoRA exact.\n",
     .options = OPTIONS,
     .operands_min = 1,
     .operands_max = INT_MAX,

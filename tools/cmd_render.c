@@ -71,6 +71,7 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(prepare_outputs(&r, q));
     RF_TRY(rf_rendering_open(&r, q->files, NULL));
     RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
+    RF_TRY(rf_rendering_add_embeddings(&r, rf_rendering_warn, &r));
     RF_TRY(rf_passes_make(&r.passes, in, r.experts.engine, q, &r.job, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_run(&r));
 done:

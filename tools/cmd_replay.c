@@ -74,6 +74,13 @@ static const rf_option FILES[] = {
      .help = "likewise for LoRAs, which --models finds too",
      .group = "Files",
      .aliases = "lora-model-dir lora-folder"},
+    {.name = "embedding-dir",
+     .kind = RF_OPTION_FOLDERS,
+     AT(embedding_folders),
+     .value = "DIR",
+     .help = "likewise for embeddings",
+     .group = "Files",
+     .aliases = "embeddings-dir embd-dir"},
     {.name = "any-model",
      .kind = RF_OPTION_FLAG,
      AT(any_model),
@@ -191,7 +198,9 @@ static rf_status check_folders(const replay *p)
     const struct {
         const char     *flag;
         const rf_texts *texts;
-    } options[] = {{"--models", &p->q->models}, {"--lora-dir", &p->q->lora_folders}};
+    } options[] = {{"--models", &p->q->models},
+                   {"--lora-dir", &p->q->lora_folders},
+                   {"--embedding-dir", &p->q->embedding_folders}};
     struct stat info;
     for (size_t k = 0; k < sizeof options / sizeof *options; k++)
         for (int i = 0; i < options[k].texts->count; i++) {
@@ -232,6 +241,8 @@ static rf_status find_files(replay *p)
     search.loras = search.models;
     search.loras.folders = &p->q->lora_folders;
     search.loras.more = &p->q->models;
+    search.embeddings = search.loras;
+    search.embeddings.folders = &p->q->embedding_folders;
     RF_TRY(check_given(p));
     for (int i = 0; i < p->count; i++) {
         saved_pass *l = p->links[i];
@@ -263,6 +274,8 @@ static rf_status open_all(replay *p)
             RF_TRY(rf_experts_open(&p->r.experts, l->files.paths[s], &l->stages[s].expert, err));
     }
     if (reads_tags(p)) RF_TRY(rf_rendering_add_loras(&p->r, rf_rendering_warn, &p->r));
+    if (p->from_infotext && p->q->embedding_folders.count)
+        RF_TRY(rf_rendering_add_embeddings(&p->r, rf_rendering_warn, &p->r));
     for (int i = p->count - 1; i >= 0 && p->count > 1; i--) {
         const rf_job *job = i ? &p->links[i]->job : &p->r.job;
         RF_TRY(rf_passes_add(&p->r.passes, job, i == p->count - 1 ? NULL : job->init, err));

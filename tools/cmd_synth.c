@@ -15,7 +15,7 @@ typedef struct synth_values {
     int         overwrite;
 } synth_values;
 
-static const char *const ARCHS[] = {"tiny", "sdxl", NULL};
+static const char *const ARCHS[] = {"tiny", "sdxl", "tiny-refiner", "sdxl-refiner", NULL};
 static const char *const DTYPES[] = {"f16", "bf16", "f32", NULL};
 
 static const rf_option ROWS[] = {
@@ -24,7 +24,7 @@ static const rf_option ROWS[] = {
      .offset = offsetof(synth_values, arch),
      .value = "NAME",
      .fallback = "tiny",
-     .help = "tiny (a few MB) or sdxl (full size, 6.9 GB)",
+     .help = "tiny, sdxl (6.9 GB), tiny-refiner, sdxl-refiner",
      .group = "Checkpoint",
      .choices = ARCHS},
     {.name = "seed",
@@ -123,10 +123,12 @@ const rf_verb rf_verb_synth = {
     .name = "synth",
     .summary = "writes a random checkpoint, for tests and benchmarks",
     .examples = "refinery synth tiny.safetensors\n"
-                "refinery synth --arch sdxl --seed 2 full.safetensors\n",
+                "refinery synth --arch sdxl --seed 2 full.safetensors\n"
+                "refinery synth --arch tiny-refiner refiner.safetensors\n",
     .usage = "[options] OUT.safetensors",
-    .notes = "The file has the exact layout of SDXL and random weights of a sane scale:\n"
-             "it renders, quickly or slowly, but shows nothing.\n",
+    .notes = "The file has the exact layout of SDXL, or of Stability's refiner for it, and\n"
+             "random weights of a sane scale: it renders, quickly or slowly, but shows\n"
+             "nothing.\n",
     .options = OPTIONS,
     .operands_min = 1,
     .operands_max = 1,

@@ -21,6 +21,7 @@ rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char 
         .device = device && strcmp(device, "auto") != 0 ? device : NULL,
         .dtype = wanted && strcmp(wanted, "auto") != 0 ? wanted : dtype,
         .plan_only = request->dry_run,
+        .strict = request->strict,
         .threads = request->threads,
         .memory = request->memory,
         .kv_pool = request->kv_pool,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/files/lora_verdict.h"
 #include "engine/files/model_file.h"
 #include "tools/json.h"
 #include "tools/training_tags.h"
@@ -28,6 +29,10 @@ rf_status rf_against_open(rf_against *out, const char *path, rf_error *err)
     rf_checkpoint  checkpoint;
     const char    *slash = strrchr(path, '/');
     *out = (rf_against){.name = slash && slash[1] ? slash + 1 : path};
+    const char *dot = strrchr(out->name, '.');
+    snprintf(out->stem, sizeof out->stem, "%.*s",
+             (int)(dot && dot > out->name ? (size_t)(dot - out->name) : strlen(out->name)),
+             out->name);
     RF_TRY(rf_model_file_open(&file, path, err));
     RF_TRY(rf_checkpoint_check(&checkpoint, rf_model_file_list(file), err));
     RF_TRY(rf_lora_names_create(&out->names, &checkpoint.arch, err));
@@ -54,7 +59,7 @@ static void find_ranks(rf_lora_inspection *x)
 
 void rf_lora_inspect(rf_lora_inspection *out, const char *path, const rf_against *against)
 {
-    *out = (rf_lora_inspection){.against = against->name};
+    *out = (rf_lora_inspection){.against = against->name ? against : NULL};
     if (rf_lora_open(&out->lora, path, &out->problem) != RF_OK) return;
     find_ranks(out);
     for (size_t i = 0; i < out->lora->tensors->count; i++)
@@ -67,6 +72,18 @@ void rf_lora_inspection_free(rf_lora_inspection *x)
     rf_lora_fit_free(&x->fit);
     rf_lora_close(x->lora);
     *x = (rf_lora_inspection){.lora = NULL};
+}
+
+rf_status rf_lora_inspection_check(const rf_lora_inspection *x, rf_error *err)
+{
+    if (!x->lora) return rf_fail(err, x->problem.status, "%s", x->problem.message);
+    const char *made_for = rf_lora_made_for(x->lora);
+    if (x->against && x->misfit.status != RF_OK)
+        return rf_fail(err, x->misfit.status, "%s", x->misfit.message);
+    if (x->against) return rf_lora_fit_check(&x->fit, x->against->stem, 0, err);
+    if (!made_for || strstr(made_for, "SDXL")) return RF_OK;
+    return rf_fail(err, RF_E_MODEL, "%s: a LoRA for %s, not for SDXL", x->lora->tensors->path,
+                   made_for);
 }
 
 /* ---- what it is --------------------------------------------------------------------------- */
@@ -138,7 +155,7 @@ static json_t *fit_json(const rf_lora_inspection *x)
 {
     if (!x->against) return json_null();
     const int whole = x->misfit.status == RF_OK;
-    return json_pack("{s:o, s:o, s:b, s:o}", "expert", rf_json_text(x->against), "matched",
+    return json_pack("{s:o, s:o, s:b, s:o}", "expert", rf_json_text(x->against->name), "matched",
                      counts_json(x->fit.matched), "complete",
                      whole && x->fit.matches == x->lora->modules, "problem",
                      rf_json_text(!whole                ? x->misfit.message
@@ -163,10 +180,11 @@ json_t *rf_lora_inspection_json(const rf_lora_inspection *x)
     for (size_t i = 0; i < sizeof FACTS / sizeof *FACTS; i++)
         if (metadata(l, FACTS[i].key))
             json_object_set_new(says, FACTS[i].key, rf_json_text(metadata(l, FACTS[i].key)));
-    return json_pack("{s:b, s:n, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "usable", 1,
-                     "problem", "kinds", kinds, "dora", l->dora, "rank_min", x->rank_min,
-                     "rank_max", x->rank_max, "modules", counts_json(l->count), "fit", fit_json(x),
-                     "embeddings", embeddings, "says", says, "training_tags",
+    return json_pack("{s:b, s:n, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "usable", 1,
+                     "problem", "made_for", rf_json_text(rf_lora_made_for(l)), "kinds", kinds,
+                     "dora", l->dora, "rank_min", x->rank_min, "rank_max", x->rank_max, "modules",
+                     counts_json(l->count), "fit", fit_json(x), "embeddings", embeddings, "says",
+                     says, "training_tags",
                      rf_training_tags(metadata(l, "ss_tag_frequency"), TAGS_LISTED));
 }
 
@@ -223,7 +241,7 @@ static void print_fit(const rf_lora_inspection *x)
             printf("%s %d/%d %s", n++ ? "," : "", x->fit.matched[i], x->lora->count[i],
                    PART_NAMES[i]);
     fputs(" of ", stdout);
-    put(x->against);
+    put(x->against->name);
     putchar('\n');
     if (x->fit.first.status == RF_OK) return;
     fputs("  what does not fit: ", stdout);
@@ -246,13 +264,9 @@ static void print_tags(const rf_lora *l)
 void rf_lora_inspection_print(const rf_lora_inspection *x)
 {
     const rf_lora *l = x->lora;
-    if (!l) {
-        fputs("  cannot be used as a LoRA: ", stdout);
-        put(x->problem.message);
-        putchar('\n');
-        return;
-    }
+    if (!l) return;
     print_kinds(x);
+    if (rf_lora_made_for(l)) printf("  made for %s, by its layers\n", rf_lora_made_for(l));
     print_modules(l);
     print_fit(x);
     for (int i = 0; i < l->embeddings; i++) {

@@ -73,6 +73,87 @@ static json_t *unknown_json(const rf_identity *identity)
     return json_pack("{s:o, s:o}", "count", rf_json_bytes(count), "examples", examples);
 }
 
+/* ---- what it is good for ------------------------------------------------------------------ */
+
+/* The sentence without the path that it begins with: the report has named the file. */
+static const char *reason_of(const rf_inspection *x, rf_model_use use)
+{
+    const char  *text = x->use[use].message;
+    const size_t n = strlen(x->path);
+    const int    named = strncmp(text, x->path, n) == 0 && strncmp(text + n, ": ", 2) == 0;
+    return named ? text + n + 2 : text;
+}
+
+/* 1 if the file has the UNet of an SDXL checkpoint but not this part, which would complete it. */
+static int lacks(const rf_identity *identity, int part)
+{
+    const int has_unet = identity->part[RF_PART_UNET].tensors > 0;
+    switch (identity->kind) {
+    case RF_MODEL_SDXL_REFINER:
+        if (part == RF_PART_CLIP_L || part == RF_PART_CLIP_G) return 0;
+        break;
+    case RF_MODEL_SDXL:
+    case RF_MODEL_SDXL_VPRED:
+    case RF_MODEL_UNET: break;
+    default: return 0;
+    }
+    return has_unet && identity->part[part].tensors == 0;
+}
+
+static json_t *uses_json(const rf_inspection *x)
+{
+    static const char *const keys[RF_USES] = {"base", "refiner", "lora", "vae"};
+    json_t                  *uses = json_object();
+    for (int i = 0; i < RF_USES; i++) {
+        const int works = x->use[i].status == RF_OK;
+        json_object_set_new(uses, keys[i],
+                            json_pack("{s:b, s:o}", "works", works, "problem",
+                                      rf_json_text(works ? NULL : x->use[i].message)));
+    }
+    return uses;
+}
+
+static json_t *missing_json(const rf_identity *identity)
+{
+    json_t *missing = json_array();
+    for (int i = 0; i < RF_PARTS; i++)
+        if (lacks(identity, i))
+            json_array_append_new(missing, json_string(rf_part_name((rf_part)i)));
+    return missing;
+}
+
+/* Neighbours with the same answer share a line. */
+static void print_uses(const rf_inspection *x)
+{
+    for (int i = 0, n = 0; i < RF_USES; i += n) {
+        const char *reason = reason_of(x, (rf_model_use)i);
+        n = 1;
+        while (i + n < RF_USES && x->use[i + n].status == x->use[i].status &&
+               strcmp(reason_of(x, (rf_model_use)(i + n)), reason) == 0)
+            n++;
+        fputs("  as ", stdout);
+        for (int k = 0; k < n; k++)
+            printf("%s%s",
+                   k == 0      ? ""
+                   : k + 1 < n ? ", "
+                               : " or ",
+                   rf_model_use_name((rf_model_use)(i + k)));
+        printf(": %s\n", x->use[i].status == RF_OK ? "works" : reason);
+    }
+}
+
+static void print_missing(const rf_identity *identity)
+{
+    int n = 0;
+    for (int i = 0; i < RF_PARTS; i++)
+        if (lacks(identity, i))
+            printf("%s%s", n++ ? ", " : "  missing: ", rf_part_name((rf_part)i));
+    if (!n) return;
+    puts(identity->usable ? " (--vae names a file that has one)" : "");
+}
+
+/* ---- all, for machines -------------------------------------------------------------------- */
+
 static const char *container_name(rf_container kind)
 {
     switch (kind) {
@@ -80,6 +161,7 @@ static const char *container_name(rf_container kind)
     case RF_CONTAINER_EMPTY: return "empty";
     case RF_CONTAINER_ZIP: return "zip";
     case RF_CONTAINER_PICKLE: return "pickle";
+    case RF_CONTAINER_ARCHIVE: return "archive";
     case RF_CONTAINER_GGUF: return "gguf";
     case RF_CONTAINER_HTML: return "html";
     case RF_CONTAINER_LFS: return "lfs pointer";
@@ -98,6 +180,7 @@ rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
     if (!o) return rf_json_print(NULL, err);
     const char *digest = *x->sha256 ? x->sha256 : NULL;
     json_object_set_new(o, "sha256", rf_json_text(digest));
+    json_object_set_new(o, "uses", uses_json(x));
     if (x->container != RF_CONTAINER_SAFETENSORS) {
         json_object_set_new(o, "kind", rf_json_text(container_name(x->container)));
         json_object_set_new(o, "usable", json_false());
@@ -112,6 +195,7 @@ rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
     json_object_set_new(o, "parts", parts_json(identity));
     json_object_set_new(o, "architecture",
                         identity->usable ? arch_json(&identity->checkpoint.arch) : json_null());
+    json_object_set_new(o, "missing", missing_json(identity));
     json_object_set_new(o, "unknown", unknown_json(identity));
     if (x->is_lora) json_object_set_new(o, "lora", rf_lora_inspection_json(&x->lora));
     if (*x->body_sha256) json_object_set_new(o, "body_sha256", rf_json_text(x->body_sha256));
@@ -179,6 +263,8 @@ static void print_metadata(const rf_header *header, int verbose)
         fputs("  ", stdout);
         print_safe(header->meta[i].key, COLUMNS);
         fputs(": ", stdout);
+        if (header->meta[i].bytes > 0 && !header->meta[i].value[0])
+            printf("(%zu bytes)", header->meta[i].bytes); /* too long to be kept */
         print_safe(header->meta[i].value, verbose ? ALL : COLUMNS);
         putchar('\n');
     }
@@ -200,8 +286,10 @@ void rf_inspect_print_text(const rf_inspection *x, int verbose)
     if (*x->sha256) printf("  SHA-256 %s (AutoV2 %.10s)\n", x->sha256, x->sha256);
     if (*x->body_sha256)
         printf("  SHA-256 behind the header %s (AutoV3 %.12s)\n", x->body_sha256, x->body_sha256);
+    if (!opened) puts("  as base, refiner, LoRA or VAE: refused");
     if (!opened) return;
     if (x->is_lora) {
+        print_uses(x);
         rf_lora_inspection_print(&x->lora);
         if (verbose) print_metadata(x->header, verbose);
         return;
@@ -210,12 +298,11 @@ void rf_inspect_print_text(const rf_inspection *x, int verbose)
         if (identity->part[i].tensors) print_part(&identity->part[i]);
     if (identity->usable) {
         print_arch(&identity->checkpoint.arch);
-        printf("  can be a base or a refiner\n");
         if (identity->checkpoint.unknown_count)
             printf("  %zu tensors are not known and not read, such as %s\n",
                    identity->checkpoint.unknown_count, identity->checkpoint.unknown[0]);
-    } else {
-        printf("  cannot be a base or a refiner: %s\n", identity->problem.message);
     }
+    print_missing(identity);
+    print_uses(x);
     print_metadata(x->header, verbose);
 }

@@ -35,6 +35,7 @@ typedef struct scan {
     place         *seen; /* folders: a link to one of them leads nowhere */
     int            seen_count, seen_room;
     int            entries;
+    const char    *flag;
     rf_trouble    *trouble;
 } scan;
 
@@ -88,8 +89,8 @@ static rf_status scan_entry(scan *s, const char *folder, const char *name, int d
     const int   length = snprintf(path, sizeof path, "%s/%s", folder, name);
     if (name[0] == '.' || length >= (int)sizeof path || stat(path, &info) != 0) return RF_OK;
     if (++s->entries > ENTRIES_MAX) {
-        rf_trouble_hint(s->trouble, "name a folder that holds LoRAs and little else");
-        return rf_fail(&s->trouble->error, RF_E_ARG, "--lora-dir: more than %d files below %.400s",
+        rf_trouble_hint(s->trouble, "name a folder that holds such files and little else");
+        return rf_fail(&s->trouble->error, RF_E_ARG, "%s: more than %d files below %.400s", s->flag,
                        ENTRIES_MAX, folder);
     }
     if (S_ISDIR(info.st_mode)) return scan_folder(s, path, depth + 1);
@@ -118,16 +119,16 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const rf_lora_file *)a)->path, ((const rf_lora_file *)b)->path);
 }
 
-rf_status rf_lora_files_scan(rf_lora_files *out, const rf_texts *folders, const char *hash_cache,
-                             rf_trouble *trouble)
+rf_status rf_lora_files_scan(rf_lora_files *out, const rf_texts *folders, const char *flag,
+                             const char *hash_cache, rf_trouble *trouble)
 {
     rf_status   st = RF_OK;
     struct stat info;
     *out = (rf_lora_files){.folders = folders, .hash_cache = hash_cache};
-    scan s = {.files = out, .trouble = trouble};
+    scan s = {.files = out, .flag = flag, .trouble = trouble};
     for (int i = 0; i < folders->count; i++) {
         if (stat(folders->item[i], &info) != 0 || !S_ISDIR(info.st_mode)) {
-            st = rf_fail(&trouble->error, RF_E_NOT_FOUND, "--lora-dir %.400s: no such folder",
+            st = rf_fail(&trouble->error, RF_E_NOT_FOUND, "%s %.400s: no such folder", flag,
                          folders->item[i]);
             goto done;
         }

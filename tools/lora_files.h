@@ -22,11 +22,12 @@ typedef struct rf_lora_files {
     const char     *hash_cache; /* not owned; NULL: none */
 } rf_lora_files;
 
-/* Finds all .safetensors files below `folders` (none is fine): six folders deep, each folder once,
- * hidden ones not, at most 10,000 entries in all (RF_E_ARG).  Opens no file.  `folders` and
- * `hash_cache` must outlive *out.  RF_E_NOT_FOUND: a folder is not there. */
-rf_status rf_lora_files_scan(rf_lora_files *out, const rf_texts *folders, const char *hash_cache,
-                             rf_trouble *trouble);
+/* Finds all .safetensors files below `folders` (none is fine), the values of `flag` ("--lora-dir"):
+ * six folders deep, each folder once, hidden ones not, at most 10,000 entries in all (RF_E_ARG).
+ * Opens no file.  `folders` and `hash_cache` must outlive *out.  RF_E_NOT_FOUND: a folder is not
+ * there. */
+rf_status rf_lora_files_scan(rf_lora_files *out, const rf_texts *folders, const char *flag,
+                             const char *hash_cache, rf_trouble *trouble);
 void      rf_lora_files_free(rf_lora_files *files); /* {0} is fine */
 
 /* *path = the file called `name`, which stays the files': by its stem (".safetensors" may follow),

@@ -1,5 +1,5 @@
-/* Options about LoRAs and stages, which the help lists with the experts that they change.  What
- * their values mean is read by lora_spec.c. */
+/* Options about LoRAs, embeddings and stages, which the help lists with the experts that they
+ * change.  What their values mean is read by lora_spec.c. */
 #include "tools/request.h"
 
 #define AT(member) .offset = offsetof(rf_request, member)
@@ -34,6 +34,22 @@ const rf_option rf_options_loras[] = {
      .value = "NAME",
      .help = "a LoRA for the refiner alone",
      .group = "Experts"},
+    {.name = "embedding",
+     .kind = RF_OPTION_TEXTS,
+     .place = RF_PLACE_MORE,
+     AT(embeddings),
+     .value = "FILE",
+     .help = "a textual inversion; NAME=FILE: prompts call it NAME",
+     .group = "Experts",
+     .aliases = "textual-inversion ti"},
+    {.name = "embedding-dir",
+     .kind = RF_OPTION_FOLDERS,
+     .place = RF_PLACE_MORE,
+     AT(embedding_folders),
+     .value = "DIR",
+     .help = "embeddings by their file names, where prompts say them",
+     .group = "Experts",
+     .aliases = "embeddings-dir embd-dir"},
     {.name = "lora-partial",
      .kind = RF_OPTION_FLAG,
      .place = RF_PLACE_MORE,

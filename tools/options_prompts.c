@@ -96,6 +96,12 @@ const rf_option rf_options_experts[] = {
      .group = "Experts",
      .aliases = "sd-vae",
      .extension = "safetensors"},
+    {.name = "strict",
+     .kind = RF_OPTION_FLAG,
+     .place = RF_PLACE_MORE,
+     AT(strict),
+     .help = "tensors that nobody knows are an error",
+     .group = "Experts"},
     {.name = NULL},
 };
 

@@ -56,6 +56,17 @@ done:
     return st;
 }
 
+rf_status rf_rendering_add_embeddings(rf_rendering *r,
+                                      void (*warn)(void *user, const char *message), void *user)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &r->in->trouble;
+    RF_TRY(rf_embeddings_begin(&r->embeddings, r->request, t));
+    RF_TRY(rf_embeddings_settle(&r->embeddings, &r->job, warn, user, t));
+done:
+    return st;
+}
+
 /* ---- pictures ----------------------------------------------------------------------------- */
 
 /* Of all pictures, where a plan has jobs of one picture each, or begins later than with the first.
@@ -206,6 +217,7 @@ rf_status rf_rendering_release(rf_rendering *r, rf_status st)
     rf_pass_pictures_free(r->before, r->room);
     rf_passes_release(&r->passes);
     rf_loras_end(&r->loras);
+    rf_embeddings_end(&r->embeddings);
     rf_experts_end(&r->experts);
     rf_report_release(&r->report);
     rf_outputs_release(&r->outputs);

@@ -4,6 +4,7 @@
 #define RF_RENDERING_H
 
 #include "tools/experts.h"
+#include "tools/job_embeddings.h"
 #include "tools/pass_jobs.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
@@ -21,8 +22,9 @@ typedef struct rf_rendering {
     rf_outputs        outputs;
     int               silent; /* what the engine warns of is told otherwise */
 
-    rf_experts experts;
-    rf_loras   loras;
+    rf_experts    experts;
+    rf_loras      loras;
+    rf_embeddings embeddings;
 
     rf_passes        passes;        /* none: the job is the only one */
     int              pass, first;   /* at work: which one, and from which picture on */
@@ -53,6 +55,10 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const cha
  * what stage_loras.h says. */
 rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const char *message),
                                  void         *user);
+
+/* Likewise the job its embeddings (job_embeddings.h). */
+rf_status rf_rendering_add_embeddings(rf_rendering *r,
+                                      void (*warn)(void *user, const char *message), void *user);
 
 /* Plans all passes; then prints the plans (--dry-run), or makes the pictures. */
 rf_status rf_rendering_run(rf_rendering *r);

@@ -107,6 +107,28 @@ done:
     return st;
 }
 
+static rf_status find_embeddings(finding *x)
+{
+    rf_status st = RF_OK;
+    rf_job   *job = x->job;
+    if (job->embedding_count == 0) return RF_OK;
+    rf_embedding_use *uses = calloc((size_t)job->embedding_count, sizeof *uses);
+    if (!uses) return no_memory(x);
+    x->f->embeddings = uses;
+    x->f->embedding_count = job->embedding_count;
+    for (int i = 0; i < job->embedding_count; i++) {
+        char                 *path = NULL;
+        const rf_model_wanted wanted = {.role = "embedding",
+                                        .ref = rf_saved_job_embedding(x->saved, i)};
+        RF_TRY(rf_model_find(&path, &x->s->embeddings, &wanted));
+        uses[i] = job->embeddings[i];
+        uses[i].path = path;
+    }
+    job->embeddings = uses;
+done:
+    return st;
+}
+
 /* ---- pictures ----------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path)
@@ -145,6 +167,17 @@ static rf_status find_picture(finding *x, char **out, const char *role, const ch
     return rf_model_find(out, &x->s->models, &wanted);
 }
 
+static rf_status check_start(const rf_init *init, rf_error *err)
+{
+    if (init->resize_mode >= RF_FIT_RESIZE && init->resize_mode <= RF_FIT_FILL &&
+        init->mask_blur >= 0 && init->mask_blur <= RF_MASK_BLUR_MAX)
+        return RF_OK;
+    return rf_fail(err, RF_E_FORMAT,
+                   "the picture's job says that its init was resized in way %d, and the mask "
+                   "blurred by %d: there are ways 0 to 2, and blurs up to %d",
+                   init->resize_mode, init->mask_blur, RF_MASK_BLUR_MAX);
+}
+
 static rf_status find_start(finding *x)
 {
     rf_status         st = RF_OK;
@@ -154,6 +187,7 @@ static rf_status find_start(finding *x)
     if (!x->job->init) return RF_OK;
     f->init = *x->job->init;
     x->job->init = &f->init;
+    RF_TRY(check_start(&f->init, err));
     if (!f->init.job) {
         RF_TRY(find_picture(x, &f->init_path, "init picture", "--init", given->start.init,
                             f->init.path, f->init.sha256));
@@ -180,6 +214,7 @@ rf_status rf_replay_files_find(rf_replay_files *files, const rf_saved_job *saved
     finding   x = {files, saved, job, stages, search};
     for (int i = 0; i < job->stage_count; i++) RF_TRY(find_stage(&x, i));
     for (int i = 0; i < job->stage_count; i++) RF_TRY(find_loras(&x, i));
+    RF_TRY(find_embeddings(&x));
     RF_TRY(find_vae(&x));
     RF_TRY(find_start(&x));
 done:
@@ -193,6 +228,8 @@ void rf_replay_files_release(rf_replay_files *f)
         free(f->loras[s]);
         free(f->paths[s]);
     }
+    for (int i = 0; i < f->embedding_count; i++) free((char *)f->embeddings[i].path);
+    free(f->embeddings);
     free(f->vae);
     free(f->init_path);
     free(f->mask_path);

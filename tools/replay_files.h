@@ -10,16 +10,18 @@
 typedef struct rf_replay_search {
     const rf_request *given;
     const char       *image; /* the picture that is replayed: pictures may lie beside it */
-    rf_model_search   models, loras;
+    rf_model_search   models, loras, embeddings;
 } rf_replay_search;
 
-typedef struct rf_replay_files {        /* owned by it: what the job and its stages point to */
-    char         *paths[RF_STAGES_MAX]; /* of the stages' experts */
-    char         *vae, *init_path, *mask_path;
-    rf_lora_use  *loras[RF_STAGES_MAX];
-    int           lora_count[RF_STAGES_MAX];
-    rf_init       init;
-    rf_init_files pictures;
+typedef struct rf_replay_files {            /* owned by it: what the job and its stages point to */
+    char             *paths[RF_STAGES_MAX]; /* of the stages' experts */
+    char             *vae, *init_path, *mask_path;
+    rf_lora_use      *loras[RF_STAGES_MAX];
+    int               lora_count[RF_STAGES_MAX];
+    rf_embedding_use *embeddings;
+    int               embedding_count;
+    rf_init           init;
+    rf_init_files     pictures;
 } rf_replay_files;
 
 /* `job` and its `stages` are copies of those of `saved`.  A picture that is the result of another

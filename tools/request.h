@@ -42,6 +42,7 @@ typedef struct rf_request {
     rf_texts loras, base_loras, refiner_loras; /* as rf_lora_spec_option reads them */
     rf_texts lora_folders;
     int      lora_partial;
+    rf_texts embeddings, embedding_folders; /* --embedding, --embedding-dir */
 
     rf_start_options start;
 
@@ -51,6 +52,7 @@ typedef struct rf_request {
     const char *output; /* pattern; NULL: the verb's own default */
     int         overwrite, no_metadata, dry_run;
     const char *dtype, *device;
+    int         strict;  /* unknown tensors of a checkpoint are an error */
     int         threads; /* 0: one per core */
     uint64_t    memory;  /* for weights; 0: no limit */
     uint64_t    kv_pool; /* for prompts' keys and values; 0: the engine's default */

@@ -35,8 +35,8 @@ static void *keep(rf_loras *l, size_t bytes, rf_trouble *trouble)
 rf_status rf_loras_begin(rf_loras *out, const rf_request *request, rf_trouble *trouble)
 {
     *out = (rf_loras){.request = request, .hash_cache = rf_cache_path_sha256()};
-    const rf_status st =
-        rf_lora_files_scan(&out->files, &request->lora_folders, out->hash_cache, trouble);
+    const rf_status st = rf_lora_files_scan(&out->files, &request->lora_folders, "--lora-dir",
+                                            out->hash_cache, trouble);
     if (st != RF_OK) rf_loras_end(out);
     return st;
 }

@@ -51,13 +51,29 @@ typedef struct rf_sdxl_arch {
     rf_unet_arch unet;
     rf_clip_arch clip_l, clip_g;
     rf_vae_arch  vae;
-    int          has_vae; /* 0: the file carries no decoder */
+    /* 0: Stability's refiner, which reads bigG alone and is told an aesthetic score; clip_l is all
+     * zeros */
+    int has_clip_l;
+    int has_vae; /* 0: the file carries no decoder */
 } rf_sdxl_arch;
 
-/* Prefixes of the four parts in a single-file checkpoint (generative-models, sd_xl_base.yaml). */
+/* Numbers that join the pooled text in the vector conditioning, each as so many sinusoids: size,
+ * crop and target size (h, w each); the refiner has one aesthetic score in place of the target
+ * (generative-models, sd_xl_base.yaml and sd_xl_refiner.yaml). */
+enum { RF_VECTOR_NUMBERS = 6, RF_REFINER_NUMBERS = 5, RF_NUMBER_WAVES = 256 };
+
+static inline int rf_sdxl_numbers(const rf_sdxl_arch *arch)
+{
+    return arch->has_clip_l ? RF_VECTOR_NUMBERS : RF_REFINER_NUMBERS;
+}
+
+/* Prefixes of the parts in a single-file checkpoint (generative-models, sd_xl_base.yaml); the
+ * refiner's one text encoder takes the first one's place (sd_xl_refiner.yaml). */
 #define RF_PREFIX_UNET   "model.diffusion_model."
 #define RF_PREFIX_CLIP_L "conditioner.embedders.0.transformer.text_model."
 #define RF_PREFIX_CLIP_G "conditioner.embedders.1.model."
 #define RF_PREFIX_VAE    "first_stage_model."
+
+#define RF_PREFIX_REFINER_CLIP_G "conditioner.embedders.0.model."
 
 #endif

@@ -70,20 +70,37 @@ static int ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
+/* By the front of a name, in whatever spelling (spellings.h). */
+static int part_of(const char *name)
+{
+    static const struct {
+        const char *front;
+        rf_part     part;
+    } fronts[] = {{RF_PREFIX_UNET, RF_PART_UNET},
+                  {"conditioner.embedders.0.transformer.", RF_PART_CLIP_L},
+                  {"conditioner.embedders.1.", RF_PART_CLIP_G},
+                  {RF_PREFIX_REFINER_CLIP_G, RF_PART_CLIP_G},
+                  {RF_PREFIX_VAE, RF_PART_VAE}};
+    for (size_t i = 0; i < sizeof fronts / sizeof *fronts; i++)
+        if (strncmp(name, fronts[i].front, strlen(fronts[i].front)) == 0) return fronts[i].part;
+    return RF_PARTS;
+}
+
 /* Leftovers of training and of other programs, known to change nothing. */
 static int is_harmless(const char *name)
 {
     static const char *const starts[] = {
         "model_ema.",        "denoiser.", "alphas_cumprod", "betas",
         "embedding_manager", "loss.",     "sqrt_",          "posterior_",
-        "log_one_minus_",    "lvlb_wei",  "logvar"};
+        "log_one_minus_",    "lvlb_wei",  "logvar",         "edm_vpred."}; /* prediction.h */
     static const char *const ends[] = {".position_ids", ".logit_scale"};
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         if (strncmp(name, starts[i], strlen(starts[i])) == 0) return 1;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (ends_with(name, ends[i])) return 1;
     /* CLIP-L's own projection, which SDXL does not use */
-    return strcmp(name, "conditioner.embedders.0.transformer.text_projection.weight") == 0 ||
+    return (part_of(name) == RF_PART_CLIP_L && strstr(name, "text_projection")) ||
+           strcmp(name, "v_pred") == 0 || strcmp(name, "ztsnr") == 0 || /* prediction.h */
            strncmp(name, RF_PREFIX_VAE "loss.", sizeof RF_PREFIX_VAE "loss." - 1) == 0 ||
            strncmp(name, RF_PREFIX_VAE "model_ema.", sizeof RF_PREFIX_VAE "model_ema." - 1) == 0;
 }
@@ -129,15 +146,6 @@ done:
 rf_status rf_checkpoint_check(rf_checkpoint *out, const rf_tensors *list, rf_error *err)
 {
     return check_known(out, list, rf_model_kind_of(list), err);
-}
-
-static int part_of(const char *name)
-{
-    for (int p = 0; p < RF_PARTS; p++) {
-        const char *prefix = rf_part_prefix((rf_part)p);
-        if (strncmp(name, prefix, strlen(prefix)) == 0) return p;
-    }
-    return RF_PARTS;
 }
 
 void rf_checkpoint_identify(rf_identity *out, const rf_tensors *list, const rf_tensors *stored)

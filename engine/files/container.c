@@ -39,6 +39,9 @@ rf_container rf_container_sniff(const unsigned char *head, size_t bytes, uint64_
         return RF_CONTAINER_SAFETENSORS;
     if (starts(head, bytes, "PK\x03\x04")) return RF_CONTAINER_ZIP;
     if (starts(head, bytes, "GGUF")) return RF_CONTAINER_GGUF;
+    if (starts(head, bytes, "7z\xBC\xAF") || starts(head, bytes, "Rar!") ||
+        starts(head, bytes, "\x1F\x8B"))
+        return RF_CONTAINER_ARCHIVE;
     if (starts(head, bytes, "\x89PNG") || starts(head, bytes, "\xFF\xD8\xFF") ||
         starts(head, bytes, "RIFF"))
         return RF_CONTAINER_IMAGE;
@@ -57,11 +60,11 @@ const char *rf_container_text(rf_container kind)
     case RF_CONTAINER_SAFETENSORS: return "a safetensors file";
     case RF_CONTAINER_EMPTY: return "empty: the download failed, fetch it again";
     case RF_CONTAINER_ZIP:
-        return "a zip archive, probably a PyTorch pickle (.ckpt, .pt), which may run code when "
-               "opened and is never read: get the .safetensors version";
+        return "a zip archive, probably a PyTorch pickle (.ckpt, .pt), which can run code when "
+               "opened and is never read: get the .safetensors version, or convert it to one first";
     case RF_CONTAINER_PICKLE:
-        return "a Python pickle, which may run code when opened and is never read: get the "
-               ".safetensors version";
+        return "a Python pickle, which can run code when opened and is never read: get the "
+               ".safetensors version, or convert it to one first";
     case RF_CONTAINER_GGUF:
         return "a GGUF file, which this version does not read: get the .safetensors version";
     case RF_CONTAINER_HTML:
@@ -69,7 +72,9 @@ const char *rf_container_text(rf_container kind)
     case RF_CONTAINER_LFS:
         return "a Git LFS pointer, not the model itself: run `git lfs pull` where it was cloned";
     case RF_CONTAINER_IMAGE: return "a picture, not a model";
-    case RF_CONTAINER_TEXT: return "a text file, not a model";
+    case RF_CONTAINER_TEXT:
+        return "a text file, not a model: the download may have saved an error message";
+    case RF_CONTAINER_ARCHIVE: return "an archive, not a model: unpack it first";
     case RF_CONTAINER_UNKNOWN: break;
     }
     return "not a safetensors file";

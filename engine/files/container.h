@@ -11,6 +11,7 @@ typedef enum rf_container {
     RF_CONTAINER_EMPTY,
     RF_CONTAINER_ZIP, /* what torch.save writes: .ckpt, .pt, .bin */
     RF_CONTAINER_PICKLE,
+    RF_CONTAINER_ARCHIVE, /* gzip, 7z, rar */
     RF_CONTAINER_GGUF,
     RF_CONTAINER_HTML,
     RF_CONTAINER_LFS, /* the stand-in that Git LFS leaves where the file was not fetched */

@@ -11,36 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/files/composed.h"
 #include "engine/files/diffusers_names.h"
 #include "engine/files/shards.h"
 #include "engine/files/whole_file.h"
 
-enum { COUNT_MAX = 64, WIDTH_MAX = 1 << 16, INDEX_MAX = 1 << 20, PATH_BYTES = 4096 };
-
-typedef struct part_source {
-    const rf_tensor  *tensor;
-    const rf_tensors *list;
-} part_source;
-
-typedef struct sources {
-    part_source part[RF_DIFFUSERS_PARTS];
-    int         parts;
-} sources;
+enum {
+    COUNT_MAX = 64,
+    WIDTH_MAX = 1 << 16,
+    INDEX_MAX = 1 << 16, /* a hundred times what is written; its tree takes 40 times as much */
+    PATH_BYTES = 4096,
+};
 
 struct rf_diffusers_folder {
     char        *path;
     rf_shards   *part[RF_PARTS];
-    rf_sdxl_arch arch;   /* what decides which tensors there are */
-    rf_tensor   *tensor; /* [list.count] */
-    sources     *source; /* likewise */
-    size_t       room;
-    rf_tensors   list;
+    int          is_refiner; /* Stability's: the pipeline has no text_encoder */
+    rf_sdxl_arch arch;       /* what decides which tensors there are */
+    rf_composed *composed;
 };
-
-static rf_status no_memory(const rf_diffusers_folder *f, rf_error *err)
-{
-    return rf_fail(err, RF_E_NOMEM, "%s: out of memory", f->path);
-}
 
 /* ---- what decides the layout -------------------------------------------------------------- */
 
@@ -119,6 +108,7 @@ static void look_at_vae(rf_diffusers_folder *f)
 static rf_status look(rf_diffusers_folder *f, rf_error *err)
 {
     look_at_unet(f);
+    f->arch.has_clip_l = f->part[RF_PART_CLIP_L] != NULL;
     look_at_text(f, RF_PART_CLIP_L, &f->arch.clip_l);
     look_at_text(f, RF_PART_CLIP_G, &f->arch.clip_g);
     look_at_vae(f);
@@ -149,48 +139,18 @@ static const rf_tensor *find_part(const rf_shards *shards, const char *name,
     return t;
 }
 
-/* Parts stack along the first axis; they must agree in everything else. */
-static rf_status stack(const rf_diffusers_folder *f, rf_tensor *whole, const rf_tensor *part,
-                       rf_error *err)
-{
-    int same = whole->ndim == part->ndim && whole->type == part->type && whole->ndim > 0 &&
-               whole->dim[0] < INT32_MAX && part->dim[0] < INT32_MAX;
-    for (int i = 1; i < whole->ndim; i++) same &= whole->dim[i] == part->dim[i];
-    if (!same)
-        return rf_fail(err, RF_E_MODEL, "%s: %s does not go with its neighbours", f->path,
-                       part->name);
-    whole->dim[0] += part->dim[0];
-    whole->elems += part->elems;
-    whole->bytes += part->bytes;
-    return RF_OK;
-}
-
 static rf_status add(rf_diffusers_folder *f, const rf_layout_tensor *t, rf_error *err)
 {
     rf_diffusers_tensor d[RF_DIFFUSERS_PARTS];
+    rf_composed_part    part[RF_DIFFUSERS_PARTS];
     const int           parts = rf_diffusers_names(&f->arch, t, d);
-    rf_tensor          *to = &f->tensor[f->list.count];
-    sources            *from = &f->source[f->list.count];
-    rf_status           st = RF_OK;
     for (int i = 0; i < parts; i++) {
-        part_source *s = &from->part[i];
-        s->tensor = find_part(f->part[t->part], d[i].name, &s->list);
-        if (!s->tensor)
+        part[i].tensor = find_part(f->part[t->part], d[i].name, &part[i].list);
+        if (!part[i].tensor)
             return rf_fail(err, RF_E_MODEL, "%s/%s: tensor %s is missing", f->path,
                            rf_diffusers_part(t->part), d[i].name);
-        if (i == 0)
-            *to = *s->tensor;
-        else
-            RF_TRY(stack(f, to, s->tensor, err));
     }
-    if (parts == 0) return RF_OK;
-    from->parts = parts;
-    to->offset = 0;
-    to->name = strdup(t->name);
-    if (!to->name) return no_memory(f, err);
-    f->list.count++;
-done:
-    return st;
+    return parts ? rf_composed_add(f->composed, t->name, part, parts, err) : RF_OK;
 }
 
 typedef struct walk {
@@ -198,63 +158,17 @@ typedef struct walk {
     rf_error            *err;
 } walk;
 
-static rf_status count_tensor(void *user, const rf_layout_tensor *t)
-{
-    (void)t;
-    ((rf_diffusers_folder *)user)->room++;
-    return RF_OK;
-}
-
 static rf_status add_tensor(void *user, const rf_layout_tensor *t)
 {
     const walk *w = user;
     return add(w->folder, t, w->err);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const rf_tensor *)a)->name, ((const rf_tensor *)b)->name);
-}
-
-/* Tensors are sorted; where each one's parts are goes with it: `offset` is free to say which. */
 static rf_status make_list(rf_diffusers_folder *f, rf_error *err)
 {
-    walk      w = {.folder = f, .err = err};
-    rf_status st = rf_sdxl_layout(&f->arch, count_tensor, f);
-    f->tensor = calloc(f->room + 1, sizeof *f->tensor);
-    f->source = calloc(f->room + 1, sizeof *f->source);
-    if (!f->tensor || !f->source) return no_memory(f, err);
-    st = rf_sdxl_layout(&f->arch, add_tensor, &w);
-    if (st != RF_OK) return st;
-    for (size_t i = 0; i < f->list.count; i++) f->tensor[i].offset = i;
-    qsort(f->tensor, f->list.count, sizeof *f->tensor, by_name);
-    return RF_OK;
-}
-
-/* ---- reading ------------------------------------------------------------------------------ */
-
-static rf_status read_parts(const rf_tensors *self, const rf_tensor *t, uint64_t from, void *dst,
-                            size_t bytes, rf_error *err)
-{
-    const rf_diffusers_folder *f = self->impl;
-    const sources             *s = &f->source[t->offset];
-    char                      *to = dst;
-    if (from > t->bytes || bytes > t->bytes - from)
-        return rf_fail(err, RF_E_BUG, "%s: a read outside of %s", f->path, t->name);
-    for (int i = 0; i < s->parts && bytes > 0; i++) {
-        const rf_tensor *part = s->part[i].tensor;
-        if (from >= part->bytes) {
-            from -= part->bytes;
-            continue;
-        }
-        const size_t    now = bytes < part->bytes - from ? bytes : (size_t)(part->bytes - from);
-        const rf_status st = s->part[i].list->read(s->part[i].list, part, from, to, now, err);
-        if (st != RF_OK) return st;
-        to += now;
-        bytes -= now;
-        from = 0;
-    }
-    return RF_OK;
+    walk            w = {.folder = f, .err = err};
+    const rf_status st = rf_composed_create(&f->composed, f->path, err);
+    return st == RF_OK ? rf_sdxl_layout(&f->arch, add_tensor, &w) : st;
 }
 
 /* ---- the pipeline ------------------------------------------------------------------------- */
@@ -265,21 +179,20 @@ static int is_absent(json_t *index, const char *part)
     return !json_is_array(entry) || !json_is_string(json_array_get(entry, 0));
 }
 
-static rf_status check_pipeline(const rf_diffusers_folder *f, json_t *index, rf_error *err)
+static rf_status check_pipeline(rf_diffusers_folder *f, json_t *index, rf_error *err)
 {
     const char *name = json_string_value(json_object_get(index, "_class_name"));
     if (!name || strncmp(name, "StableDiffusionXL", strlen("StableDiffusionXL")) != 0)
         return rf_fail(err, RF_E_MODEL, "%s is a folder for %.64s, not for SDXL", f->path,
                        name ? name : "an unknown pipeline");
-    if (is_absent(index, "text_encoder"))
-        return rf_fail(err, RF_E_MODEL,
-                       "%s is Stability's SDXL refiner or a part of a pipeline: it has no "
-                       "text_encoder",
+    if (is_absent(index, "text_encoder_2"))
+        return rf_fail(err, RF_E_MODEL, "%s is a part of a pipeline: it has no text_encoder_2",
                        f->path);
+    f->is_refiner = is_absent(index, "text_encoder");
     return RF_OK;
 }
 
-static rf_status read_pipeline(const rf_diffusers_folder *f, rf_error *err)
+static rf_status read_pipeline(rf_diffusers_folder *f, rf_error *err)
 {
     char         path[PATH_BYTES];
     char        *text = NULL;
@@ -304,6 +217,7 @@ static rf_status open_parts(rf_diffusers_folder *f, rf_error *err)
         const int   network = i == RF_PART_UNET || i == RF_PART_VAE;
         char        path[PATH_BYTES];
         const char *stem = network ? "diffusion_pytorch_model" : "model";
+        if (i == RF_PART_CLIP_L && f->is_refiner) continue;
         if (snprintf(path, sizeof path, "%s/%s", f->path, rf_diffusers_part((rf_part)i)) >=
             (int)sizeof path)
             return rf_fail(err, RF_E_NOT_FOUND, "%s: the path is too long", f->path);
@@ -329,10 +243,6 @@ rf_status rf_diffusers_folder_open(rf_diffusers_folder **out, const char *path, 
     RF_TRY(open_parts(f, err));
     RF_TRY(look(f, err));
     RF_TRY(make_list(f, err));
-    f->list.item = f->tensor;
-    f->list.path = f->path;
-    f->list.read = read_parts;
-    f->list.impl = f;
     *out = f;
     f = NULL;
 done:
@@ -344,16 +254,14 @@ void rf_diffusers_folder_close(rf_diffusers_folder *f)
 {
     if (!f) return;
     for (int i = 0; i < RF_PARTS; i++) rf_shards_close(f->part[i]);
-    for (size_t i = 0; f->tensor && i < f->list.count; i++) free((char *)f->tensor[i].name);
-    free(f->tensor);
-    free(f->source);
+    rf_composed_destroy(f->composed);
     free(f->path);
     free(f);
 }
 
 const rf_tensors *rf_diffusers_folder_list(const rf_diffusers_folder *f)
 {
-    return &f->list;
+    return rf_composed_list(f->composed);
 }
 
 int rf_diffusers_folder_files(const rf_diffusers_folder *f)

@@ -7,9 +7,9 @@
 
 typedef struct rf_diffusers_folder rf_diffusers_folder;
 
-/* Opens a folder with model_index.json, unet/, text_encoder/, text_encoder_2/ and, if it is there,
- * vae/.  RF_E_NOT_FOUND names what is missing; RF_E_MODEL: a pipeline that is not SDXL's base, or a
- * tensor that is missing; other errors as rf_safetensors_open. */
+/* Opens a folder with model_index.json, unet/, text_encoder/ (which Stability's refiner has not),
+ * text_encoder_2/ and, if it is there, vae/.  RF_E_NOT_FOUND names what is missing; RF_E_MODEL: a
+ * pipeline that is not SDXL's, or a tensor that is missing; other errors as rf_safetensors_open. */
 rf_status rf_diffusers_folder_open(rf_diffusers_folder **out, const char *path, rf_error *err);
 void      rf_diffusers_folder_close(rf_diffusers_folder *folder); /* NULL is fine */
 

@@ -214,9 +214,9 @@ static int vae_name(const rf_vae_arch *v, const char *name, char *out)
 int rf_diffusers_names(const rf_sdxl_arch *arch, const rf_layout_tensor *tensor,
                        rf_diffusers_tensor out[RF_DIFFUSERS_PARTS])
 {
-    const char *name = after(tensor->name, rf_part_prefix(tensor->part));
+    const char *name = tensor->inner;
     memset(out, 0, RF_DIFFUSERS_PARTS * sizeof *out);
-    if (!name || tensor->optional) return 0;
+    if (tensor->optional) return 0;
     switch (tensor->part) {
     case RF_PART_UNET: return unet_name(&arch->unet, name, out[0].name);
     case RF_PART_CLIP_L: return snprintf(out[0].name, RF_DIFFUSERS_NAME, "text_model.%s", name) > 0;

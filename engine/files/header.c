@@ -7,14 +7,26 @@
 
 #include "engine/files/json_scan.h"
 
+/* Texts live in blocks that never move. */
+struct rf_header_text {
+    rf_header_text *next;
+    size_t          used, room;
+    char            text[];
+};
+
 typedef struct reader {
-    rf_json     json;
-    rf_header   out;
-    size_t      tensor_room, meta_room;
-    uint64_t    data_start, file_bytes;
-    int         has_meta;
-    const char *path;
-    rf_error   *err;
+    rf_json           json;
+    rf_header         out;
+    size_t            tensor_room, meta_room;
+    size_t            names, values; /* bytes kept of either */
+    uint64_t          data_start, file_bytes;
+    int               has_meta;
+    rf_header_source *source;
+    void             *user;
+    uint64_t          at, bytes; /* read so far, and of the whole header */
+    rf_status         source_status;
+    const char       *path;
+    rf_error         *err;
 } reader;
 
 /* Types of the format that no SDXL file needs, in order of its README. */
@@ -28,10 +40,27 @@ uint64_t rf_header_length(const unsigned char *head)
     return n;
 }
 
+static size_t next_piece(void *user, char *to, size_t room)
+{
+    reader      *r = user;
+    const size_t left = (size_t)(r->bytes - r->at), now = left < room ? left : room;
+    if (now == 0 || r->source_status != RF_OK) return 0;
+    r->source_status = r->source(r->user, r->at, to, now, r->err);
+    r->at += now;
+    return r->source_status == RF_OK ? now : 0;
+}
+
+/* The source's own error is why the text seemed to end. */
 static rf_status json_failed(const reader *r)
 {
-    return rf_fail(r->err, RF_E_FORMAT, "%s: damaged header: byte %td holds %s", r->path,
-                   r->json.at - r->json.start, r->json.error ? r->json.error : "a fault");
+    if (r->source_status != RF_OK) return r->source_status;
+    return rf_fail(r->err, RF_E_FORMAT, "%s: damaged header: byte %" PRIu64 " holds %s", r->path,
+                   rf_json_offset(&r->json), r->json.error ? r->json.error : "a fault");
+}
+
+static rf_status no_memory(const reader *r)
+{
+    return rf_fail(r->err, RF_E_NOMEM, "%s: no memory for its header", r->path);
 }
 
 /* Makes room for one more element; growth is paid for by bytes already read. */
@@ -44,13 +73,66 @@ static void *grown(void *array, size_t count, size_t *room, size_t size)
     return bigger;
 }
 
-static rf_status add_pair(reader *r, const char *key, const char *value)
+/* A copy of `text` that lives as long as the header; NULL: no memory. */
+static char *keep(reader *r, const char *text, size_t bytes)
 {
+    enum { BLOCK = 1 << 16 };
+    rf_header_text *block = r->out.text;
+    if (!block || block->room - block->used < bytes + 1) {
+        const size_t room = bytes + 1 > BLOCK ? bytes + 1 : BLOCK;
+        block = malloc(sizeof *block + room);
+        if (!block) return NULL;
+        *block = (rf_header_text){.next = r->out.text, .room = room};
+        r->out.text = block;
+    }
+    char *copy = block->text + block->used;
+    memcpy(copy, text, bytes);
+    copy[bytes] = '\0';
+    block->used += bytes + 1;
+    return copy;
+}
+
+/* ---- metadata ----------------------------------------------------------------------------- */
+
+static rf_status keep_key(reader *r, const char *text, size_t bytes, const char **out)
+{
+    if (bytes > RF_NAMES_MAX || (r->names += bytes + 1) > RF_NAMES_MAX)
+        return rf_fail(r->err, RF_E_FORMAT, "%s: its names take more than %d bytes", r->path,
+                       RF_NAMES_MAX);
+    *out = keep(r, text, bytes);
+    return *out ? RF_OK : no_memory(r);
+}
+
+/* Thumbnails and statistics of a training may be large, and nothing reads them. */
+static rf_status keep_value(reader *r, const char *text, rf_pair *pair)
+{
+    const int kept = pair->bytes <= RF_META_MAX && r->values + pair->bytes <= RF_META_ALL_MAX;
+    if (kept) r->values += pair->bytes;
+    pair->value = kept ? keep(r, text, pair->bytes) : "";
+    return pair->value ? RF_OK : no_memory(r);
+}
+
+static rf_status read_pair(reader *r)
+{
+    rf_json  *j = &r->json;
+    rf_status st = RF_OK;
+    char     *text;
+    size_t    bytes;
+    if (r->out.meta_count == RF_ENTRIES_MAX)
+        return rf_fail(r->err, RF_E_FORMAT, "%s: more than %d metadata entries", r->path,
+                       RF_ENTRIES_MAX);
     rf_pair *bigger = grown(r->out.meta, r->out.meta_count, &r->meta_room, sizeof *bigger);
-    if (!bigger) return rf_fail(r->err, RF_E_NOMEM, "%s: no memory for its metadata", r->path);
+    if (!bigger) return no_memory(r);
     r->out.meta = bigger;
-    r->out.meta[r->out.meta_count++] = (rf_pair){.key = key, .value = value};
-    return RF_OK;
+    rf_pair *pair = &bigger[r->out.meta_count++];
+    *pair = (rf_pair){.key = "", .value = ""};
+    if (!rf_json_string(j, &text, &bytes)) return json_failed(r);
+    RF_TRY(keep_key(r, text, bytes, &pair->key));
+    if (!rf_json_expect(j, ':', "a key without a colon") || !rf_json_string(j, &text, &pair->bytes))
+        return json_failed(r);
+    st = keep_value(r, text, pair);
+done:
+    return st;
 }
 
 static rf_status read_meta(reader *r)
@@ -63,20 +145,14 @@ static rf_status read_meta(reader *r)
     if (!rf_json_expect(j, '{', "something else than an object of metadata")) return json_failed(r);
     if (rf_json_take(j, '}')) return RF_OK;
     do {
-        char  *key, *value;
-        size_t bytes;
-        if (!rf_json_string(j, &key, &bytes) || !rf_json_expect(j, ':', "a key without a colon") ||
-            !rf_json_string(j, &value, &bytes))
-            return json_failed(r);
-        if (r->out.meta_count == RF_ENTRIES_MAX)
-            return rf_fail(r->err, RF_E_FORMAT, "%s: more than %d metadata entries", r->path,
-                           RF_ENTRIES_MAX);
-        RF_TRY(add_pair(r, key, value));
+        RF_TRY(read_pair(r));
     } while (rf_json_take(j, ','));
     if (!rf_json_expect(j, '}', "metadata without a comma or an end")) st = json_failed(r);
 done:
     return st;
 }
+
+/* ---- tensors ------------------------------------------------------------------------------ */
 
 static rf_status read_type(reader *r, rf_tensor *t)
 {
@@ -169,12 +245,12 @@ static rf_status read_tensor(reader *r, rf_tensor *t)
         char  *key;
         size_t bytes;
         int    field = 0;
-        if (!rf_json_string(j, &key, &bytes) || !rf_json_expect(j, ':', "a key without a colon"))
-            return json_failed(r);
+        if (!rf_json_string(j, &key, &bytes)) return json_failed(r);
         while (field < 3 && strcmp(key, fields[field]) != 0) field++;
         if (field < 3 && seen[field]++)
             return rf_fail(r->err, RF_E_FORMAT, "%s: tensor %s has %s twice", r->path, t->name,
                            key);
+        if (!rf_json_expect(j, ':', "a key without a colon")) return json_failed(r);
         switch (field) {
         case 0: RF_TRY(read_type(r, t)); break;
         case 1: RF_TRY(read_shape(r, t)); break;
@@ -202,13 +278,8 @@ static int is_clean(const char *name)
     return 1;
 }
 
-static rf_status read_entry(reader *r)
+static rf_status check_name(const reader *r, const char *name, size_t bytes)
 {
-    char  *name;
-    size_t bytes;
-    if (!rf_json_string(&r->json, &name, &bytes)) return json_failed(r);
-    if (!rf_json_expect(&r->json, ':', "a key without a colon")) return json_failed(r);
-    if (strcmp(name, "__metadata__") == 0) return read_meta(r);
     if (bytes > RF_NAME_MAX)
         return rf_fail(r->err, RF_E_FORMAT, "%s: a tensor's name is %zu bytes long", r->path,
                        bytes);
@@ -217,19 +288,37 @@ static rf_status read_entry(reader *r)
                        name);
     if (r->out.tensor_count == RF_ENTRIES_MAX)
         return rf_fail(r->err, RF_E_FORMAT, "%s: more than %d tensors", r->path, RF_ENTRIES_MAX);
+    return RF_OK;
+}
+
+static rf_status read_entry(reader *r)
+{
+    rf_status st = RF_OK;
+    char     *text;
+    size_t    bytes;
+    if (!rf_json_string(&r->json, &text, &bytes)) return json_failed(r);
+    const int is_meta = strcmp(text, "__metadata__") == 0;
+    rf_tensor t = {.name = ""};
+    if (!is_meta) {
+        RF_TRY(check_name(r, text, bytes));
+        RF_TRY(keep_key(r, text, bytes, &t.name));
+    }
+    if (!rf_json_expect(&r->json, ':', "a key without a colon")) return json_failed(r);
+    if (is_meta) return read_meta(r);
+    RF_TRY(read_tensor(r, &t));
     rf_tensor *bigger = grown(r->out.tensor, r->out.tensor_count, &r->tensor_room, sizeof *bigger);
-    if (!bigger) return rf_fail(r->err, RF_E_NOMEM, "%s: no memory for its header", r->path);
+    if (!bigger) return no_memory(r);
     r->out.tensor = bigger;
-    rf_tensor *t = &bigger[r->out.tensor_count++];
-    *t = (rf_tensor){.name = name};
-    return read_tensor(r, t);
+    bigger[r->out.tensor_count++] = t;
+done:
+    return st;
 }
 
 static rf_status read_entries(reader *r)
 {
     rf_status st = RF_OK;
     rf_json  *j = &r->json;
-    if (j->at == j->end || *j->at != '{') {
+    if (rf_json_is_over(j) || *j->at != '{') {
         j->error = "something else than the opening brace";
         return json_failed(r);
     }
@@ -241,7 +330,7 @@ static rf_status read_entries(reader *r)
         if (!rf_json_expect(j, '}', "entries without a comma or an end")) return json_failed(r);
     }
     rf_json_space(j); /* the format pads with spaces */
-    if (j->at != j->end) {
+    if (!rf_json_is_over(j)) {
         j->error = "something after the closing brace";
         st = json_failed(r);
     }
@@ -311,17 +400,24 @@ static rf_status check_unique(reader *r)
     return RF_OK;
 }
 
-rf_status rf_header_parse(rf_header *out, char *text, size_t bytes, uint64_t file_bytes,
-                          const char *path, rf_error *err)
+rf_status rf_header_parse(rf_header *out, rf_header_source *source, void *user, size_t bytes,
+                          uint64_t file_bytes, const char *path, rf_error *err)
 {
     rf_status st = RF_OK;
-    reader    r = {.json = {.at = text, .end = text + bytes, .start = text},
-                   .data_start = 8 + (uint64_t)bytes,
+    char     *window = malloc(RF_JSON_WINDOW);
+    reader    r = {.data_start = 8 + (uint64_t)bytes,
                    .file_bytes = file_bytes,
+                   .source = source,
+                   .user = user,
+                   .bytes = bytes,
                    .path = path,
                    .err = err};
     *out = (rf_header){0};
+    if (!window) return no_memory(&r);
+    r.json =
+        (rf_json){.at = window, .end = window, .window = window, .source = next_piece, .user = &r};
     RF_TRY(read_entries(&r));
+    if ((st = r.source_status) != RF_OK) goto done;
     if (r.out.tensor_count == 0) {
         st = rf_fail(err, RF_E_MODEL, "%s: a safetensors file without any tensors", path);
         goto done;
@@ -332,12 +428,18 @@ rf_status rf_header_parse(rf_header *out, char *text, size_t bytes, uint64_t fil
     *out = r.out;
     r.out = (rf_header){0}; /* handed over */
 done:
+    free(window);
     rf_header_free(&r.out);
     return st;
 }
 
 void rf_header_free(rf_header *header)
 {
+    while (header->text) {
+        rf_header_text *next = header->text->next;
+        free(header->text);
+        header->text = next;
+    }
     free(header->tensor);
     free(header->meta);
     *header = (rf_header){0};

@@ -34,6 +34,7 @@ typedef struct rf_infotext {
     const char             *refiner, *refiner_hash;
     double                  refiner_switch_at; /* shown with `refiner` */
     int                     switch_by_steps;   /* shown with `refiner`; 0: by noise */
+    double                  denoise;           /* shown if the job starts from a picture */
     int                     timestep_sampler; /* its eta is "Eta DDIM", usually 0; else usually 1 */
     const rf_infotext_pair *extra; /* [extra_count], shown in this order before the version */
     size_t                  extra_count;

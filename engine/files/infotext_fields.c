@@ -16,6 +16,11 @@ static int has_variation(const rf_infotext *info)
     return info->job->variation > 0;
 }
 
+static int has_init(const rf_infotext *info)
+{
+    return info->job->init != NULL;
+}
+
 static int has_refiner(const rf_infotext *info)
 {
     return info->refiner != NULL;
@@ -70,6 +75,7 @@ const rf_infotext_field rf_infotext_fields[] = {
     JOB("Variation seed", UINT64, variation_seed, NAN, has_variation),
     JOB("Variation seed strength", DOUBLE, variation, NAN, has_variation),
     JOB("Seed resize from", SIZE, seed_width, NAN, NULL),
+    OF("Denoising strength", DOUBLE, denoise, NAN, has_init),
     JOB("Clip skip", INT, clip_skip, 1, NULL),
     JOB("ENSD", INT64, ensd, 0, NULL),
     OF("RNG", TEXT, rng, NAN, NULL),

@@ -106,7 +106,7 @@ static char *keep_value(char **at, span s)
     char  *copy = keep(at, s, ""), *text;
     size_t bytes;
     if (*copy != '"') return copy;
-    rf_json j = {.at = copy, .end = *at - 1, .start = copy};
+    rf_json j = {.at = copy, .end = *at - 1};
     if (rf_json_string(&j, &text, &bytes) && j.at == j.end) return text;
     memcpy(copy, s.at, (size_t)(s.end - s.at)); /* not JSON after all: as it stands */
     copy[s.end - s.at] = '\0';

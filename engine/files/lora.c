@@ -9,6 +9,7 @@
 #include "engine/files/lora_keys.h"
 #include "engine/files/lora_names.h"
 #include "engine/files/lora_shapes.h"
+#include "engine/files/model_use.h"
 
 /* A tensor with its name taken apart. */
 typedef struct piece {
@@ -120,28 +121,45 @@ done:
 
 /* ---- bundled embeddings ------------------------------------------------------------------- */
 
-static int has_embedding(const rf_lora *l, const char *name, size_t bytes)
+static int by_name(const void *a, const void *b)
 {
-    for (int i = 0; i < l->embeddings; i++)
-        if (strlen(l->embedding[i]) == bytes && strncmp(l->embedding[i], name, bytes) == 0)
-            return 1;
-    return 0;
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* An embedding has a tensor for each text encoder: names come out once each, in order. */
+static void drop_twins(rf_lora *l)
+{
+    int kept = 0;
+    if (l->embeddings == 0) return; /* qsort must not see NULL */
+    qsort(l->embedding, (size_t)l->embeddings, sizeof *l->embedding, by_name);
+    for (int i = 0; i < l->embeddings; i++) {
+        if (kept > 0 && strcmp(l->embedding[kept - 1], l->embedding[i]) == 0)
+            free(l->embedding[i]);
+        else
+            l->embedding[kept++] = l->embedding[i];
+    }
+    l->embeddings = kept;
 }
 
 static rf_status list_embeddings(rf_lora *l, rf_error *err)
 {
+    int room = 0;
     for (size_t i = 0; i < l->tensors->count; i++) {
         const char       *name = l->tensors->item[i].name;
         const rf_lora_key key = rf_lora_key_of(name);
         if (key.kind != RF_LORA_KEY_EMBEDDING) continue;
-        name += strlen(RF_LORA_BUNDLE);
-        if (has_embedding(l, name, key.stem)) continue;
-        char **grown = realloc(l->embedding, (size_t)(l->embeddings + 1) * sizeof *grown);
-        if (grown) l->embedding = grown;
-        char *copy = grown ? strndup(name, key.stem) : NULL;
-        if (!copy) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path_of(l));
-        l->embedding[l->embeddings++] = copy;
+        if (l->embeddings == room) {
+            room = room ? 2 * room : 8;
+            char **grown = realloc(l->embedding, (size_t)room * sizeof *grown);
+            if (!grown) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path_of(l));
+            l->embedding = grown;
+        }
+        l->embedding[l->embeddings] = strndup(name + strlen(RF_LORA_BUNDLE), key.stem);
+        if (!l->embedding[l->embeddings])
+            return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path_of(l));
+        l->embeddings++;
     }
+    drop_twins(l);
     return RF_OK;
 }
 
@@ -173,6 +191,7 @@ rf_status rf_lora_open(rf_lora **out, const char *path, rf_error *err)
     if (!l) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
     RF_TRY(rf_safetensors_open(&l->file, path, err));
     l->tensors = rf_safetensors_list(l->file);
+    RF_TRY(rf_model_use_check(rf_model_kind_of(l->tensors), RF_USE_LORA, path, err));
     RF_TRY(read_modules(l, err));
     *out = l;
     l = NULL;

@@ -68,8 +68,8 @@ typedef struct rf_lora {
 } rf_lora;
 
 /* Errors as rf_safetensors_open; RF_E_MODEL, naming the file and module: a kind that is not
- * supported (OFT, BOFT, GLoRA, IA3, by name), no LoRA at all, a module that lacks a factor or whose
- * factors do not fit each other, an alpha that is no sensible number. */
+ * supported (OFT, BOFT, GLoRA, IA3, by name), no LoRA at all (a checkpoint, by name), a module that
+ * lacks a factor or whose factors do not fit each other, an alpha that is no sensible number. */
 rf_status rf_lora_open(rf_lora **out, const char *path, rf_error *err);
 void      rf_lora_close(rf_lora *lora); /* NULL is fine */
 

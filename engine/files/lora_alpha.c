@@ -7,7 +7,10 @@
 
 #include "kernels/half.h"
 
-enum { METADATA_MAX = 1 << 20, SCALE_MAX = 10000 };
+enum {
+    VALUES_MAX = 1 << 13, /* in peft's metadata: twice as many as there are layers, four times */
+    SCALE_MAX = 10000,
+};
 
 /* ---- tensors ------------------------------------------------------------------------------ */
 
@@ -33,14 +36,20 @@ static rf_status read_scalar(const rf_tensors *list, const rf_tensor *t, double 
 
 /* ---- peft's metadata ---------------------------------------------------------------------- */
 
+/* What would make more of a tree than a file should get is not peft's. */
+static int is_modest(const char *json)
+{
+    size_t values = 0;
+    for (; *json; json++) values += *json == ',' || *json == '[' || *json == '{';
+    return values <= VALUES_MAX;
+}
+
 static json_t *read_metadata(const rf_lora *l)
 {
     const rf_header *h = rf_safetensors_header(l->file);
-    for (size_t i = 0; i < h->meta_count; i++) {
-        const size_t bytes = strlen(h->meta[i].value);
-        if (strcmp(h->meta[i].key, "lora_adapter_metadata") != 0 || bytes > METADATA_MAX) continue;
-        return json_loadb(h->meta[i].value, bytes, 0, NULL);
-    }
+    for (size_t i = 0; i < h->meta_count; i++)
+        if (strcmp(h->meta[i].key, "lora_adapter_metadata") == 0 && is_modest(h->meta[i].value))
+            return json_loadb(h->meta[i].value, strlen(h->meta[i].value), 0, NULL);
     return NULL;
 }
 
@@ -57,18 +66,12 @@ static json_t *entry_of(json_t *metadata, rf_part part, const char *key)
     return own ? own : json_object_get(metadata, key);
 }
 
-/* A module's own number in a pattern: the key that its name ends with. */
+/* A module's own number in a pattern: the longest key that its name ends with. */
 static json_t *pattern_of(json_t *pattern, const char *module)
 {
-    const char *key;
-    json_t     *value;
-    json_object_foreach(pattern, key, value)
-    {
-        const size_t n = strlen(key), m = strlen(module);
-        if (n <= m && strcmp(module + m - n, key) == 0 && (n == m || module[m - n - 1] == '.'))
-            return value;
-    }
-    return NULL;
+    json_t *value = json_object_get(pattern, module);
+    while (!value && (module = strchr(module, '.'))) value = json_object_get(pattern, ++module);
+    return value;
 }
 
 static double number_of(json_t *metadata, const rf_lora_module *m, const char *key,

@@ -51,7 +51,7 @@ static void note_misfit(rf_lora_fit *f, const rf_lora_module *m, const rf_lora_l
 {
     char               expected[96];
     const rf_lora_size s = rf_lora_size_of(m);
-    const int64_t      inputs = s.in * s.kernel;
+    const int64_t      inputs = rf_lora_times(s.in, s.kernel);
     f->misfits++;
     if (f->first.status != RF_OK) return;
     layer_text(layer, expected, sizeof expected);

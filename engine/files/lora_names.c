@@ -152,7 +152,7 @@ static rf_status add_spellings(rf_lora_names *n, const rf_layout_tensor *t,
                                const rf_diffusers_tensor *d)
 {
     char ours[NAME_BYTES], theirs[NAME_BYTES];
-    stem_of(ours, t->name + strlen(rf_part_prefix(t->part)));
+    stem_of(ours, t->inner);
     stem_of(theirs, d->name);
     return t->part == RF_PART_UNET ? add_unet(n, ours, theirs)
                                    : add_text_encoder(n, t->part, theirs);

@@ -1,7 +1,7 @@
 /* The kinds and their factors; see lora_shapes.h. */
 #include "engine/files/lora_shapes.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 
 typedef struct check {
     rf_lora_module *m;
@@ -76,13 +76,20 @@ static rf_status misfit(const check *c, const rf_tensor *a, const rf_tensor *b)
                    rf_tensor_shape_text(b, y, sizeof y));
 }
 
+static rf_status check_rank(const check *c, int64_t rank)
+{
+    if (rank <= RF_LORA_RANK_MAX) return RF_OK;
+    return rf_fail(c->err, RF_E_MODEL, "%s: module %s has rank %" PRId64 "; at most %d is sensible",
+                   c->path, c->m->name, rank, RF_LORA_RANK_MAX);
+}
+
 /* a [.., r] times b [r, ..]; their rank. */
 static rf_status product(const check *c, rf_lora_role a, rf_lora_role b, int64_t *rank)
 {
     const rf_tensor *x = has(c->m, a), *y = has(c->m, b);
     if (rf_lora_columns(x) != rf_lora_rows(y)) return misfit(c, x, y);
     *rank = rf_lora_rows(y);
-    return RF_OK;
+    return check_rank(c, *rank);
 }
 
 /* A Tucker core [r, r, kernel] between a and b, both with r rows. */
@@ -92,7 +99,8 @@ static rf_status core(const check *c, rf_lora_role t, int64_t a_rank, rf_lora_ro
     const rf_tensor *k = has(c->m, t), *x = has(c->m, a), *y = has(c->m, b);
     if (k->ndim < 2 || k->dim[0] != a_rank) return misfit(c, k, x);
     if (k->dim[1] != rf_lora_rows(y)) return misfit(c, k, y);
-    return RF_OK;
+    const rf_status st = check_rank(c, a_rank);
+    return st == RF_OK ? check_rank(c, k->dim[1]) : st;
 }
 
 static rf_status check_low_rank(const check *c, int64_t *rank)
@@ -188,11 +196,6 @@ rf_status rf_lora_shapes_check(rf_lora_module *m, int sets, const char *path, rf
     case RF_LORA_KRONECKER: RF_TRY(check_kronecker(&c, &rank)); break;
     default: break;
     }
-    if (rank > RF_LORA_RANK_MAX) {
-        st = rf_fail(err, RF_E_MODEL, "%s: module %s has rank %lld; at most %d is sensible", path,
-                     m->name, (long long)rank, RF_LORA_RANK_MAX);
-        goto done;
-    }
     m->rank = (int)rank;
 done:
     return st;
@@ -222,8 +225,8 @@ static rf_lora_size size_of_kronecker(const rf_lora_module *m)
         s = (rf_lora_size){rf_lora_rows(has(m, RF_LORA_K2_A)),
                            rf_lora_columns(has(m, RF_LORA_K2_B)), 1, 1};
     }
-    s.out *= outs;
-    s.in *= ins;
+    s.out = rf_lora_times(s.out, outs);
+    s.in = rf_lora_times(s.in, ins);
     return s;
 }
 

@@ -1,4 +1,4 @@
-/* File or folder, widened where it must be; see model_file.h. */
+/* File or folder, widened and renamed where it must be; see model_file.h. */
 #include "engine/files/model_file.h"
 
 #include <stdio.h>
@@ -9,11 +9,13 @@
 #include "engine/files/diffusers_folder.h"
 #include "engine/files/fp8.h"
 #include "engine/files/safetensors.h"
+#include "engine/files/spellings.h"
 
 struct rf_model_file {
     rf_safetensors      *file; /* or */
     rf_diffusers_folder *folder;
-    rf_fp8_view         *wide; /* over either; NULL: nothing is in 8 bits */
+    rf_fp8_view         *wide;      /* over either; NULL: nothing is in 8 bits */
+    rf_composed         *respelled; /* over these; NULL: all names are canonical */
 };
 
 static int is_folder(const char *path)
@@ -38,6 +40,7 @@ rf_status rf_model_file_open(rf_model_file **out, const char *path, rf_error *er
     else
         RF_TRY(rf_safetensors_open(&model->file, path, err));
     RF_TRY(rf_fp8_view_open(&model->wide, rf_model_file_stored(model), err));
+    RF_TRY(rf_spellings_open(&model->respelled, rf_model_file_list(model), err));
     *out = model;
     model = NULL;
 done:
@@ -48,6 +51,7 @@ done:
 void rf_model_file_close(rf_model_file *model)
 {
     if (!model) return;
+    rf_composed_destroy(model->respelled);
     rf_fp8_view_close(model->wide);
     rf_safetensors_close(model->file);
     rf_diffusers_folder_close(model->folder);
@@ -56,6 +60,7 @@ void rf_model_file_close(rf_model_file *model)
 
 const rf_tensors *rf_model_file_list(const rf_model_file *model)
 {
+    if (model->respelled) return rf_composed_list(model->respelled);
     return model->wide ? rf_fp8_view_list(model->wide) : rf_model_file_stored(model);
 }
 

@@ -1,5 +1,5 @@
 /* Whatever a user may point at when an expert is asked for: one safetensors file or a diffusers
- * folder, in 16, 32 or 8 bits; behind it always the same list of tensors. */
+ * folder, in 16, 32 or 8 bits, in whatever spelling; behind it always the same list of tensors. */
 #ifndef RF_MODEL_FILE_H
 #define RF_MODEL_FILE_H
 
@@ -16,7 +16,8 @@ rf_status rf_model_file_open(rf_model_file **out, const char *path, rf_error *er
 void      rf_model_file_close(rf_model_file *model); /* NULL is fine */
 
 const rf_tensors *rf_model_file_list(const rf_model_file *model);
-const rf_tensors *rf_model_file_stored(const rf_model_file *model); /* 8-bit types as they are */
+/* As they are stored: 8-bit types, and a file's own names. */
+const rf_tensors *rf_model_file_stored(const rf_model_file *model);
 const rf_header  *rf_model_file_header(const rf_model_file *model); /* NULL: a folder */
 
 /* rf_file_sha256 of a file.  Of a folder: the SHA-256 of the lines "HASH  NAME\n", as sha256sum

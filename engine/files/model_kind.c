@@ -5,20 +5,19 @@
 #include <string.h>
 
 #include "engine/core/arch.h"
+#include "engine/files/lora_keys.h"
 
 static const struct {
     const char *name, *refusal;
 } kinds[RF_MODEL_KINDS] = {
     [RF_MODEL_SDXL] = {"SDXL checkpoint", NULL},
-    [RF_MODEL_SDXL_VPRED] = {"SDXL checkpoint, v-prediction",
-                             "an SDXL v-prediction model; this version opens epsilon-prediction "
-                             "models only, a later version opens it"},
-    [RF_MODEL_SDXL_EDM] = {"SDXL checkpoint, EDM",
-                           "an SDXL model with EDM noise levels (Playground 2.5, CosXL), which "
-                           "cannot share a latent with other experts"},
-    [RF_MODEL_SDXL_REFINER] = {"SDXL refiner",
-                               "Stability's SDXL refiner (one text encoder); this version refines "
-                               "with SDXL base-type checkpoints, a later version opens it"},
+    [RF_MODEL_SDXL_VPRED] = {"SDXL checkpoint, v-prediction", NULL},
+    [RF_MODEL_SDXL_COSXL] = {"SDXL checkpoint, v-prediction on EDM noise levels (CosXL)", NULL},
+    [RF_MODEL_SDXL_EDM] = {"SDXL checkpoint, EDM (Playground 2.5)",
+                           "Playground 2.5 (tensors edm_mean, edm_std), which normalises its "
+                           "latents in another way than SDXL, so that no other expert can go on "
+                           "with them"},
+    [RF_MODEL_SDXL_REFINER] = {"SDXL refiner", NULL},
     [RF_MODEL_SDXL_INPAINT] = {"SDXL inpainting checkpoint",
                                "an SDXL inpainting model (9 input channels), not a text-to-image "
                                "one"},
@@ -28,6 +27,8 @@ static const struct {
                          "SSD-1B, a distilled SDXL with other depths, which is not supported"},
     [RF_MODEL_VEGA] = {"Segmind Vega checkpoint",
                        "Segmind Vega, a distilled SDXL with other depths, which is not supported"},
+    [RF_MODEL_KOALA] = {"KOALA checkpoint",
+                        "KOALA, a distilled SDXL with fewer blocks, which is not supported"},
     [RF_MODEL_SD1] = {"Stable Diffusion 1.x checkpoint",
                       "a Stable Diffusion 1.x model, not an SDXL one"},
     [RF_MODEL_SD2] = {"Stable Diffusion 2.x checkpoint",
@@ -43,6 +44,8 @@ static const struct {
     [RF_MODEL_TEXT_ENCODER] = {"text encoder", "a text encoder alone, not a checkpoint"},
     [RF_MODEL_LORA] = {"LoRA", "a LoRA, which changes a checkpoint and is not one"},
     [RF_MODEL_CONTROLNET] = {"ControlNet", "a ControlNet, not a checkpoint"},
+    [RF_MODEL_IP_ADAPTER] = {"IP-Adapter", "an IP-Adapter, not a checkpoint"},
+    [RF_MODEL_UPSCALER] = {"upscaler", "an upscaler of finished pictures, not a checkpoint"},
     [RF_MODEL_EMBEDDING] = {"textual inversion", "a textual inversion, not a checkpoint"},
     [RF_MODEL_UNKNOWN] = {"unknown model", "no model that is known here, and no SDXL checkpoint"},
 };
@@ -84,21 +87,12 @@ static int64_t dim_of(const rf_tensors *list, const char *name, int axis)
     return t && axis < t->ndim ? t->dim[axis] : -1;
 }
 
+/* One tensor that only the LoRA family has is enough. */
 static int is_lora(const rf_tensors *list)
 {
-    static const char *const marks[] = {
-        ".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".lora_A.default.weight",
-        ".hada_w1_a",        ".lokr_w1",       ".lokr_w1_a",        ".dora_scale",
-        ".oft_blocks"};
     if (any_under(list, "lora_") || any_under(list, "lycoris_")) return 1;
-    for (size_t i = 0; i < list->count; i++) {
-        const char  *name = list->item[i].name;
-        const size_t n = strlen(name);
-        for (size_t m = 0; m < sizeof marks / sizeof *marks; m++) {
-            const size_t length = strlen(marks[m]);
-            if (n >= length && strcmp(name + n - length, marks[m]) == 0) return 1;
-        }
-    }
+    for (size_t i = 0; i < list->count; i++)
+        if (rf_lora_key_of(list->item[i].name).kind != RF_LORA_KEY_UNKNOWN) return 1;
     return 0;
 }
 
@@ -108,11 +102,14 @@ static rf_model_kind sdxl_kind(const rf_tensors *list)
     static const char third[] = RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.";
     const int64_t     width = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 0);
     const int64_t     inputs = dim_of(list, RF_PREFIX_UNET "input_blocks.0.0.weight", 1);
-    if (has(list, "edm_mean") || has(list, "edm_std") || any_under(list, "edm_vpred."))
-        return RF_MODEL_SDXL_EDM;
+    if (has(list, "edm_mean") || has(list, "edm_std")) return RF_MODEL_SDXL_EDM;
     if (inputs == 9) return RF_MODEL_SDXL_INPAINT;
     if (inputs == 8) return RF_MODEL_SDXL_EDIT;
-    if (has(list, "v_pred")) return RF_MODEL_SDXL_VPRED;
+    /* KOALA has one residual block per level: the third level begins at 5, where SDXL's second
+     * ends, and is 5 or 6 deep (Lee et al. 2023). */
+    if (has(list, RF_PREFIX_UNET "input_blocks.5.1.transformer_blocks.4.norm1.weight") &&
+        !any_under(list, third))
+        return RF_MODEL_KOALA;
     /* The distilled ones have SDXL's width and fewer blocks on the third level: 10, 4, 2. */
     if (width == 320 && any_under(list, third)) {
         if (!has(list, RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.2.norm1.weight"))
@@ -120,7 +117,16 @@ static rf_model_kind sdxl_kind(const rf_tensors *list)
         if (!has(list, RF_PREFIX_UNET "input_blocks.7.1.transformer_blocks.4.norm1.weight"))
             return RF_MODEL_SSD_1B;
     }
+    if (any_under(list, "edm_vpred.")) return RF_MODEL_SDXL_COSXL;
+    if (has(list, "v_pred")) return RF_MODEL_SDXL_VPRED;
     return RF_MODEL_SDXL;
+}
+
+/* bigG alone.  Only Stability's has that; what it takes in tells inpainting models apart. */
+static rf_model_kind refiner_kind(const rf_tensors *list)
+{
+    const rf_model_kind kind = sdxl_kind(list);
+    return kind == RF_MODEL_SDXL ? RF_MODEL_SDXL_REFINER : kind;
 }
 
 /* No text encoder of SDXL's: what is the UNet's? */
@@ -144,11 +150,14 @@ static rf_model_kind part_kind(const rf_tensors *list)
     if (has(list, "input_blocks.0.0.weight")) return RF_MODEL_UNET;
     if (any_under(list, "down_blocks.") && has(list, "conv_in.weight")) return RF_MODEL_UNET_FOLDER;
     if (any_under(list, "text_model.") || any_under(list, "transformer.resblocks.") ||
-        any_under(list, "conditioner.embedders."))
+        any_under(list, "conditioner.embedders.") || any_under(list, "encoder.block."))
         return RF_MODEL_TEXT_ENCODER;
     if (has(list, "clip_l") || has(list, "clip_g") || has(list, "emb_params") ||
         any_under(list, "string_to_param"))
         return RF_MODEL_EMBEDDING;
+    if (any_under(list, "ip_adapter.") || any_under(list, "image_proj."))
+        return RF_MODEL_IP_ADAPTER;
+    if (has(list, "conv_first.weight") || has(list, "model.0.weight")) return RF_MODEL_UPSCALER;
     return RF_MODEL_UNKNOWN;
 }
 
@@ -163,6 +172,6 @@ rf_model_kind rf_model_kind_of(const rf_tensors *list)
         return RF_MODEL_SD3;
     if (!any_under(list, RF_PREFIX_UNET)) return part_kind(list);
     if (has(list, RF_PREFIX_CLIP_G "ln_final.weight")) return sdxl_kind(list);
-    if (has(list, "conditioner.embedders.0.model.ln_final.weight")) return RF_MODEL_SDXL_REFINER;
+    if (has(list, RF_PREFIX_REFINER_CLIP_G "ln_final.weight")) return refiner_kind(list);
     return unet_kind(list);
 }

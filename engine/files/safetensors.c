@@ -15,7 +15,6 @@
 struct rf_safetensors {
     rf_tensors list; /* list.impl is the file itself */
     rf_header  header;
-    char      *text; /* the header's bytes, into which names point */
     char      *path;
     uint64_t   bytes;
     int        fd;
@@ -51,12 +50,17 @@ static rf_status read_tensor(const rf_tensors *self, const rf_tensor *t, uint64_
     return read_exactly(file->fd, file->path, t->offset + from, dst, bytes, err);
 }
 
+static rf_status read_header(void *user, uint64_t at, void *dst, size_t bytes, rf_error *err)
+{
+    const rf_safetensors *file = user;
+    return read_exactly(file->fd, file->path, 8 + at, dst, bytes, err);
+}
+
+/* Folders are opened as such before anyone comes here for one file. */
 static rf_status directory_refused(int fd, const char *path, rf_error *err)
 {
     if (faccessat(fd, "model_index.json", F_OK, 0) == 0)
-        return rf_fail(err, RF_E_MODEL,
-                       "%s: a diffusers folder, which this version does not read: get the "
-                       "single-file .safetensors version",
+        return rf_fail(err, RF_E_MODEL, "%s: a diffusers folder, not a LoRA or another single file",
                        path);
     return rf_fail(err, RF_E_MODEL, "%s: a directory, not a checkpoint file", path);
 }
@@ -95,10 +99,11 @@ static rf_status check_start(const rf_safetensors *file, uint64_t *header_bytes,
                        file->path, bytes);
     const uint64_t n = rf_header_length(head);
     if (n > RF_HEADER_MAX)
-        return rf_fail(err, RF_E_FORMAT,
-                       "%s: not a safetensors file: a header of %" PRIu64
-                       " bytes where at most %d may stand",
-                       file->path, n, RF_HEADER_MAX);
+        return rf_fail(
+            err, RF_E_FORMAT,
+            "%s: not a safetensors file, or one with far too much in its header: %" PRIu64
+            " bytes where at most %d are read",
+            file->path, n, RF_HEADER_MAX);
     if (n > file->bytes - 8)
         return rf_fail(err, RF_E_FORMAT,
                        "%s: the file is %" PRIu64 " bytes, its header alone says %" PRIu64
@@ -127,13 +132,7 @@ rf_status rf_safetensors_open(rf_safetensors **out, const char *path, rf_error *
     }
     RF_TRY(open_regular(file, err));
     RF_TRY(check_start(file, &n, err));
-    file->text = malloc((size_t)n);
-    if (!file->text) {
-        st = rf_fail(err, RF_E_NOMEM, "%s: no memory for a header of %" PRIu64 " bytes", path, n);
-        goto done;
-    }
-    RF_TRY(read_exactly(file->fd, path, 8, file->text, (size_t)n, err));
-    RF_TRY(rf_header_parse(&file->header, file->text, (size_t)n, file->bytes, path, err));
+    RF_TRY(rf_header_parse(&file->header, read_header, file, (size_t)n, file->bytes, path, err));
     file->list = (rf_tensors){.item = file->header.tensor,
                               .count = file->header.tensor_count,
                               .path = file->path,
@@ -151,7 +150,6 @@ void rf_safetensors_close(rf_safetensors *file)
     if (!file) return;
     if (file->fd >= 0) close(file->fd);
     rf_header_free(&file->header);
-    free(file->text);
     free(file->path);
     free(file);
 }

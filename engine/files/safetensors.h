@@ -13,8 +13,8 @@
 
 typedef struct rf_safetensors rf_safetensors;
 
-/* Opens `path`.  Memory: the header itself (at most 100 MB, and never more than the file holds)
- * and about 100 bytes per tensor.  RF_E_NOT_FOUND, RF_E_PERMISSION, RF_E_IO, RF_E_NOMEM;
+/* Opens `path`.  Memory: names, short metadata and about 100 bytes per tensor, at most 5 MB by the
+ * limits of header.h, whatever the file.  RF_E_NOT_FOUND, RF_E_PERMISSION, RF_E_IO, RF_E_NOMEM;
  * RF_E_FORMAT if it is damaged; RF_E_MODEL, naming what it is, if it is no safetensors file. */
 rf_status rf_safetensors_open(rf_safetensors **out, const char *path, rf_error *err);
 void      rf_safetensors_close(rf_safetensors *file); /* NULL is fine */

@@ -22,9 +22,7 @@ enum {
     GROUPS = 32, /* of every GroupNorm */
     VOCAB = 49408,
     POSITIONS = 77,
-    NUMBERS = 6,    /* sizes and crop that join the pooled text in the vector conditioning */
-    SINUSOID = 256, /* width that each of them is widened to */
-    EXPANSION = 4,  /* time embedding over UNet width */
+    EXPANSION = 4, /* time embedding over UNet width */
 };
 
 typedef struct source {
@@ -167,7 +165,7 @@ static rf_status derive_unet(const source *s, rf_unet_arch *u)
     RF_TRY(size_of(s, &u->time, RF_PREFIX_UNET "time_embed.0.weight", 2, 0, EXPANSION * u->width,
                    EXPANSION * u->width));
     RF_TRY(size_of(s, &u->vector, RF_PREFIX_UNET "label_emb.0.0.weight", 2, 1, 1,
-                   TEXT_WIDTH_MAX + NUMBERS * SINUSOID));
+                   TEXT_WIDTH_MAX + RF_VECTOR_NUMBERS * RF_NUMBER_WAVES));
     if (u->in_channels != 4 || u->out_channels != 4)
         return rf_fail(s->err, RF_E_MODEL,
                        "%s: the UNet takes %d channels and gives %d where SDXL's latent has 4",
@@ -180,50 +178,60 @@ done:
 
 /* ---- text encoders ------------------------------------------------------------------------ */
 
-/* `table`, `positions`, `expand`: names of the token table, position table and the first layer's
- * widening matrix; `layer`: format of a name that every layer has. */
-static rf_status derive_clip(const source *s, rf_clip_arch *c, const char *table,
-                             const char *positions, const char *expand, const char *layer)
+/* What an encoder's tensors are called behind its prefix: the token table, the position table, the
+ * first layer's widening matrix, and the front and end of a name that every layer has. */
+typedef struct clip_names {
+    const char *table, *positions, *expand, *layer, *norm;
+} clip_names;
+
+static rf_status clip_size(const source *s, int *out, const char *prefix, const char *leaf,
+                           int axis, int step, int max)
+{
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%s%s", prefix, leaf);
+    return size_of(s, out, name, 2, axis, step, max);
+}
+
+static rf_status derive_clip(const source *s, rf_clip_arch *c, const char *prefix,
+                             const clip_names *names)
 {
     rf_status st = RF_OK;
-    char      name[NAME_BYTES];
-    RF_TRY(size_of(s, &c->vocab, table, 2, 0, VOCAB, VOCAB));
-    RF_TRY(size_of(s, &c->width, table, 2, 1, HEAD, TEXT_WIDTH_MAX));
-    RF_TRY(size_of(s, &c->positions, positions, 2, 0, POSITIONS, POSITIONS));
-    RF_TRY(size_of(s, &c->mlp, expand, 2, 0, 1, 4 * TEXT_WIDTH_MAX));
+    RF_TRY(clip_size(s, &c->vocab, prefix, names->table, 0, VOCAB, VOCAB));
+    RF_TRY(clip_size(s, &c->width, prefix, names->table, 1, HEAD, TEXT_WIDTH_MAX));
+    RF_TRY(clip_size(s, &c->positions, prefix, names->positions, 0, POSITIONS, POSITIONS));
+    RF_TRY(clip_size(s, &c->mlp, prefix, names->expand, 0, 1, 4 * TEXT_WIDTH_MAX));
     c->heads = c->width / HEAD;
-    for (; c->layers <= LAYERS_MAX; c->layers++) {
-        /* the one conversion in `layer` is %d */
-        const char *mark = strstr(layer, "%d");
-        snprintf(name, sizeof name, "%.*s%d%s", (int)(mark - layer), layer, c->layers, mark + 2);
-        if (!rf_tensors_find(s->list, name)) break;
-    }
+    while (c->layers <= LAYERS_MAX &&
+           find(s, "%s%s%d%s", prefix, names->layer, c->layers, names->norm))
+        c->layers++;
     /* SDXL reads the layer before the last one. */
     if (c->layers < 2 || c->layers > LAYERS_MAX)
-        st = rf_fail(s->err, RF_E_MODEL, "%s: a text encoder of %d layers (%s)", s->list->path,
-                     c->layers, table);
+        st = rf_fail(s->err, RF_E_MODEL, "%s: a text encoder of %d layers (%s%s)", s->list->path,
+                     c->layers, prefix, names->table);
 done:
     return st;
 }
 
 static rf_status derive_text(const source *s, rf_sdxl_arch *a)
 {
-    static const char linear[] = RF_PREFIX_CLIP_G "text_projection.weight";
-    static const char matrix[] = RF_PREFIX_CLIP_G "text_projection";
-    rf_status         st = RF_OK;
-    a->clip_l.kind = RF_CLIP_HF;
+    static const clip_names l = {
+        "embeddings.token_embedding.weight", "embeddings.position_embedding.weight",
+        "encoder.layers.0.mlp.fc1.weight", "encoder.layers.", ".layer_norm1.weight"};
+    static const clip_names g = {"token_embedding.weight", "positional_embedding",
+                                 "transformer.resblocks.0.mlp.c_fc.weight",
+                                 "transformer.resblocks.", ".ln_1.weight"};
+    rf_status               st = RF_OK;
+    a->has_clip_l = !rf_sdxl_is_refiner(s->list);
     a->clip_g.kind = RF_CLIP_OPEN;
-    RF_TRY(derive_clip(s, &a->clip_l, RF_PREFIX_CLIP_L "embeddings.token_embedding.weight",
-                       RF_PREFIX_CLIP_L "embeddings.position_embedding.weight",
-                       RF_PREFIX_CLIP_L "encoder.layers.0.mlp.fc1.weight",
-                       RF_PREFIX_CLIP_L "encoder.layers.%d.layer_norm1.weight"));
-    RF_TRY(derive_clip(s, &a->clip_g, RF_PREFIX_CLIP_G "token_embedding.weight",
-                       RF_PREFIX_CLIP_G "positional_embedding",
-                       RF_PREFIX_CLIP_G "transformer.resblocks.0.mlp.c_fc.weight",
-                       RF_PREFIX_CLIP_G "transformer.resblocks.%d.ln_1.weight"));
-    a->clip_g.projection_is_linear = find(s, matrix) == NULL && find(s, linear) != NULL;
-    RF_TRY(size_of(s, &a->clip_g.projection, a->clip_g.projection_is_linear ? linear : matrix, 2,
-                   a->clip_g.projection_is_linear ? 0 : 1, 1, TEXT_WIDTH_MAX));
+    const char *prefix = rf_part_prefix(a, RF_PART_CLIP_G);
+    a->clip_l.kind = RF_CLIP_HF;
+    if (a->has_clip_l) RF_TRY(derive_clip(s, &a->clip_l, RF_PREFIX_CLIP_L, &l));
+    RF_TRY(derive_clip(s, &a->clip_g, prefix, &g));
+    a->clip_g.projection_is_linear = find(s, "%stext_projection", prefix) == NULL &&
+                                     find(s, "%stext_projection.weight", prefix) != NULL;
+    RF_TRY(clip_size(s, &a->clip_g.projection, prefix,
+                     a->clip_g.projection_is_linear ? "text_projection.weight" : "text_projection",
+                     !a->clip_g.projection_is_linear, 1, TEXT_WIDTH_MAX));
 done:
     return st;
 }
@@ -273,12 +281,40 @@ rf_status rf_vae_derive(rf_vae_arch *out, const char **prefix, const rf_tensors 
     return derive_vae(&s, *prefix, out);
 }
 
-/* 1 if any tensor stands under the VAE's prefix. */
+/* 1 if any weight stands under the VAE's prefix; what its training left behind is none. */
 static int has_vae(const rf_tensors *list)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (strncmp(list->item[i].name, RF_PREFIX_VAE, sizeof RF_PREFIX_VAE - 1) == 0) return 1;
+    const size_t front = strlen(RF_PREFIX_VAE);
+    for (size_t i = 0; i < list->count; i++) {
+        const char *name = list->item[i].name;
+        if (strncmp(name, RF_PREFIX_VAE, front) == 0 && strncmp(name + front, "loss.", 5) != 0 &&
+            strncmp(name + front, "model_ema.", 10) != 0)
+            return 1;
+    }
     return 0;
+}
+
+int rf_sdxl_is_refiner(const rf_tensors *list)
+{
+    return !rf_tensors_find(list, RF_PREFIX_CLIP_G "ln_final.weight") &&
+           rf_tensors_find(list, RF_PREFIX_REFINER_CLIP_G "ln_final.weight");
+}
+
+static rf_status check_together(const rf_sdxl_arch *a, const rf_tensors *list, rf_error *err)
+{
+    const int numbers = rf_sdxl_numbers(a) * RF_NUMBER_WAVES;
+    if (a->unet.context != a->clip_l.width + a->clip_g.width)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: the UNet expects text of width %d, the text encoders give %d and %d",
+                       list->path, a->unet.context, a->clip_l.width, a->clip_g.width);
+    if (a->unet.vector != a->clip_g.projection + numbers)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: the UNet expects a vector of %d numbers, the text encoder gives %d "
+                       "and %s %d",
+                       list->path, a->unet.vector, a->clip_g.projection,
+                       a->has_clip_l ? "the picture's sizes" : "sizes and aesthetic score",
+                       numbers);
+    return RF_OK;
 }
 
 rf_status rf_sdxl_derive(rf_sdxl_arch *out, const rf_tensors *list, rf_error *err)
@@ -291,15 +327,7 @@ rf_status rf_sdxl_derive(rf_sdxl_arch *out, const rf_tensors *list, rf_error *er
     RF_TRY(derive_text(&s, &a));
     a.has_vae = has_vae(list);
     if (a.has_vae) RF_TRY(derive_vae(&s, RF_PREFIX_VAE, &a.vae));
-    if (a.unet.context != a.clip_l.width + a.clip_g.width)
-        return rf_fail(err, RF_E_MODEL,
-                       "%s: the UNet expects text of width %d, the text encoders give %d and %d",
-                       list->path, a.unet.context, a.clip_l.width, a.clip_g.width);
-    if (a.unet.vector != a.clip_g.projection + NUMBERS * SINUSOID)
-        return rf_fail(err, RF_E_MODEL,
-                       "%s: the UNet expects a vector of %d numbers, the text encoder gives %d "
-                       "and the picture's sizes %d",
-                       list->path, a.unet.vector, a.clip_g.projection, NUMBERS * SINUSOID);
+    RF_TRY(check_together(&a, list, err));
     *out = a;
 done:
     return st;

@@ -6,6 +6,9 @@
 #include "engine/core/tensors.h"
 #include "kernels/status.h"
 
+/* Whether bigG stands where Stability's refiner has it, and nowhere else. */
+int rf_sdxl_is_refiner(const rf_tensors *list);
+
 /* Looks at as few tensors as name every size, and checks that the sizes are sane and fit
  * together; whether all other tensors agree with them is for rf_checkpoint_check to say.
  * RF_E_MODEL naming the tensor. */

@@ -5,31 +5,33 @@
 #include "engine/files/sdxl_layout.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct emitter {
     rf_layout_fn *fn;
     void         *user;
     rf_part       part;
+    const char   *prefix; /* the part's */
     rf_status     st;
 } emitter;
 
-static const struct {
-    const char *name, *prefix;
-} parts[RF_PARTS] = {
-    [RF_PART_UNET] = {"UNet", RF_PREFIX_UNET},
-    [RF_PART_CLIP_L] = {"CLIP-L", RF_PREFIX_CLIP_L},
-    [RF_PART_CLIP_G] = {"OpenCLIP bigG", RF_PREFIX_CLIP_G},
-    [RF_PART_VAE] = {"VAE", RF_PREFIX_VAE},
-};
-
 const char *rf_part_name(rf_part part)
 {
-    return parts[part].name;
+    static const char *const names[RF_PARTS] = {[RF_PART_UNET] = "UNet",
+                                                [RF_PART_CLIP_L] = "CLIP-L",
+                                                [RF_PART_CLIP_G] = "OpenCLIP bigG",
+                                                [RF_PART_VAE] = "VAE"};
+    return names[part];
 }
 
-const char *rf_part_prefix(rf_part part)
+const char *rf_part_prefix(const rf_sdxl_arch *arch, rf_part part)
 {
-    return parts[part].prefix;
+    static const char *const prefixes[RF_PARTS] = {[RF_PART_UNET] = RF_PREFIX_UNET,
+                                                   [RF_PART_CLIP_L] = RF_PREFIX_CLIP_L,
+                                                   [RF_PART_CLIP_G] = RF_PREFIX_CLIP_G,
+                                                   [RF_PART_VAE] = RF_PREFIX_VAE};
+    if (part == RF_PART_CLIP_G && !arch->has_clip_l) return RF_PREFIX_REFINER_CLIP_G;
+    return prefixes[part];
 }
 
 /* Buffers for names in the making, each longer than what goes into it; the longest name that
@@ -41,8 +43,9 @@ static void emit(emitter *e, const char *at, const char *leaf, rf_layout_tensor 
 {
     char name[NAME_BYTES];
     if (e->st != RF_OK) return;
-    snprintf(name, sizeof name, "%s%s%s", parts[e->part].prefix, at, leaf);
+    snprintf(name, sizeof name, "%s%s%s", e->prefix, at, leaf);
     t.name = name;
+    t.inner = name + strlen(e->prefix);
     t.part = e->part;
     e->st = e->fn(e->user, &t);
 }
@@ -185,7 +188,6 @@ static void unet(emitter *e, const rf_unet_arch *u)
     int64_t       skips[RF_LEVELS_MAX * (RF_BLOCKS_MAX + 1) + 1];
     int           count = 0;
     const int64_t middle = (int64_t)u->width * u->mult[u->levels - 1];
-    e->part = RF_PART_UNET;
     linear(e, RF_ROLE_WEIGHT, "", "time_embed.0", u->time, u->width);
     linear(e, RF_ROLE_WEIGHT, "", "time_embed.2", u->time, u->time);
     linear(e, RF_ROLE_WEIGHT, "", "label_emb.0.0", u->time, u->vector);
@@ -204,7 +206,6 @@ static void unet(emitter *e, const rf_unet_arch *u)
 static void clip_l(emitter *e, const rf_clip_arch *c)
 {
     char at[BLOCK_BYTES];
-    e->part = RF_PART_CLIP_L;
     emit(e, "", "embeddings.position_ids",
          (rf_layout_tensor){
              .role = RF_ROLE_POSITION_IDS, .ndim = 2, .dim = {1, c->positions}, .optional = 1});
@@ -230,7 +231,6 @@ static void clip_g(emitter *e, const rf_clip_arch *c)
     char                   at[BLOCK_BYTES];
     const rf_layout_tensor projection = {
         .role = RF_ROLE_WEIGHT, .ndim = 2, .dim = {c->width, c->projection}, .transposed = 1};
-    e->part = RF_PART_CLIP_G;
     matrix(e, RF_ROLE_EMBEDDING, "", "token_embedding.weight", c->vocab, c->width);
     matrix(e, RF_ROLE_EMBEDDING, "", "positional_embedding", c->positions, c->width);
     for (int i = 0; i < c->layers; i++) {
@@ -325,19 +325,33 @@ static void vae_decoder(emitter *e, const rf_vae_arch *v)
 
 static void vae(emitter *e, const rf_vae_arch *v)
 {
-    e->part = RF_PART_VAE;
     vae_encoder(e, v);
     conv(e, RF_ROLE_WEIGHT, "", "quant_conv", 2 * (int64_t)v->z, 2 * (int64_t)v->z, 1);
     conv(e, RF_ROLE_WEIGHT, "", "post_quant_conv", v->z, v->z, 1);
     vae_decoder(e, v);
 }
 
+rf_status rf_sdxl_layout_part(const rf_sdxl_arch *arch, rf_part part, rf_layout_fn *fn, void *user)
+{
+    emitter e = {.fn = fn, .user = user, .part = part, .prefix = rf_part_prefix(arch, part)};
+    switch (part) {
+    case RF_PART_UNET: unet(&e, &arch->unet); break;
+    case RF_PART_CLIP_L: clip_l(&e, &arch->clip_l); break;
+    case RF_PART_CLIP_G: clip_g(&e, &arch->clip_g); break;
+    case RF_PART_VAE: vae(&e, &arch->vae); break;
+    case RF_PARTS: break;
+    }
+    return e.st;
+}
+
 rf_status rf_sdxl_layout(const rf_sdxl_arch *arch, rf_layout_fn *fn, void *user)
 {
-    emitter e = {.fn = fn, .user = user};
-    unet(&e, &arch->unet);
-    clip_l(&e, &arch->clip_l);
-    clip_g(&e, &arch->clip_g);
-    if (arch->has_vae) vae(&e, &arch->vae);
-    return e.st;
+    const int has[RF_PARTS] = {[RF_PART_UNET] = 1,
+                               [RF_PART_CLIP_L] = arch->has_clip_l,
+                               [RF_PART_CLIP_G] = 1,
+                               [RF_PART_VAE] = arch->has_vae};
+    rf_status st = RF_OK;
+    for (int part = 0; part < RF_PARTS && st == RF_OK; part++)
+        if (has[part]) st = rf_sdxl_layout_part(arch, (rf_part)part, fn, user);
+    return st;
 }

@@ -2,7 +2,8 @@
  *
  * One enumeration serves all who must know the layout: the check of a file, the random checkpoint
  * of `synth`, and their tests.  Names and shapes: generative-models (sd_xl_base.yaml; UNetModel,
- * FrozenCLIPEmbedder, FrozenOpenCLIPEmbedder2, AutoencoderKL).  Real sizes give 2515 tensors. */
+ * FrozenCLIPEmbedder, FrozenOpenCLIPEmbedder2, AutoencoderKL).  Real sizes give 2515 tensors, those
+ * of Stability's refiner 1858. */
 #ifndef RF_SDXL_LAYOUT_H
 #define RF_SDXL_LAYOUT_H
 
@@ -36,7 +37,8 @@ enum {
 };
 
 typedef struct rf_layout_tensor {
-    const char *name; /* lives until the callback returns */
+    const char *name;  /* lives until the callback returns */
+    const char *inner; /* its end: the name behind the part's prefix */
     rf_part     part;
     rf_role     role;
     int         ndim;
@@ -49,10 +51,14 @@ typedef struct rf_layout_tensor {
 /* An error that it returns ends the enumeration and is returned. */
 typedef rf_status rf_layout_fn(void *user, const rf_layout_tensor *tensor);
 
-/* Calls `fn` for every tensor, part by part; the VAE only if arch->has_vae. */
+/* Calls `fn` for every tensor, part by part; CLIP-L only if arch->has_clip_l, the VAE only if
+ * arch->has_vae. */
 rf_status rf_sdxl_layout(const rf_sdxl_arch *arch, rf_layout_fn *fn, void *user);
+/* The same of one part, whether or not the architecture has it. */
+rf_status rf_sdxl_layout_part(const rf_sdxl_arch *arch, rf_part part, rf_layout_fn *fn, void *user);
 
-const char *rf_part_name(rf_part part);   /* "UNet", "CLIP-L", "OpenCLIP bigG", "VAE" */
-const char *rf_part_prefix(rf_part part); /* RF_PREFIX_UNET ... */
+const char *rf_part_name(rf_part part); /* "UNet", "CLIP-L", "OpenCLIP bigG", "VAE" */
+/* RF_PREFIX_UNET ...; bigG has another place in the refiner. */
+const char *rf_part_prefix(const rf_sdxl_arch *arch, rf_part part);
 
 #endif

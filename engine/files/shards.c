@@ -3,7 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +11,9 @@
 
 #include "engine/files/os_error.h"
 #include "engine/files/safetensors.h"
-#include "engine/files/whole_file.h"
+#include "engine/files/shard_index.h"
 
-enum { INDEX_MAX = 32 << 20, NAME_BYTES = 256 };
+enum { NAME_BYTES = 256 };
 
 struct rf_shards {
     char            *folder;
@@ -132,80 +132,72 @@ static const rf_tensors *list_of(const rf_shards *s, const char *file)
 }
 
 /* Every tensor is where the index says ... */
-static rf_status check_entries(const rf_shards *s, json_t *map, rf_error *err)
+static rf_status check_entries(const rf_shards *s, const rf_shard_index *index, rf_error *err)
 {
-    const char *tensor;
-    json_t     *file;
-    json_object_foreach(map, tensor, file)
-    {
-        const rf_tensors *list = list_of(s, json_string_value(file));
-        if (!list || !rf_tensors_find(list, tensor))
+    for (size_t i = 0; i < index->count; i++) {
+        const rf_shard_entry *e = &index->entry[i];
+        const rf_tensors     *list = list_of(s, e->file);
+        if (!list || !rf_tensors_find(list, e->tensor))
             return rf_fail(err, RF_E_FORMAT, "%s: the index says that %s is in %s, which lacks it",
-                           s->folder, tensor, json_string_value(file));
+                           s->folder, e->tensor, e->file);
     }
     return RF_OK;
 }
 
-/* ... and the index knows every tensor of every file. */
-static rf_status check_files(const rf_shards *s, json_t *map, rf_error *err)
+/* ... and the index knows every tensor of a file; *bytes += theirs. */
+static rf_status check_file(const rf_shards *s, int file, const rf_shard_index *index,
+                            uint64_t *bytes, rf_error *err)
 {
-    for (int i = 0; i < s->files; i++) {
-        const rf_tensors *list = rf_safetensors_list(s->file[i]);
-        for (size_t k = 0; k < list->count; k++) {
-            const char *said = json_string_value(json_object_get(map, list->item[k].name));
-            if (said && strcmp(said, s->name[i]) == 0) continue;
-            return rf_fail(err, RF_E_FORMAT, "%s: tensor %s is in %s, which the index does not say",
-                           s->folder, list->item[k].name, s->name[i]);
-        }
+    const rf_tensors *list = rf_safetensors_list(s->file[file]);
+    for (size_t k = 0; k < list->count; k++) {
+        const char *said = rf_shard_index_find(index, list->item[k].name);
+        *bytes += list->item[k].bytes;
+        if (said && strcmp(said, s->name[file]) == 0) continue;
+        return rf_fail(err, RF_E_FORMAT, "%s: tensor %s is in %s, which the index does not say",
+                       s->folder, list->item[k].name, s->name[file]);
     }
     return RF_OK;
 }
 
-static rf_status open_listed(rf_shards *s, json_t *map, const char *index, rf_error *err)
+/* Names first, so that a file is opened only where all of them are plain; then each file is held
+ * against the index before the next one takes memory. */
+static rf_status open_listed(rf_shards *s, const rf_shard_index *index, const char *path,
+                             rf_error *err)
 {
-    const char *tensor;
-    json_t     *file;
-    rf_status   st = RF_OK;
-    json_object_foreach(map, tensor, file)
-    {
-        const char *name = json_string_value(file);
-        if (!name || strlen(name) != json_string_length(file) || !is_plain_name(name)) {
-            st = rf_fail(err, RF_E_FORMAT,
-                         "%s/%s: tensor %s is said to be in something that is no .safetensors file "
-                         "of this folder",
-                         s->folder, index, tensor);
-            goto done;
-        }
-        RF_TRY(add_file(s, name, err));
+    uint64_t  bytes = 0;
+    rf_status st = RF_OK;
+    for (size_t i = 0; i < index->count; i++)
+        if (!is_plain_name(index->entry[i].file))
+            return rf_fail(err, RF_E_FORMAT,
+                           "%s: tensor %s is said to be in something that is no .safetensors file "
+                           "of this folder",
+                           path, index->entry[i].tensor);
+    for (size_t i = 0; i < index->count; i++) {
+        const int before = s->files;
+        RF_TRY(add_file(s, index->entry[i].file, err));
+        if (s->files > before) RF_TRY(check_file(s, before, index, &bytes, err));
     }
-    RF_TRY(check_entries(s, map, err));
-    RF_TRY(check_files(s, map, err));
+    RF_TRY(check_entries(s, index, err));
+    if (index->total_size >= 0 && (uint64_t)index->total_size != bytes)
+        st = rf_fail(err, RF_E_FORMAT,
+                     "%s: the index says that all tensors take %" PRId64
+                     " bytes, but they take %" PRIu64 ": the files are not of one download",
+                     path, index->total_size, bytes);
 done:
     return st;
 }
 
-static rf_status open_index(rf_shards *s, const char *index, rf_error *err)
+static rf_status open_index(rf_shards *s, const char *name, rf_error *err)
 {
-    char         path[4096];
-    char        *text = NULL;
-    size_t       bytes = 0;
-    json_t      *root = NULL;
-    json_error_t why;
-    rf_status    st = RF_OK;
-    if (snprintf(path, sizeof path, "%s/%s", s->folder, index) >= (int)sizeof path)
+    char           path[4096];
+    rf_shard_index index = {0};
+    rf_status      st = RF_OK;
+    if (snprintf(path, sizeof path, "%s/%s", s->folder, name) >= (int)sizeof path)
         return rf_fail(err, RF_E_NOT_FOUND, "%s: the path is too long", s->folder);
-    RF_TRY(rf_whole_file_read(&text, &bytes, path, INDEX_MAX, err));
-    root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
-    json_t *map = json_object_get(root, "weight_map");
-    if (!root)
-        st = rf_fail(err, RF_E_FORMAT, "%s: line %d: %s", path, why.line, why.text);
-    else if (!json_is_object(map) || json_object_size(map) == 0)
-        st = rf_fail(err, RF_E_FORMAT, "%s: there is no weight_map in it", path);
-    else
-        st = open_listed(s, map, index, err);
+    RF_TRY(rf_shard_index_read(&index, path, err));
+    st = open_listed(s, &index, path, err);
 done:
-    json_decref(root);
-    free(text);
+    rf_shard_index_free(&index);
     return st;
 }
 

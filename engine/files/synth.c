@@ -39,6 +39,17 @@ typedef struct writer {
     int                     wide;          /* wide: this pass emits the 64-bit tensors */
 } writer;
 
+/* Four levels, of which the two in the middle attend; one text encoder. */
+static void make_refiner(rf_sdxl_arch *a, int width, int depth)
+{
+    a->unet.width = width;
+    a->unet.levels = 4;
+    a->unet.mult[3] = a->unet.mult[2];
+    a->unet.depth[1] = a->unet.depth[2] = a->unet.middle_depth = depth;
+    a->clip_l = (rf_clip_arch){0};
+    a->has_clip_l = 0;
+}
+
 rf_status rf_synth_arch(rf_sdxl_arch *out, const char *name, rf_error *err)
 {
     const rf_unet_arch unet = {.in_channels = 4,
@@ -50,7 +61,8 @@ rf_status rf_synth_arch(rf_sdxl_arch *out, const char *name, rf_error *err)
                                .groups = 32};
     const rf_vae_arch  vae = {.levels = 4, .mult = {1, 2, 4, 4}, .blocks = 2, .z = 4, .groups = 32};
     const rf_clip_arch clip = {.vocab = 49408, .positions = 77};
-    rf_sdxl_arch       a = {.unet = unet, .clip_l = clip, .clip_g = clip, .vae = vae, .has_vae = 1};
+    rf_sdxl_arch       a = {
+              .unet = unet, .clip_l = clip, .clip_g = clip, .vae = vae, .has_clip_l = 1, .has_vae = 1};
     a.clip_g.kind = RF_CLIP_OPEN;
     if (name && strcmp(name, "sdxl") == 0) {
         a.unet.width = 320;
@@ -64,13 +76,23 @@ rf_status rf_synth_arch(rf_sdxl_arch *out, const char *name, rf_error *err)
         a.clip_l.width = 64, a.clip_l.layers = 2, a.clip_l.mlp = 256;
         a.clip_g.width = 64, a.clip_g.layers = 3, a.clip_g.mlp = 256;
         a.vae.width = 32;
+    } else if (name && strcmp(name, "sdxl-refiner") == 0) {
+        make_refiner(&a, 384, 4);
+        a.clip_g.width = 1280, a.clip_g.layers = 32, a.clip_g.mlp = 5120;
+        a.vae.width = 128;
+    } else if (name && strcmp(name, "tiny-refiner") == 0) {
+        make_refiner(&a, 64, 1); /* no layer has the sizes of tiny's, as with the real ones */
+        a.clip_g.width = 64, a.clip_g.layers = 3, a.clip_g.mlp = 256;
+        a.vae.width = 32;
     } else {
-        return rf_fail(err, RF_E_ARG, "no architecture is named %s; there are sdxl and tiny",
+        return rf_fail(err, RF_E_ARG,
+                       "no architecture is named %s; there are sdxl, sdxl-refiner, tiny and "
+                       "tiny-refiner",
                        name ? name : "(null)");
     }
     a.unet.time = 4 * a.unet.width;
     a.unet.context = a.clip_l.width + a.clip_g.width;
-    a.unet.vector = a.clip_g.width + 6 * 256; /* pooled text and six numbers, 256 wide each */
+    a.unet.vector = a.clip_g.width + rf_sdxl_numbers(&a) * RF_NUMBER_WAVES;
     a.clip_l.heads = a.clip_l.width / 64, a.clip_g.heads = a.clip_g.width / 64;
     a.clip_g.projection = a.clip_g.width;
     *out = a;

@@ -14,7 +14,9 @@
 #include "kernels/status.h"
 
 typedef struct rf_synth_options {
-    const char *arch; /* "sdxl" (6.94 GB in 16 bits) or "tiny" (same layout, small widths) */
+    /* "sdxl" (6.94 GB in 16 bits) or "tiny" (same layout, small widths); "sdxl-refiner" (6.08 GB)
+     * and "tiny-refiner", as Stability's */
+    const char *arch;
     uint64_t    seed;
     rf_filetype type; /* RF_FILE_F16, RF_FILE_BF16 or RF_FILE_F32 */
     int         overwrite;

@@ -119,11 +119,16 @@ void rf_clip_forward(rf_recorder *r, const void *arg)
     const int           c = arch->width, seq = RF_TOKENS_PER_CHUNK, m = a->chunks * seq;
     void               *t = rf_take(r, (size_t)m * (size_t)c);
 
-    rf_do_embedding(
-        r,
-        (rf_embedding_args){
-            .y = a->hidden, .id = a->id, .m = m, .c = c, .vocab = arch->vocab, .seq = seq},
-        s->tokens, s->positions);
+    rf_do_embedding(r,
+                    (rf_embedding_args){.y = a->hidden,
+                                        .id = a->id,
+                                        .extra = a->extra,
+                                        .m = m,
+                                        .c = c,
+                                        .vocab = arch->vocab,
+                                        .extras = a->extras,
+                                        .seq = seq},
+                    s->tokens, s->positions);
     for (int i = 0; i < a->depth; i++) layer(r, arch, s, a->hidden, t, a->chunks, i);
 
     if (arch->projection) {

@@ -9,8 +9,11 @@
 
 typedef struct rf_clip_args {
     const rf_clip_arch *arch;
-    const int32_t      *id;     /* [chunks, 77], read when the program runs */
-    void               *hidden; /* [chunks, 77, width]: the state behind `depth` layers */
+    const int32_t      *id; /* [chunks, 77], read when the program runs; from arch->vocab on
+                               they name rows of `extra` */
+    const float *extra;     /* [extras, width]: vectors of textual inversions */
+    int          extras;
+    void        *hidden; /* [chunks, 77, width]: the state behind `depth` layers */
     /* layers - 1 is what SDXL reads; without a projection up to `layers`. */
     int depth;
     /* [prompts, 77, projection], or NULL: every position of the first `prompts` chunks through the

@@ -1,4 +1,5 @@
-/* The VAE decoder as a forward function (Rombach et al. 2022; generative-models, Decoder). */
+/* The VAE's two halves as forward functions (Rombach et al. 2022; generative-models, Decoder and
+ * Encoder). */
 #ifndef RF_VAE_H
 #define RF_VAE_H
 
@@ -19,5 +20,15 @@ typedef struct rf_vae_decode_args {
 } rf_vae_decode_args;
 
 rf_forward_fn rf_vae_decode; /* arg: rf_vae_decode_args */
+
+typedef struct rf_vae_encode_args {
+    const rf_vae_arch *arch;
+    const void        *pixels;  /* [n, H, W, 3] in the recorder's dtype, -1..1; H as above */
+    void              *moments; /* [n, h, w, 2 z], likewise: of every latent the mean, not yet times
+                                   RF_VAE_SCALE, then the logarithm of the variance */
+    int n, h, w;
+} rf_vae_encode_args;
+
+rf_forward_fn rf_vae_encode; /* arg: rf_vae_encode_args */
 
 #endif

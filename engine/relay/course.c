@@ -12,6 +12,19 @@ static rf_status no_memory(rf_error *err)
 
 /* ---- lookups ------------------------------------------------------------------------------ */
 
+/* What a stage does not tell is the job's. */
+static void settle_numbers(rf_course_stage *out, const rf_job *job, const rf_stage *stage)
+{
+    const rf_stage_sampling *own = stage->sampling;
+    const int                clip_skip = stage->clip_skip ? stage->clip_skip : job->clip_skip;
+    out->clip_skip = job->clip_l_skip ? clip_skip : 0;
+    out->settings = (rf_sampler_settings){.eta = own ? own->eta : job->eta,
+                                          .s_churn = own ? own->s_churn : job->s_churn,
+                                          .s_tmin = own ? own->s_tmin : job->s_tmin,
+                                          .s_tmax = own ? own->s_tmax : job->s_tmax,
+                                          .s_noise = own ? own->s_noise : job->s_noise};
+}
+
 static rf_status find_samplers(rf_course *c, const rf_job *job, const char **schedule,
                                rf_error *err)
 {
@@ -22,6 +35,7 @@ static rf_status find_samplers(rf_course *c, const rf_job *job, const char **sch
         const char *combined = NULL;
         RF_TRY(rf_sampler_find(&c->stage[i].sampler, &combined, name, err));
         if (i == 0) *schedule = combined;
+        settle_numbers(&c->stage[i], job, &job->stages[i]);
     }
 done:
     return st;
@@ -39,8 +53,8 @@ done:
     return st;
 }
 
-static rf_status find_sigmas(rf_course *c, const rf_sigma_table *table, const rf_job *job,
-                             int steps, const char *combined, rf_error *err)
+static rf_status find_sigmas(rf_course *c, const rf_job *job, int steps, const char *combined,
+                             rf_error *err)
 {
     const rf_sampler         *sampler = c->stage[0].sampler;
     const rf_schedule_options options = {
@@ -54,19 +68,30 @@ static rf_status find_sigmas(rf_course *c, const rf_sigma_table *table, const rf
     };
     const char *name =
         combined && strcasecmp(job->schedule, "automatic") == 0 ? combined : job->schedule;
+    int       skipped = 0;
     rf_status st = RF_OK;
     if (job->sigmas && rf_plans_whole_runs(sampler))
         return rf_fail(err, RF_E_ARG, "sigmas: %s walks noise levels of its own, and none of these",
                        sampler->id.name);
     RF_TRY(rf_schedule_find(&c->schedule, name, sampler->automatic, err));
-    if (job->sigmas)
+    if (job->sigmas) {
         RF_TRY(rf_sigmas_parse(&c->sigmas, job->sigmas, err));
-    else
-        RF_TRY(rf_schedule_sigmas(c->schedule, table, steps, &options, &c->sigmas, err));
+        steps = c->sigmas.steps;
+        if (job->init && job->init->exact_steps)
+            return rf_fail(err, RF_E_ARG,
+                           "init: exact steps need a schedule that can be longer, "
+                           "and the noise levels are given");
+    }
+    c->nominal = steps * c->calls_per_step;
+    if (job->init) RF_TRY(rf_init_steps(job->init, &steps, &skipped, err));
+    c->total = job->init ? (steps - skipped) * c->calls_per_step : c->nominal;
+    if (!job->sigmas)
+        RF_TRY(rf_schedule_sigmas(c->schedule, c->table, steps, &options, &c->sigmas, err));
     c->sigma_max = c->sigmas.sigma[0];
     c->sigma_min = c->sigma_max;
     for (int i = 0; i <= c->sigmas.steps; i++)
         if (c->sigmas.sigma[i] > 0) c->sigma_min = c->sigmas.sigma[i];
+    if (job->init) rf_course_cut(c, skipped); /* Brownian paths keep the whole schedule's ends */
 done:
     return st;
 }
@@ -115,17 +140,23 @@ rf_status rf_course_create(rf_course *out, const rf_sigma_table *table, const rf
     const int   steps = hires_steps > 0 ? hires_steps : job->steps;
     const char *combined = NULL;
     *out = (rf_course){0};
+    if (job->init && hires_steps > 0)
+        return rf_fail(err, RF_E_ARG, "a job that starts from a picture has no hires pass");
     RF_TRY(allocate(&c, job, err));
     RF_TRY(find_rules(&c, job, err));
     RF_TRY(find_samplers(&c, job, &combined, err));
     const unsigned flags = c.stage[0].sampler->flags;
     c.adaptive = (flags & RF_SAMPLER_ADAPTIVE) != 0;
     c.calls_per_step = flags & RF_SAMPLER_SECOND_ORDER ? 2 : 1;
-    RF_TRY(find_sigmas(&c, table, job, steps, combined, err));
-    c.nominal = (job->sigmas ? c.sigmas.steps : steps) * c.calls_per_step;
-    RF_TRY(rf_course_plan_calls(&c, table, job, err));
+    rf_course_find_tables(&c, table, job);
+    do {
+        RF_TRY(find_sigmas(&c, job, steps, combined, err));
+        RF_TRY(rf_course_plan_calls(&c, job, err));
+    } while (rf_course_begins_elsewhere(&c));
+    RF_TRY(rf_course_plan_guidance(&c, job, err));
     RF_TRY(rf_course_plan_prompts(&c, job, hires_steps, listener, err));
     warn_of_repairs(&c, job, listener);
+    rf_course_warn_of_levels(&c, job, listener);
     *out = c;
     c = (rf_course){0};
 done:

@@ -24,17 +24,14 @@ static rf_status share_texts(rf_course *c, const rf_job *job, rf_error *err)
 {
     rf_status   st = RF_OK;
     const char *positive = "", *negative = "";
-    float       cfg = 6;
     for (int i = 0; i < c->stages; i++) {
         const rf_stage *s = &job->stages[i];
         if (s->prompt) positive = s->prompt;
         if (s->negative) negative = s->negative;
-        if (!(s->cfg_scale < 0)) cfg = s->cfg_scale;
         /* DPM adaptive: where the hand-over falls is known in each stage, but not when */
         if (i == 0 || s->prompt || s->negative || c->adaptive)
             RF_TRY(add_set(c, positive, negative, err));
         c->stage[i].set = c->sets - 1;
-        c->stage[i].cfg = cfg;
     }
 done:
     return st;
@@ -168,14 +165,4 @@ rf_status rf_course_plan_prompts(rf_course *c, const rf_job *job, int hires_step
     RF_TRY(place_entries(c, err));
 done:
     return st;
-}
-
-int rf_course_negative(const rf_course *c, int stage)
-{
-    const rf_course_stage *s = &c->stage[stage];
-    const rf_prompt       *prompt = c->set[s->set].prompt[RF_POSITIVE];
-    double                 sum = 0;
-    for (int i = 0; i < prompt->parts; i++)
-        sum += (double)s->cfg / s->sampler->cfg_divisor * prompt->part[i].weight;
-    return sum != 1 || (s->sampler->flags & RF_SAMPLER_UNCOND) != 0;
 }

@@ -17,6 +17,7 @@
 
 #include "engine/relay/plan.h"
 #include "engine/relay/ranges.h"
+#include "engine/relay/x0_check.h"
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
@@ -101,7 +102,8 @@ static int sum_of(const writing *w, int i, sum_kind kind, float *weight, int32_t
     memset(weight, 0, RF_SOURCES * sizeof *weight);
     *row = first;
     switch (kind) {
-    case SUM_START:
+    case SUM_START: /* the latent of a picture stands for X, which is not there yet */
+        weight[RF_SOURCE_X] = p->job[sample->picture.job].init != 0;
         weight[RF_SOURCE_NOISE] = (float)p->job[sample->picture.job].course.start;
         return 1;
     case SUM_BEFORE:
@@ -144,6 +146,8 @@ static void write_sum(writing *w, sum_kind kind, int count)
         if (!sum_of(w, i, kind, weight, &to.yrow[sum->n])) continue;
         for (int s = 0; s < RF_SOURCES; s++)
             xrow[s] = weight[s] != 0 ? row_of(w, i, (rf_source)s) : -1;
+        if (kind == SUM_START && weight[RF_SOURCE_X] != 0)
+            xrow[RF_SOURCE_X] = p->init_row + p->job[w->pass->sample[i].picture.job].init - 1;
         sum->n++;
     }
     if (sum->n == 0) p->ring.sums--;
@@ -196,13 +200,28 @@ static void write_rows(writing *w)
         }
 }
 
-/* From eps to x0: `to` = x - sigma * sum of weight_j eps_j over all rows of a call, or over its row
- * u_row alone; as many terms at a time as the op takes. */
+/* Cells of the latent that a mask leaves as they are: x0 is known there. */
+static void write_kept(writing *w, rf_source of)
+{
+    rf_plan *p = w->plan;
+    for (int i = 0; i < w->pass->count; i++) {
+        const rf_plan_init *init = rf_init_of(p, w->pass->sample[i].picture.job);
+        if (!init || !init->mask) continue;
+        float *row = p->pool + (size_t)row_of(w, i, of) * p->elems;
+        p->ring.sums += rf_init_keep(p, init, row, p->ring.sum + p->ring.sums);
+    }
+}
+
+/* From what the UNet says to x0: `to` = skip x + out * sum of weight_j eps_j over all rows of a
+ * call, or over its row u_row alone, by the expert's own parameterisation (of epsilon: x - sigma
+ * eps); as many terms at a time as the op takes. */
 static void write_denoised(writing *w, rf_source to)
 {
-    rf_plan       *p = w->plan;
-    const rf_pass *pass = w->pass;
-    const int      alone = to == RF_SOURCE_U, rows = alone ? 1 : pass->program->rows;
+    rf_plan                   *p = w->plan;
+    const rf_pass             *pass = w->pass;
+    const int                  alone = to == RF_SOURCE_U, rows = alone ? 1 : pass->program->rows;
+    const rf_parameterisation *is =
+        &rf_expert_prediction(p->expert[pass->program->expert].expert)->is;
     for (int done = 0; done < rows;) {
         const int    now = rows - done < RF_LINCOMB_TERMS - 1 ? rows - done : RF_LINCOMB_TERMS - 1;
         rf_sum_lines lines;
@@ -220,20 +239,22 @@ static void write_denoised(writing *w, rf_source to)
         }
         for (int i = 0; i < pass->count; i++) {
             const rf_relay_call *call = pass->sample[i].call;
+            const rf_x0_weights  x0 = rf_x0_weights_at(is, pass->sample[i].sampler->sigma);
             float               *coef = lines.coef + i * sum->terms;
             int32_t             *xrow = lines.xrow + i * sum->terms;
             lines.yrow[i] = row_of(w, i, to);
-            coef[0] = 1;
+            coef[0] = done ? 1 : (float)x0.skip;
             xrow[0] = done ? lines.yrow[i] : row_of(w, i, RF_SOURCE_X);
             for (int j = 1; j <= now; j++) {
                 const int    row = alone ? call->u_row : done + j - 1;
                 const double weight = alone ? 1 : p->row[call->row_at + row].weight;
-                coef[j] = (float)(-pass->sample[i].sampler->sigma * weight);
+                coef[j] = (float)(x0.out * weight);
                 xrow[j] = row * pass->count + i;
             }
         }
         done += now;
     }
+    write_kept(w, to);
 }
 
 static rf_status run_model(rf_plan *p, const rf_pass *pass, rf_error *err)
@@ -336,6 +357,7 @@ rf_status rf_denoise_call(rf_plan *p, const rf_pass *pass, rf_error *err)
     RF_TRY(rf_ring_run(p, r->begun, r->fed, err));
     RF_TRY(run_model(p, pass, err));
     RF_TRY(rf_ring_run(p, r->fed, r->sums, err));
+    RF_TRY(rf_x0_check(p, pass, err));
     RF_TRY(rf_ring_end(p, err));
 done:
     return st;

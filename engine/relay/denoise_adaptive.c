@@ -87,12 +87,13 @@ static rf_relay_call describe(adaptive_run *r, double sigma, int k)
     for (int i = 0; i < prompt->parts; i++)
         c->entries[i] = rf_prompt_entry_at(&prompt->part[i], k, c->exact_a1111);
     call.rows =
-        rf_plan_rows(r->job, r->stage, c->entries,
+        rf_plan_rows(r->job, r->stage, (double)c->stage[r->stage].cfg, c->entries,
                      rf_prompt_entry_at(&set->prompt[RF_NEGATIVE]->part[0], k, c->exact_a1111),
-                     rf_course_skips_negative(&r->job->job, c->nominal, k, sigma), row);
+                     rf_course_skips_negative(&r->job->job, c->total, k, sigma), row);
     for (int i = 0; i < call.rows; i++)
-        row[i].table_row = rf_plan_adaptive_row(&p->expert[expert].table[RF_TABLE_ADAPTIVE],
-                                                row[i].cond, r->job->sizing);
+        row[i].table_row = rf_plan_adaptive_row(
+            &p->expert[expert].table[RF_TABLE_ADAPTIVE], row[i].cond,
+            rf_plan_sizing_of(p, r->job, expert, rf_row_polarity(i, prompt->parts)));
     call.program =
         rf_plan_find_program(p, expert, RF_TABLE_ADAPTIVE, call.rows, r->job->h, r->job->w);
     return call;
@@ -105,7 +106,7 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     rf_plan      *p = r->plan;
     float        *at = rf_slot_row(p, r->slot, RF_SOURCE_X);
     rf_status     st = RF_OK;
-    r->stage = rf_course_stage_at(&r->job->course, &p->engine->table, k, sigma, r->stage);
+    r->stage = rf_course_stage_at(&r->job->course, k, sigma, r->stage);
     RF_TRY(report(r, sigma, err));
     const rf_relay_call    call = describe(r, sigma, k);
     const rf_plan_program *program = &p->program[call.program];
@@ -116,7 +117,7 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
         .call = &call, .sampler = &sampler, .slot = r->slot, .picture = r->picture};
     const rf_pass pass = {.program = program, .sample = &sample, .count = 1};
     RF_TRY(embed(p, &p->expert[program->expert].table[RF_TABLE_ADAPTIVE],
-                 rf_timestep_for_sigma(&p->engine->table, sigma), err));
+                 rf_timestep_for_sigma(r->job->course.stage[r->stage].table, sigma), err));
     if (!is_finite(r, x)) {
         const rf_ring_mark bad = {.slot = r->slot, .picture = r->picture};
         rf_ring_fail(p, &bad, program->expert);
@@ -151,24 +152,26 @@ static rf_status start(rf_plan *p, const adaptive_run *r, rf_error *err)
 rf_status rf_denoise_adaptive(rf_plan *p, rf_picture picture, int slot, const rf_progress *progress,
                               const rf_callbacks *callbacks, rf_error *err)
 {
-    rf_plan_job            *j = &p->job[picture.job];
-    adaptive_run            r = {.plan = p,
-                                 .job = j,
-                                 .picture = picture,
-                                 .slot = slot,
-                                 .progress = progress,
-                                 .callbacks = callbacks,
-                                 .sigma_max = j->course.sigma_max,
-                                 .sigma_min = j->course.sigma_min};
-    const rf_adaptive_model model = {.denoise = denoise_at, .noise = draw, .user = &r};
-    const rf_sampler       *sampler = j->course.stage[0].sampler;
-    const double            eta = isnan(j->job.eta) ? sampler->eta : j->job.eta;
-    const size_t            elems = (size_t)j->h * (size_t)j->w * 4;
-    float                  *x = p->decode_latent.host; /* free until the picture is decoded */
-    rf_status               st = RF_OK;
+    rf_plan_job               *j = &p->job[picture.job];
+    adaptive_run               r = {.plan = p,
+                                    .job = j,
+                                    .picture = picture,
+                                    .slot = slot,
+                                    .stage = j->course.first,
+                                    .progress = progress,
+                                    .callbacks = callbacks,
+                                    .sigma_max = j->course.sigma_max,
+                                    .sigma_min = j->course.sigma_min};
+    const rf_adaptive_model    model = {.denoise = denoise_at, .noise = draw, .user = &r};
+    const rf_sampler          *sampler = j->course.stage[0].sampler;
+    const rf_sampler_settings *set = &j->course.stage[0].settings;
+    const double               eta = isnan(set->eta) ? sampler->eta : set->eta;
+    const size_t               elems = (size_t)j->h * (size_t)j->w * 4;
+    float                     *x = p->decode_latent.host; /* free until the picture is decoded */
+    rf_status                  st = RF_OK;
     RF_TRY(start(p, &r, err));
     RF_TRY(bring(&r, x, rf_slot_row(p, slot, RF_SOURCE_X), err));
-    st = rf_adaptive_run(&model, r.sigma_max, r.sigma_min, eta, j->job.s_noise, elems,
+    st = rf_adaptive_run(&model, r.sigma_max, r.sigma_min, eta, set->s_noise, elems,
                          p->adaptive_scratch, x, err);
     if (st == RF_OK) RF_TRY(put(&r, rf_slot_row(p, slot, RF_SOURCE_X), x, err));
     if (st != RF_E_NAN) goto done;

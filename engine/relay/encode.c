@@ -1,9 +1,9 @@
 /* Text to conditioning: every prompt through its own expert's encoders, one encoder in memory at a
  * time, several prompts of one shape at a time: chunks know nothing of each other.
  *
- * context = penultimate states of CLIP-L and bigG side by side; pooled = bigG's projection at the
- * first end token of the first chunk (Podell et al. 2023, section 2.1).  Emphasis acts on the
- * context alone, each encoder's columns by themselves. */
+ * context = penultimate states of CLIP-L and bigG side by side, of Stability's refiner those of
+ * bigG; pooled = bigG's projection at the first end token of the first chunk (Podell et al. 2023,
+ * section 2.1).  Emphasis acts on the context alone, each encoder's columns by themselves. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +34,8 @@ rf_clip_args rf_clip_args_of(const rf_plan *p, const rf_plan_expert *x, const rf
         encoder == RF_ENCODER_G ? &x->expert->arch.clip_g : &x->expert->arch.clip_l;
     return (rf_clip_args){.arch = arch,
                           .id = p->token_ids.device,
+                          .extra = p->inversions.table.device,
+                          .extras = p->inversions.vectors,
                           .hidden = p->hidden.device,
                           .pooled = p->pooled_rows.device,
                           .depth = clip_depth(shape, arch, encoder),
@@ -221,8 +223,9 @@ static rf_status encode_expert(rf_plan *p, rf_plan_expert *x, int encoder, void 
 {
     const rf_network network = encoder == RF_ENCODER_G ? RF_NET_CLIP_G : RF_NET_CLIP_L;
     rf_status        st = RF_OK;
-    if (x->shapes == 0) return RF_OK;
+    if (x->shapes == 0 || !rf_plan_encodes(x, encoder)) return RF_OK;
     RF_TRY(rf_load_reporting(p, x->expert, network, NULL, x->stage, staging, callbacks, err));
+    RF_TRY(rf_inversions_fill(p, (int)(x - p->expert), encoder, err));
     for (int i = 0; i < x->shapes; i++)
         RF_TRY(encode_shape(p, x, &x->shape[i], encoder, callbacks, err));
     for (int i = 0; i < x->groups; i++)

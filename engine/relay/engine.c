@@ -32,6 +32,7 @@ rf_status rf_engine_create(rf_engine **out, const rf_options *options, rf_error 
     e->user = o.user;
     e->memory = o.memory;
     e->plan_only = o.plan_only;
+    e->strict = o.strict;
     e->kv_pool = o.kv_pool ? o.kv_pool : (uint64_t)RF_KV_POOL_MIB << 20;
     RF_TRY(rf_engine_choose_device(e, &o, err));
     RF_TRY(rf_tokenizer_create(&e->tokenizer, err));

@@ -7,6 +7,7 @@
 #include "engine/core/weights.h"
 #include "engine/files/checkpoint.h"
 #include "engine/files/model_file.h"
+#include "engine/files/prediction.h"
 #include "engine/files/sdxl_derive.h"
 #include "engine/model/unet.h"
 #include "engine/refinery.h"
@@ -21,11 +22,12 @@ struct rf_engine {
     char            description[160];
     uint64_t        memory;     /* rf_options.memory */
     int             plan_only;  /* rf_options.plan_only */
+    int             strict;     /* rf_options.strict */
     uint64_t        kv_pool;    /* rf_options.kv_pool, or its default */
     char           *hash_cache; /* or NULL */
     pthread_mutex_t hash_turn;  /* one file is hashed at a time */
     rf_tokenizer   *tokenizer;
-    rf_sigma_table  table;                       /* SDXL's noise levels */
+    rf_sigma_table  table;                       /* SDXL's noise levels: where there is no expert */
     rf_expert      *opened;                      /* all that are open, the latest first */
     int             profile_first, profile_last; /* of rf_options; the trace is the device's */
     int             profiling;                   /* the device's profiler was started */
@@ -42,12 +44,13 @@ void rf_warn(const rf_engine *engine, const char *format, ...)
  * rf_device_open_*. */
 rf_status rf_engine_choose_device(rf_engine *engine, const rf_options *options, rf_error *err);
 
-/* The networks of an expert, in the order in which a run needs them. */
+/* The networks of an expert; the VAE is its decoder. */
 typedef enum rf_network {
     RF_NET_CLIP_L,
     RF_NET_CLIP_G,
     RF_NET_UNET,
     RF_NET_VAE,
+    RF_NET_VAE_ENCODER,
     RF_NETWORKS,
 } rf_network;
 
@@ -55,12 +58,17 @@ typedef struct rf_family rf_family;
 typedef struct rf_merge  rf_merge;
 
 struct rf_expert {
-    rf_engine       *engine;
-    rf_expert       *next; /* in the engine's list */
-    char            *path, *name;
-    rf_model_file   *file;
-    rf_sdxl_arch     arch;
-    const char      *vae_prefix; /* of the VAE's names: a VAE alone may have none */
+    rf_engine     *engine;
+    rf_expert     *next; /* in the engine's list */
+    char          *path, *name;
+    rf_model_file *file;
+    rf_sdxl_arch   arch;
+    const char    *vae_prefix; /* of the VAE's names: a VAE alone may have none */
+    rf_prediction  found;      /* what its file says it predicts ... */
+    rf_prediction  prediction; /* ... and what is taken: expert_prediction.c.  A variant asks its
+                                  parent for this and the next two */
+    rf_sigma_table   table;    /* its noise levels */
+    int              x0_seen;  /* x0_check.c has looked at what it answers */
     rf_unet_list     blocks;
     rf_unet_sections unet;              /* where the UNet's three functions' weights begin */
     rf_weights    weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */
@@ -77,12 +85,16 @@ struct rf_expert {
     rf_weights_patch patch[RF_NETWORKS]; /* {0}: none */
 };
 
-/* The last part of a path, without ".safetensors" and the like (of a folder all of it), as text
- * that can be shown; free() it.  NULL without memory. */
-char *rf_file_stem(const char *path);
-
 /* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);
+
+/* expert_prediction.c: finds out what an opened checkpoint predicts.  Errors of rf_prediction_find.
+ */
+rf_status             rf_expert_find_prediction(rf_expert *expert, rf_error *err);
+const rf_prediction  *rf_expert_prediction(const rf_expert *expert);
+const rf_sigma_table *rf_expert_table(const rf_expert *expert);
+/* What a saved job has to tell of it, for rf_expert_set_prediction; NULL: its weights say it. */
+const char *rf_expert_told_prediction(const rf_expert *expert);
 
 /* Lists the weights of a network, checking them against the file, unless that was done before. */
 rf_status rf_expert_list(rf_expert *expert, rf_network network, rf_error *err);

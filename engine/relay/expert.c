@@ -1,41 +1,14 @@
 /* Experts: an opened checkpoint and the packed weights of its networks; see refinery.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include <utf8proc.h>
-
+#include "engine/files/file_stem.h"
+#include "engine/files/model_use.h"
 #include "engine/model/clip.h"
 #include "engine/model/vae.h"
 #include "engine/relay/engine.h"
 #include "engine/relay/variants.h"
-
-/* File names are any bytes; messages and metadata are UTF-8.  What is not becomes '?'. */
-static void make_utf8(char *name)
-{
-    unsigned char *p = (unsigned char *)name;
-    while (*p) {
-        utf8proc_int32_t       code = 0;
-        const utf8proc_ssize_t n = utf8proc_iterate(p, -1, &code);
-        if (n < 1) *p = '?';
-        p += n < 1 ? 1 : n;
-    }
-}
-
-char *rf_file_stem(const char *path)
-{
-    struct stat info;
-    const int   folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    size_t      end = strlen(path);
-    while (end > 1 && path[end - 1] == '/') end--;
-    size_t base = end;
-    while (base > 0 && path[base - 1] != '/') base--;
-    size_t dot = end;
-    while (dot > base && path[dot] != '.') dot--;
-    char *stem = strndup(path + base, (!folder && dot > base ? dot : end) - base);
-    if (stem) make_utf8(stem);
-    return stem;
-}
 
 /* An expert of any file that has tensors; what they are is still to be found out. */
 static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
@@ -63,6 +36,26 @@ done:
     return st;
 }
 
+/* Told once, however many there are. */
+static rf_status judge_unknown(const rf_expert *e, const rf_checkpoint *c, rf_error *err)
+{
+    char   examples[400] = "";
+    size_t used = 0;
+    if (c->unknown_count == 0) return RF_OK;
+    for (size_t i = 0; i < c->unknown_count && i < RF_UNKNOWN_EXAMPLES; i++) {
+        snprintf(examples + used, sizeof examples - used, "%s%.120s", i ? ", " : "", c->unknown[i]);
+        used += strlen(examples + used);
+    }
+    if (e->engine->strict)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: --strict: %zu tensors are not part of an SDXL checkpoint, such as %s",
+                       e->path, c->unknown_count, examples);
+    rf_warn(e->engine,
+            "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
+            e->path, c->unknown_count, examples);
+    return RF_OK;
+}
+
 static rf_status check_expert(rf_expert *e, rf_error *err)
 {
     rf_checkpoint   checkpoint;
@@ -72,11 +65,7 @@ static rf_status check_expert(rf_expert *e, rf_error *err)
     if (rf_unet_list_blocks(&e->arch.unet, &e->blocks) != 0)
         return rf_fail(err, RF_E_MODEL, "%s: the UNet has more blocks than refinery supports",
                        e->path);
-    if (checkpoint.unknown_count)
-        rf_warn(e->engine,
-                "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
-                e->path, checkpoint.unknown_count, checkpoint.unknown[0]);
-    return RF_OK;
+    return judge_unknown(e, &checkpoint, err);
 }
 
 rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
@@ -86,6 +75,7 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, err));
     RF_TRY(check_expert(e, err));
+    RF_TRY(rf_expert_find_prediction(e, err));
     *out = e;
     e = NULL;
 done:
@@ -99,13 +89,8 @@ rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *pat
     rf_expert *e = NULL;
     *out = NULL;
     RF_TRY(open_file(&e, engine, path, err));
-    const rf_tensors *list = rf_model_file_list(e->file);
-    if (rf_model_kind_of(list) == RF_MODEL_VAE) {
-        RF_TRY(rf_vae_derive(&e->arch.vae, &e->vae_prefix, list, err));
-        e->arch.has_vae = 1;
-    } else {
-        RF_TRY(check_expert(e, err));
-    }
+    RF_TRY(rf_model_use_check_vae(&e->arch.vae, &e->vae_prefix, rf_model_file_list(e->file), err));
+    e->arch.has_vae = 1;
     *out = e;
     e = NULL;
 done:
@@ -167,25 +152,34 @@ static rf_status list_vae(rf_expert *e, rf_weights *w, rf_error *err)
     return rf_record_list(&e->engine->device, w, rf_vae_decode, &args, err);
 }
 
+static rf_status list_encoder(rf_expert *e, rf_weights *w, rf_error *err)
+{
+    const rf_vae_encode_args args = {.arch = &e->arch.vae, .n = 1, .h = 8, .w = 8};
+    return rf_record_list(&e->engine->device, w, rf_vae_encode, &args, err);
+}
+
 rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
 {
     const char *const prefix[RF_NETWORKS] = {
         [RF_NET_CLIP_L] = RF_PREFIX_CLIP_L,
-        [RF_NET_CLIP_G] = RF_PREFIX_CLIP_G,
+        [RF_NET_CLIP_G] = rf_part_prefix(&e->arch, RF_PART_CLIP_G),
         [RF_NET_UNET] = RF_PREFIX_UNET,
         [RF_NET_VAE] = e->vae_prefix,
+        [RF_NET_VAE_ENCODER] = e->vae_prefix,
     };
+    const int   vae = network == RF_NET_VAE || network == RF_NET_VAE_ENCODER;
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
     *w = (rf_weights){.file = rf_model_file_list(e->file),
                       .prefix = prefix[network],
-                      .dtype = network == RF_NET_VAE ? e->engine->vae_dtype : e->engine->dtype,
+                      .dtype = vae ? e->engine->vae_dtype : e->engine->dtype,
                       .patch = e->patch[network].touches ? &e->patch[network] : NULL};
     rf_status st = RF_E_BUG;
     switch (network) {
     case RF_NET_CLIP_L: st = list_clip(e, w, &e->arch.clip_l, err); break;
     case RF_NET_CLIP_G: st = list_clip(e, w, &e->arch.clip_g, err); break;
     case RF_NET_VAE: st = list_vae(e, w, err); break;
+    case RF_NET_VAE_ENCODER: st = list_encoder(e, w, err); break;
     case RF_NET_UNET:
         st = rf_unet_list_weights(&e->engine->device, w, &e->arch.unet, &e->blocks, &e->unet, err);
         break;

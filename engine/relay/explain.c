@@ -72,7 +72,7 @@ static rf_status tell_entry(teller *t, const rf_prompt_entry *e, rf_entry_info *
                                    .weight = e->piece[i].weight,
                                    .is_break = e->piece[i].is_break};
     const rf_status st =
-        rf_tokenize(t->tokenizer, RF_TOKENIZER_CLIP_L, e->piece, e->pieces, &tokens, err);
+        rf_tokenize(t->tokenizer, RF_TOKENIZER_CLIP_L, e->piece, e->pieces, NULL, &tokens, err);
     *out = (rf_entry_info){.until = e->until,
                            .text = e->text,
                            .piece = piece,
@@ -139,7 +139,7 @@ done:
 
 /* ---- calls -------------------------------------------------------------------------------- */
 
-static void tell_sigmas(teller *t, const rf_sigma_table *table)
+static void tell_sigmas(teller *t)
 {
     const rf_course *c = &t->course;
     const double    *sigma = c->sigmas.sigma;
@@ -147,10 +147,17 @@ static void tell_sigmas(teller *t, const rf_sigma_table *table)
     const int        timesteps = sigma[count - 1] > 0 ? count : count - 1;
     double          *given = take(t, (size_t)count, sizeof *given);
     if (!given) return;
-    for (int i = 0; i < timesteps; i++) given[i] = (double)rf_timestep_for_sigma(table, sigma[i]);
-    for (int k = c->calls - 1; k >= 0; k--) /* timestep samplers do not go by sigma */
-        if (!isnan(c->call[k].sampler.timestep) && c->call[k].sampler.step < timesteps)
-            given[c->call[k].sampler.step] = c->call[k].timestep;
+    for (int i = 0; i < timesteps; i++)
+        given[i] = (double)rf_timestep_for_sigma(c->table, sigma[i]);
+    for (int k = c->calls - 1; k >= 0; k--) {
+        const rf_call        *call = &c->call[k].sampler;
+        const rf_sigma_table *table = c->stage[c->call[k].stage].table;
+        if (call->step >= timesteps) continue;
+        if (!isnan(call->timestep)) /* timestep samplers do not go by sigma */
+            given[call->step] = c->call[k].timestep;
+        else if (table != c->table) /* another expert's step */
+            given[call->step] = (double)rf_timestep_for_sigma(table, sigma[call->step]);
+    }
     t->told.sigmas = sigma;
     t->told.sigma_count = count;
     t->told.timesteps = given;
@@ -171,14 +178,15 @@ static void tell_calls(teller *t)
                                  .timestep = from->timestep,
                                  .prompt_entry = from->positive,
                                  .negative_entry = from->negative,
-                                 .negative_skipped =
-                                     from->skips_negative || !rf_course_negative(c, from->stage)};
+                                 .negative_skipped = from->skips_negative ||
+                                                     !rf_course_negative(c, from->stage, from->cfg),
+                                 .cfg_scale = from->cfg};
     }
     t->told.call = call;
     t->told.calls = c->calls;
 }
 
-static void tell_handovers(teller *t, const rf_sigma_table *table)
+static void tell_handovers(teller *t)
 {
     const rf_course *c = &t->course;
     rf_switch_info  *handover = take(t, (size_t)c->stages, sizeof *handover);
@@ -193,7 +201,7 @@ static void tell_handovers(teller *t, const rf_sigma_table *table)
             out->step = c->call[k].sampler.step;
             out->sigma = c->call[k].sampler.sigma;
         }
-        out->ratio = (double)rf_switch_ratio(table, out->sigma);
+        out->ratio = (double)rf_switch_ratio(c->table, out->sigma);
     }
     t->told.handover = handover;
     t->told.handovers = c->stages - 1;
@@ -235,9 +243,9 @@ rf_status rf_explain(const rf_explanation **out, rf_engine *engine, const rf_job
     RF_TRY(rf_course_create(&t->course, &engine->table, job, hires_steps,
                             (rf_listener){.warn = hear, .user = t}, err));
     RF_TRY(tell_sets(t, err));
-    tell_sigmas(t, &engine->table);
+    tell_sigmas(t);
     tell_calls(t);
-    tell_handovers(t, &engine->table);
+    tell_handovers(t);
     if (!job->idle_stages) warn_of_dropped_stages(t);
     warn_of_adaptive(t);
     t->told.sampler = t->course.stage[0].sampler->id.name;

@@ -104,7 +104,8 @@ static rf_status check_picture(const rf_plan *p, rf_picture picture, int at, rf_
         return rf_fail(why, RF_E_NAN,
                        "the VAE of %s gave NaN or infinity in picture %d; nothing was saved%s",
                        p->vae[j->vae].expert->name, picture.index, advice(p, p->engine->vae_dtype));
-    if (is_constant(pixels, &j->job))
+    const rf_plan_init *init = rf_init_of(p, picture.job);
+    if (is_constant(pixels, &j->job) && !(init && rf_init_is_flat(init)))
         return rf_fail(
             why, RF_E_NAN,
             "picture %d came out constant (every pixel is %d, %d, %d); nothing was saved",
@@ -185,21 +186,66 @@ done:
     return st;
 }
 
-static rf_status decode(rf_plan *p, const decoding *d, rf_error *err)
+/* The next picture of that latent, from `picture` on, that the decoder is for; -1: none. */
+static int next_of(const rf_walk *w, int picture, int decoder)
 {
+    while (picture >= 0 && w->plan->job[w->tree->picture[picture].job].decoder != decoder)
+        picture = w->tree->next[picture];
+    return picture;
+}
+
+/* What item number `at` of a decoding started from; NULL: noise.  Pictures of one latent have
+ * this in common. */
+static const rf_plan_init *init_at(const rf_walk *w, const decoding *d, int at)
+{
+    const int picture = next_of(w, w->tree->first[d->item[at]->node], d->decoder);
+    return rf_init_of(w->plan, w->tree->picture[picture].job);
+}
+
+/* Cells that a mask leaves as they are, in the finished latent. */
+static rf_status keep_cells(const rf_plan *p, const rf_plan_init *init, float *latent,
+                            rf_error *err)
+{
+    enum { AT_ONCE = 17 }; /* of 1024 x 1024 cells */
+    rf_lincomb_args op[AT_ONCE];
+    rf_device      *device = &p->engine->device;
+    const int       ops = rf_init_keep(p, init, latent, op);
+    rf_status       st = rf_device_bind(device, err);
+    rf_device_note(device, "the mask in the latent");
+    for (int i = 0; i < ops && st == RF_OK; i++) {
+        st = device->ops->lincomb(device->stream, &op[i]);
+        if (st == RF_OK) continue;
+        const rf_status cause = rf_device_check(device, err);
+        return cause != RF_OK ? cause : rf_fail(err, st, "mask: the lincomb op failed");
+    }
+    return st;
+}
+
+static rf_status decode(const rf_walk *w, const decoding *d, rf_error *err)
+{
+    rf_plan               *p = w->plan;
     const double           start = rf_now();
     const rf_plan_decoder *decoder = &p->decoder[d->decoder];
     rf_device             *device = &p->engine->device;
     const size_t           elems = (size_t)decoder->h * (size_t)decoder->w * 4;
     rf_status              st = RF_OK;
-    for (int i = 0; i < d->count; i++)
-        RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_WITHIN,
-                              (float *)p->decode_latent.device + (size_t)i * elems,
+    for (int i = 0; i < d->count; i++) {
+        float              *latent = (float *)p->decode_latent.device + (size_t)i * elems;
+        const rf_plan_init *init = init_at(w, d, i);
+        RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_WITHIN, latent,
                               rf_slot_row(p, d->item[i]->slot, RF_SOURCE_X), elems * sizeof(float),
                               err));
+        if (init && init->mask) RF_TRY(keep_cells(p, init, latent, err));
+    }
     rf_range_network(p, "decode", p->vae[decoder->vae].expert, RF_NET_VAE);
     RF_TRY(rf_program_run(&decoder->program[d->count], device, err));
     RF_TRY(bring_pictures(p, decoder, d->count, err));
+    for (int i = 0; i < d->count; i++) {
+        const rf_plan_init *init = init_at(w, d, i);
+        if (init && init->mask)
+            rf_mask_compose(init->mask, init->rgb,
+                            (uint8_t *)p->pixels.host + (size_t)i * elems / 4 * 64 * 3, elems * 16);
+    }
     rf_trace_end(device->trace, RF_TRACE_PHASE);
     p->timings.decode += rf_now() - start;
 done:
@@ -224,7 +270,7 @@ static rf_status finish_picture(rf_walk *w, rf_picture picture, decoding *d, int
         goto done;
     }
     RF_TRY(rf_report(w->callbacks, &progress, err));
-    if (!d->decoded) RF_TRY(decode(p, d, err));
+    if (!d->decoded) RF_TRY(decode(w, d, err));
     d->decoded = 1;
     if (check_picture(p, picture, at, &why) != RF_OK)
         st = give_up(w, picture, &why, err);
@@ -236,14 +282,6 @@ done:
 }
 
 /* ---- a launch's latents ------------------------------------------------------------------- */
-
-/* The next picture of that latent, from `picture` on, that the decoder is for; -1: none. */
-static int next_of(const rf_walk *w, int picture, int decoder)
-{
-    while (picture >= 0 && w->plan->job[w->tree->picture[picture].job].decoder != decoder)
-        picture = w->tree->next[picture];
-    return picture;
-}
 
 /* Several pictures may have one latent. */
 static rf_status finish_decoding(rf_walk *w, decoding *d, rf_error *err)

@@ -4,7 +4,10 @@
 
 #include "engine/relay/course.h"
 
-enum { LORAS_MAX = 256 }; /* of a stage: far more than anybody merges */
+enum {
+    LORAS_MAX = 256,       /* of a stage: far more than anybody merges */
+    EMBEDDINGS_MAX = 1024, /* of a job */
+};
 
 static rf_status check_int(const char *field, long long value, long long least, long long greatest,
                            rf_error *err)
@@ -43,18 +46,40 @@ static rf_status check_names(const rf_job *job, rf_error *err)
     return rf_fail(err, RF_E_ARG, "the job has no %s; start from rf_job_default()", missing);
 }
 
+/* Numbers of samplers; `stage` 0: the job's. */
+static rf_status check_numbers(const rf_stage_sampling *s, int stage, rf_error *err)
+{
+    const struct {
+        const char *name;
+        double      value, greatest;
+    } rows[] = {{"s_churn", s->s_churn, 1e6},
+                {"s_tmin", s->s_tmin, 1e6},
+                {"s_tmax", s->s_tmax, INFINITY},
+                {"s_noise", s->s_noise, 100},
+                {"eta", isnan(s->eta) ? 0 : s->eta, 100}};
+    rf_status st = RF_OK;
+    char      field[40];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && st == RF_OK; i++) {
+        snprintf(field, sizeof field, "%s", rows[i].name);
+        if (stage) snprintf(field, sizeof field, "stage %d: %s", stage, rows[i].name);
+        st = check_real(field, rows[i].value, 0, rows[i].greatest, err);
+    }
+    return st;
+}
+
 static rf_status check_sampling(const rf_job *job, rf_error *err)
 {
-    const double largest = 1e6;
-    rf_status    st = RF_OK;
+    const double            largest = 1e6;
+    const rf_stage_sampling numbers = {.eta = job->eta,
+                                       .s_churn = job->s_churn,
+                                       .s_tmin = job->s_tmin,
+                                       .s_tmax = job->s_tmax,
+                                       .s_noise = job->s_noise};
+    rf_status               st = RF_OK;
     RF_TRY(check_real("sigma_min", job->sigma_min, 0, largest, err));
     RF_TRY(check_real("sigma_max", job->sigma_max, 0, largest, err));
     RF_TRY(check_real("rho", job->rho, 0, 1000, err));
-    if (!isnan(job->eta)) RF_TRY(check_real("eta", job->eta, 0, 100, err));
-    RF_TRY(check_real("s_churn", job->s_churn, 0, largest, err));
-    RF_TRY(check_real("s_tmin", job->s_tmin, 0, largest, err));
-    RF_TRY(check_real("s_tmax", job->s_tmax, 0, INFINITY, err));
-    RF_TRY(check_real("s_noise", job->s_noise, 0, 100, err));
+    RF_TRY(check_numbers(&numbers, 0, err));
     RF_TRY(check_real("skip_early_cfg", job->skip_early_cfg, 0, 1, err));
     RF_TRY(check_real("s_min_uncond", job->s_min_uncond, 0, largest, err));
     RF_TRY(check_real("variation", job->variation, 0, 1, err));
@@ -76,6 +101,8 @@ static rf_status check_conditioning(const rf_job *job, rf_error *err)
     rf_status st = RF_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         RF_TRY(check_int(sizes[i].field, sizes[i].value, 0, 65504, err)); /* f16's largest */
+    RF_TRY(check_real("aesthetic", job->aesthetic, 0, 100, err));
+    RF_TRY(check_real("aesthetic_negative", job->aesthetic_negative, 0, 100, err));
     RF_TRY(check_int("clip_skip", job->clip_skip, 1, 12, err));
     if ((job->seed_width == 0) != (job->seed_height == 0))
         return rf_fail(err, RF_E_ARG, "seed_width is %d and seed_height %d; give both or neither",
@@ -107,6 +134,39 @@ done:
     return st;
 }
 
+static rf_status check_stage(const rf_stage *stage, int number, rf_error *err)
+{
+    rf_status st = RF_OK;
+    char      field[40];
+    if (isnan(stage->cfg_scale) || stage->cfg_scale > 1000)
+        return rf_fail(err, RF_E_ARG, "stage %d: cfg_scale is %g; it can be 0 to 1000", number,
+                       (double)stage->cfg_scale);
+    snprintf(field, sizeof field, "stage %d: cfg_ramp", number);
+    RF_TRY(check_real(field, (double)stage->cfg_ramp, -1000, 1000, err));
+    snprintf(field, sizeof field, "stage %d: clip_skip", number);
+    RF_TRY(check_int(field, stage->clip_skip, 0, 12, err));
+    if (stage->sampling) RF_TRY(check_numbers(stage->sampling, number, err));
+    RF_TRY(check_loras(stage, number, err));
+done:
+    return st;
+}
+
+static rf_status check_embeddings(const rf_job *job, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(check_int("embedding_count", job->embedding_count, 0, EMBEDDINGS_MAX, err));
+    for (int i = 0; i < job->embedding_count; i++)
+        if (!job->embeddings[i].path)
+            return rf_fail(err, RF_E_ARG, "embedding %d has no path", i + 1);
+done:
+    return st;
+}
+
+static rf_status check_init(const rf_init *init, rf_error *err)
+{
+    return init ? check_real("init: denoise", init->denoise, 0, 1, err) : RF_OK;
+}
+
 rf_status rf_job_check(const rf_job *job, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -119,13 +179,9 @@ rf_status rf_job_check(const rf_job *job, rf_error *err)
     RF_TRY(check_int("batch", job->batch, 1, 64, err));
     RF_TRY(check_sampling(job, err));
     RF_TRY(check_conditioning(job, err));
-    for (int i = 0; i < job->stage_count; i++) {
-        const float cfg = job->stages[i].cfg_scale;
-        if (isnan(cfg) || cfg > 1000)
-            return rf_fail(err, RF_E_ARG, "stage %d: cfg_scale is %g; it can be 0 to 1000", i + 1,
-                           (double)cfg);
-        RF_TRY(check_loras(&job->stages[i], i + 1, err));
-    }
+    RF_TRY(check_init(job->init, err));
+    RF_TRY(check_embeddings(job, err));
+    for (int i = 0; i < job->stage_count; i++) RF_TRY(check_stage(&job->stages[i], i + 1, err));
 done:
     return st;
 }

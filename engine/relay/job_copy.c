@@ -1,90 +1,84 @@
-/* Stages first, then their LoRAs, then every string: one pass counts, a second one copies. */
+/* One walk over everything that a job points to, made twice: the first time it counts, the second
+ * time it copies into the one block.  Pixels are not copied: they are as large as pictures. */
 #include "engine/relay/job_copy.h"
 
+#include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOB_STRINGS = 8, STAGE_STRINGS = 3 };
+typedef struct copier {
+    char  *base; /* NULL: counting */
+    size_t used;
+} copier;
 
-/* Where the strings of a job are. */
-static void list_job(rf_job *job, const char **at[JOB_STRINGS])
+/* `bytes` from `from`, where they are now: `from` while counting, and of nothing. */
+static void *put(copier *c, const void *from, size_t bytes)
 {
-    at[0] = &job->switch_by;
-    at[1] = &job->compat;
-    at[2] = &job->sampler;
-    at[3] = &job->schedule;
-    at[4] = &job->sigmas;
-    at[5] = &job->rng;
-    at[6] = &job->emphasis;
-    at[7] = &job->vae;
+    enum { ALIGN = alignof(max_align_t) };
+    if (!from || bytes == 0) return (void *)(uintptr_t)from;
+    char *to = c->base ? c->base + c->used : NULL;
+    c->used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return to ? memcpy(to, from, bytes) : (void *)(uintptr_t)from;
 }
 
-static void list_stage(rf_stage *stage, const char **at[STAGE_STRINGS])
+static void put_texts(copier *c, const char **const *text, size_t count)
 {
-    at[0] = &stage->prompt;
-    at[1] = &stage->negative;
-    at[2] = &stage->sampler;
+    for (size_t i = 0; i < count; i++)
+        if (*text[i]) {
+            const char *copy = put(c, *text[i], strlen(*text[i]) + 1);
+            if (c->base) *text[i] = copy;
+        }
 }
 
-static size_t bytes_of(const char *text)
-{
-    return text ? strlen(text) + 1 : 0;
-}
+#define PUT_TEXTS(c, ...)                                                                          \
+    do {                                                                                           \
+        const char **const text[] = {__VA_ARGS__};                                                 \
+        put_texts(c, text, sizeof text / sizeof *text);                                            \
+    } while (0)
 
-static size_t bytes_of_loras(const rf_stage *stage)
-{
-    size_t bytes = (size_t)stage->lora_count * sizeof(rf_lora_use);
-    for (int i = 0; i < stage->lora_count; i++) bytes += bytes_of(stage->loras[i].path);
-    return bytes;
-}
-
-/* To *at, and moves on; their paths are still the caller's. */
-static void copy_loras(rf_stage *stage, rf_lora_use **at)
+static void put_stage(copier *c, rf_stage *stage)
 {
     const size_t count = (size_t)stage->lora_count;
-    if (count) memcpy(*at, stage->loras, count * sizeof **at);
-    stage->loras = *at;
-    *at += count;
+    rf_lora_use *lora = put(c, stage->loras, count * sizeof *lora);
+    for (size_t i = 0; i < count; i++) PUT_TEXTS(c, &lora[i].path);
+    void *sampling = put(c, stage->sampling, sizeof *stage->sampling);
+    if (c->base) {
+        stage->loras = lora;
+        stage->sampling = sampling;
+    }
+    PUT_TEXTS(c, &stage->prompt, &stage->negative, &stage->sampler);
 }
 
-/* Replaces *text by a copy at *to, and moves on. */
-static void move(const char **text, char **to)
+static void put_job(copier *c, rf_job *job)
 {
-    const size_t bytes = bytes_of(*text);
-    if (!*text) return;
-    memcpy(*to, *text, bytes);
-    *text = *to;
-    *to += bytes;
+    const size_t      stages = (size_t)job->stage_count, uses = (size_t)job->embedding_count;
+    rf_stage         *stage = put(c, job->stages, stages * sizeof *stage);
+    rf_embedding_use *use = put(c, job->embeddings, uses * sizeof *use);
+    rf_init          *init = put(c, job->init, sizeof *init);
+    for (size_t i = 0; i < stages; i++) put_stage(c, &stage[i]);
+    for (size_t i = 0; i < uses; i++) PUT_TEXTS(c, &use[i].path, &use[i].name);
+    if (init)
+        PUT_TEXTS(c, &init->path, &init->sha256, &init->mask_path, &init->mask_sha256, &init->job);
+    PUT_TEXTS(c, &job->switch_by, &job->compat, &job->sampler, &job->schedule, &job->sigmas,
+              &job->rng, &job->emphasis, &job->vae, &job->preview_vae);
+    if (!c->base) return;
+    job->stages = stage;
+    job->embeddings = use;
+    job->init = init;
 }
 
 rf_status rf_job_copy(rf_job *out, void **block, const rf_job *job, rf_error *err)
 {
-    const size_t count = (size_t)job->stage_count;
-    rf_job       copy = *job;
-    const char **string[JOB_STRINGS], **of_stage[STAGE_STRINGS];
-    size_t       bytes = count * sizeof(rf_stage) + 1;
+    copier c = {.base = NULL};
+    rf_job copy = *job;
     *block = NULL;
-    list_job(&copy, string);
-    for (int i = 0; i < JOB_STRINGS; i++) bytes += bytes_of(*string[i]);
-    for (size_t s = 0; s < count; s++)
-        bytes += bytes_of(job->stages[s].prompt) + bytes_of(job->stages[s].negative) +
-                 bytes_of(job->stages[s].sampler) + bytes_of_loras(&job->stages[s]);
-    rf_stage *stages = malloc(bytes);
-    if (!stages) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
-    rf_lora_use *lora = (rf_lora_use *)(stages + count);
-    memcpy(stages, job->stages, count * sizeof *stages);
-    for (size_t s = 0; s < count; s++) copy_loras(&stages[s], &lora);
-    char *to = (char *)lora;
-    for (int i = 0; i < JOB_STRINGS; i++) move(string[i], &to);
-    for (size_t s = 0; s < count; s++) {
-        list_stage(&stages[s], of_stage);
-        for (int i = 0; i < STAGE_STRINGS; i++) move(of_stage[i], &to);
-        rf_lora_use *own = (rf_lora_use *)(uintptr_t)stages[s].loras;
-        for (int i = 0; i < stages[s].lora_count; i++) move(&own[i].path, &to);
-    }
-    copy.stages = stages;
+    put_job(&c, &copy);
+    c.base = malloc(c.used);
+    if (!c.base) return rf_fail(err, RF_E_NOMEM, "plan: out of memory");
+    c.used = 0;
+    put_job(&c, &copy);
     *out = copy;
-    *block = stages;
+    *block = c.base;
     return RF_OK;
 }

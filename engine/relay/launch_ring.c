@@ -44,7 +44,7 @@ void rf_ring_measure(rf_plan *p)
     const size_t state = STATE_SUMS * (2 * RF_SOURCES + 1), input = 2 + 1, u = 2 * 2 + 1;
     const size_t guided = 2 * (rows + (size_t)pieces) + (size_t)pieces;
     r->lines_room = batch * (state + input + u + guided);
-    r->sums_room = STATE_SUMS + p->rows + 1 + pieces;
+    r->sums_room = STATE_SUMS + p->rows + 1 + pieces + 2 * p->batch * rf_init_keeps(p);
     r->bytes = 0;
     r->kv_at = part(&r->bytes, batch * rows, sizeof(rf_attention_kv));
     r->bad_at = part(&r->bytes, batch, sizeof(int32_t));

@@ -7,9 +7,10 @@
 
 #include "engine/files/infotext.h"
 #include "engine/relay/job_json.h"
+#include "engine/relay/metadata_stages.h"
 #include "engine/relay/plan.h"
 
-enum { EXTRA_MAX = 13, AUTOV3_DIGITS = 12 };
+enum { EXTRA_MAX = 20 + RF_STAGE_PAIRS, AUTOV3_DIGITS = 12 };
 
 /* The extra pairs of one picture, with room for numbers printed on the way. */
 typedef struct extras {
@@ -18,7 +19,10 @@ typedef struct extras {
     char             number[RF_NUMBER_BYTES];
     char             switch_step[24];
     char             choice_table[24]; /* "sm90 0123456789" */
-    char            *loras;            /* to be freed */
+    char             mask_blur[12];
+    char            *loras;      /* to be freed ... */
+    char            *inversions; /* ... and this */
+    rf_stage_pairs   stages;
 } extras;
 
 static void add(extras *x, const char *key, const char *value)
@@ -26,8 +30,7 @@ static void add(extras *x, const char *key, const char *value)
     if (x->count < EXTRA_MAX) x->pair[x->count++] = (rf_infotext_pair){.key = key, .value = value};
 }
 
-/* A hash, or NULL if it could not be computed: metadata does without it. */
-static const char *digits_of(const rf_engine *engine, rf_file_hash *hash, const char *name)
+const char *rf_metadata_hash(const rf_engine *engine, rf_file_hash *hash, const char *name)
 {
     rf_error err = {0};
     if (rf_file_hash_wait(hash, NULL, NULL, &err) == RF_OK) return hash->hex;
@@ -39,16 +42,23 @@ static const char *digits_of(const rf_engine *engine, rf_file_hash *hash, const 
 
 static const char *hash_of(rf_expert *e)
 {
-    return digits_of(e->engine, e->hash, e->name);
+    return rf_metadata_hash(e->engine, e->hash, e->name);
 }
 
-/* The job of one picture, without the settings that its sampler does not read: A1111 shows none of
- * them. */
+/* The job of one picture with the first stage's numbers, but for those that its sampler does not
+ * read: A1111 shows none of them. */
 static rf_job shown_job(const rf_plan_job *j, int index)
 {
-    rf_job         job = rf_job_of_picture(&j->job, index);
-    const rf_job   usual = rf_job_default();
-    const unsigned flags = j->course.stage[0].sampler->flags;
+    rf_job                 job = rf_job_of_picture(&j->job, index);
+    const rf_job           usual = rf_job_default();
+    const rf_course_stage *first = &j->course.stage[j->active[0]];
+    const unsigned         flags = first->sampler->flags;
+    if (first->clip_skip) job.clip_skip = first->clip_skip;
+    job.eta = first->settings.eta;
+    job.s_churn = first->settings.s_churn;
+    job.s_tmin = first->settings.s_tmin;
+    job.s_tmax = first->settings.s_tmax;
+    job.s_noise = first->settings.s_noise;
     if (!(flags & RF_SAMPLER_ANCESTRAL)) job.eta = usual.eta;
     if (!(flags & RF_SAMPLER_CHURN)) {
         job.s_churn = usual.s_churn;
@@ -59,11 +69,17 @@ static rf_job shown_job(const rf_plan_job *j, int index)
     return job;
 }
 
-/* The negative prompt of a stage, if any of its calls weighs it. */
-static const char *negative_of(const rf_plan_job *j, int stage)
+const char *rf_metadata_negative(const rf_plan_job *j, int stage)
 {
     const rf_course *c = &j->course;
     return j->negative_weighs[stage] ? c->set[c->stage[stage].set].text[RF_NEGATIVE] : "";
+}
+
+/* What a refiner without CFG of its own goes on with. */
+static float cfg_at_end(const rf_course_stage *s)
+{
+    const float end = s->cfg + s->cfg_ramp;
+    return s->cfg_ramp == 0 || end > 0 ? end : 0;
 }
 
 static void add_refiner(const rf_plan_job *j, extras *x, rf_infotext *info, int base, int refiner)
@@ -83,10 +99,10 @@ static void add_refiner(const rf_plan_job *j, extras *x, rf_infotext *info, int 
         add(x, "Refiner switch by", rf_switch_rule_name(c->rule));
     if (strcmp(c->set[to->set].text[RF_POSITIVE], c->set[from->set].text[RF_POSITIVE]) != 0)
         add(x, "Refiner prompt", c->set[to->set].text[RF_POSITIVE]);
-    if (*negative_of(j, base) && *negative_of(j, refiner) &&
-        strcmp(negative_of(j, refiner), negative_of(j, base)) != 0)
-        add(x, "Refiner negative prompt", negative_of(j, refiner));
-    if (to->cfg != from->cfg)
+    if (*rf_metadata_negative(j, base) && *rf_metadata_negative(j, refiner) &&
+        strcmp(rf_metadata_negative(j, refiner), rf_metadata_negative(j, base)) != 0)
+        add(x, "Refiner negative prompt", rf_metadata_negative(j, refiner));
+    if (to->cfg != cfg_at_end(from))
         add(x, "Refiner CFG scale", rf_number_text(x->number, (double)to->cfg, 1));
     if (to->sampler != from->sampler) add(x, "Refiner sampler", to->sampler->id.name);
 }
@@ -109,12 +125,24 @@ static int loras_of(const rf_plan_job *j)
     return count;
 }
 
-/* Whether one before it is the same file. */
+/* Whether one before it is the same file, which every expert opens for itself. */
 static int is_told(const rf_plan_job *j, int lora)
 {
-    for (int i = 0; i < lora; i++)
-        if (j->lora[i].file == j->lora[lora].file) return 1;
+    const rf_opened_lora *b = j->lora[lora].file;
+    for (int i = 0; i < lora; i++) {
+        const rf_opened_lora *a = j->lora[i].file;
+        if (a && a->info.st_dev == b->info.st_dev && a->info.st_ino == b->info.st_ino) return 1;
+    }
     return 0;
+}
+
+/* Without what would end it in an infotext. */
+static size_t put_name(char *to, const char *name)
+{
+    size_t bytes = 0;
+    for (; *name; name++)
+        if (*name != ',' && *name != ':') to[bytes++] = *name;
+    return bytes;
 }
 
 /* "a: 0123456789ab, b: 0123456789ab" in A1111's spelling, which has no commas and colons in names.
@@ -130,15 +158,56 @@ static rf_status add_loras(const rf_plan *p, const rf_plan_job *j, extras *x, rf
     if (!x->loras) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
     for (int i = 0; i < count; i++) {
         rf_opened_lora *l = j->lora[i].file;
-        const char     *hex = l && !is_told(j, i) ? digits_of(p->engine, &l->body, l->name) : NULL;
+        const char     *hex =
+            l && !is_told(j, i) ? rf_metadata_hash(p->engine, &l->body, l->name) : NULL;
         if (!hex) continue;
         if (at) x->loras[at++] = ',', x->loras[at++] = ' ';
-        for (const char *c = l->name; *c; c++)
-            if (*c != ',' && *c != ':') x->loras[at++] = *c;
+        at += put_name(x->loras + at, l->name);
         at += (size_t)snprintf(x->loras + at, bytes - at, ": %.*s", AUTOV3_DIGITS, hex);
     }
     x->loras[at] = '\0';
     if (at) add(x, "Lora hashes", x->loras);
+    return RF_OK;
+}
+
+/* "a: 0123456789ab", likewise, of the job's embeddings. */
+static rf_status add_inversions(const rf_plan *p, const rf_plan_job *j, extras *x, rf_error *err)
+{
+    size_t bytes = 1, at = 0;
+    for (int i = 0; i < j->job.embedding_count; i++) {
+        const rf_embedding_use *use = &j->job.embeddings[i];
+        bytes += strlen(use->name ? use->name : use->path) + AUTOV3_DIGITS + 4;
+    }
+    if (bytes == 1) return RF_OK;
+    x->inversions = malloc(bytes);
+    if (!x->inversions) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
+    for (int i = 0; i < j->job.embedding_count; i++) {
+        const rf_embedding_use    *use = &j->job.embeddings[i];
+        const rf_inversion_source *source = rf_inversions_find(&p->inversions, use->path);
+        if (at) x->inversions[at++] = ',', x->inversions[at++] = ' ';
+        at += put_name(x->inversions + at, use->name ? use->name : source->stem);
+        at += (size_t)snprintf(x->inversions + at, bytes - at, ": %.*s", AUTOV3_DIGITS,
+                               source->sha256);
+    }
+    add(x, "TI hashes", x->inversions);
+    return RF_OK;
+}
+
+/* Of all embeddings; NULL: there is none. */
+static rf_status list_inversions(const rf_plan *p, const rf_plan_job *j, rf_file_ref **out,
+                                 rf_error *err)
+{
+    const int count = j->job.embedding_count;
+    *out = NULL;
+    if (count == 0) return RF_OK;
+    rf_file_ref *file = calloc((size_t)count, sizeof *file);
+    if (!file) return rf_fail(err, RF_E_NOMEM, "metadata: out of memory");
+    for (int i = 0; i < count; i++) {
+        const rf_inversion_source *s =
+            rf_inversions_find(&p->inversions, j->job.embeddings[i].path);
+        file[i] = (rf_file_ref){.name = s->stem, .path = s->path, .sha256 = s->sha256};
+    }
+    *out = file;
     return RF_OK;
 }
 
@@ -156,11 +225,21 @@ static rf_status list_loras(const rf_plan *p, const rf_plan_job *j, rf_file_ref 
         if (l)
             file[i] = (rf_file_ref){.name = l->name,
                                     .path = l->path,
-                                    .sha256 = digits_of(p->engine, &l->hash, l->name),
-                                    .autov3 = digits_of(p->engine, &l->body, l->name)};
+                                    .sha256 = rf_metadata_hash(p->engine, &l->hash, l->name),
+                                    .autov3 = rf_metadata_hash(p->engine, &l->body, l->name)};
     }
     *out = file;
     return RF_OK;
+}
+
+/* A1111's words.  Only a mask that is known to be a file's tells of them. */
+static void add_mask(const rf_job *job, extras *x)
+{
+    const rf_init *init = job->init;
+    if (!init || !init->mask) return;
+    snprintf(x->mask_blur, sizeof x->mask_blur, "%d", init->mask_blur);
+    if (init->mask_blur) add(x, "Mask blur", x->mask_blur);
+    if (init->mask_inverted) add(x, "Mask mode", "Inpaint not masked");
 }
 
 /* ---- a picture ---------------------------------------------------------------------------- */
@@ -176,7 +255,7 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
     rf_infotext            info = {
                    .job = &job,
                    .prompt = j->course.set[first->set].text[RF_POSITIVE],
-                   .negative = negative_of(j, base),
+                   .negative = rf_metadata_negative(j, base),
                    .sampler = first->sampler->id.name,
                    .schedule = schedule_shown(j),
                    .cfg_scale = first->cfg,
@@ -187,13 +266,18 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
                    .timestep_sampler = (first->sampler->flags & RF_SAMPLER_TIMESTEPS) != 0,
                    .version = "refinery " RF_VERSION,
     };
+    if (job.init) info.denoise = job.init->denoise;
+    add_mask(&job, &x);
     if (vae->separate) {
         info.vae = vae->expert->name;
         info.vae_hash = hash_of(vae->expert);
     }
     if (last != base) add_refiner(j, &x, &info, base, last);
-    rf_status st = add_loras(p, j, &x, err);
-    if (st != RF_OK) return st;
+    rf_status st = RF_OK;
+    RF_TRY(rf_stage_pairs_write(&x.stages, j, err));
+    for (int i = 0; i < x.stages.count; i++) add(&x, x.stages.key[i], x.stages.value[i]);
+    RF_TRY(add_loras(p, j, &x, err));
+    RF_TRY(add_inversions(p, j, &x, err));
     if (j->job.compat) add(&x, "Compatibility", j->job.compat);
     if (j->job.sigmas) add(&x, "Sigmas", j->job.sigmas);
     add(&x, "VAE from", vae->expert->name);
@@ -206,7 +290,10 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
     info.extra = x.pair;
     info.extra_count = x.count;
     st = rf_infotext_build(out, &info, err);
+done:
+    rf_stage_pairs_free(&x.stages);
     free(x.loras);
+    free(x.inversions);
     return st;
 }
 
@@ -220,11 +307,15 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
                           .dtype = rf_dtype_name(p->engine->dtype),
                           .choice_table = p->engine->device.choices_hash};
     rf_file_ref *lora = NULL;
+    rf_file_ref *inversion = NULL;
     rf_status    st = list_loras(p, j, &lora, err);
+    if (st == RF_OK) st = list_inversions(p, j, &inversion, err);
     files.lora = lora;
+    files.embedding = inversion;
     for (int i = 0; i < j->course.stages; i++) {
         const rf_expert *e = j->job.stages[i].expert;
-        file[i] = (rf_file_ref){.name = e->name, .path = e->path};
+        file[i] = (rf_file_ref){
+            .name = e->name, .path = e->path, .prediction = rf_expert_told_prediction(e)};
     }
     for (int i = 0; i < j->active_count; i++) /* of the others nobody asked for a hash */
         file[j->active[i]].sha256 = hash_of(j->job.stages[j->active[i]].expert);
@@ -232,6 +323,7 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
         files.vae = (rf_file_ref){
             .name = vae->expert->name, .path = vae->expert->path, .sha256 = hash_of(vae->expert)};
     if (st == RF_OK) st = rf_job_json(out, &j->job, picture.index, &files, err);
+    free(inversion);
     free(lora);
     free(file);
     return st;

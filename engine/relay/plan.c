@@ -160,6 +160,8 @@ void rf_plan_destroy(rf_plan *p)
     free(p->vae);
     free(p->decoder);
     free(p->sizing);
+    rf_plan_free_inits(p);
+    rf_inversions_free(&p->inversions);
     free(p->program);
     free(p->update);
     free(p->call);

@@ -12,6 +12,8 @@
 #include "engine/model/vae.h"
 #include "engine/relay/course.h"
 #include "engine/relay/engine.h"
+#include "engine/relay/init.h"
+#include "engine/relay/inversions.h"
 #include "engine/relay/kv_pool.h"
 #include "engine/relay/launch_ring.h"
 #include "engine/relay/launches.h"
@@ -57,12 +59,13 @@ typedef struct rf_text_shape {
     int at_a_time[RF_ENCODERS];
 } rf_text_shape;
 
-/* What SDXL is told about sizes: h, w, crop top, crop left, target h, target w; each becomes so
- * many sinusoids (generative-models, ConcatTimestepEmbedderND). */
-enum { RF_SIZES = 6, RF_SIZE_WAVES = 256 };
+/* What an expert is told about the picture: h, w, crop top, crop left, and target h, target w, or
+ * for Stability's refiner an aesthetic score and 0.  Each becomes RF_NUMBER_WAVES sinusoids
+ * (generative-models, ConcatTimestepEmbedderND). */
+enum { RF_SIZES = RF_VECTOR_NUMBERS, RF_SIZE_WAVES = RF_NUMBER_WAVES };
 
 typedef struct rf_sizing {
-    int value[RF_SIZES];
+    double value[RF_SIZES];
 } rf_sizing;
 
 /* Embeddings of (timestep, conditioning, sizing), one row each. */
@@ -134,22 +137,25 @@ typedef struct rf_plan_lora {
     rf_opened_lora *file; /* NULL: it is not at work */
 } rf_plan_lora;
 
-typedef struct rf_plan_job {
-    rf_job         job;    /* copied; experts of its stages are the variants with their LoRAs */
-    void          *block;  /* its strings and stages */
-    rf_plan_lora  *lora;   /* of all stages, one after the other */
-    rf_course      course; /* once planned, DPM adaptive's alone has prompts, none has calls */
-    rf_stage_info *info;   /* [stages] */
-    int           *active; /* [active_count]: stages that make calls */
+struct rf_plan_job {
+    rf_job         job;      /* copied; experts of its stages are the variants with their LoRAs */
+    void          *block;    /* its strings and stages */
+    rf_plan_lora  *lora;     /* of all stages, one after the other */
+    rf_triggers   *triggers; /* [stages]: names of textual inversions that its prompts know */
+    rf_course      course;   /* once planned, DPM adaptive's alone has prompts, none has calls */
+    rf_stage_info *info;     /* [stages] */
+    int           *active;   /* [active_count]: stages that make calls */
     int            active_count;
     char          *negative_weighs; /* [stages]: in any of its calls */
     int           *entry_cond;      /* plan_prompts.c; NULL once nobody asks */
     int           *call;            /* [course.calls] of the plan's */
     const rf_noise_source *noise;
-    int                    h, w; /* latent */
-    int                    sizing, vae, decoder;
+    int                    h, w;                           /* latent */
+    int                    sizing, scoring[RF_POLARITIES]; /* the refiner's scoring; -1: none */
+    int                    vae, decoder;
+    int                    init;         /* of the plan's, from 1; 0: it starts from noise */
     int64_t                calls_of_own; /* that no other job shares */
-} rf_plan_job;
+};
 
 /* Pictures that are planned together: a tree, and how it is walked.  Of one job alone nothing is
  * shared between batches, so that these have one tree, walked again for each; the last batch may
@@ -225,6 +231,9 @@ struct rf_plan {
     int              decoders;
     rf_sizing       *sizing;
     int              sizings;
+    rf_plan_init    *init;
+    int              inits;
+    rf_inversions    inversions;
     rf_plan_program *program;
     int              programs;
     rf_relay_update *update;
@@ -243,6 +252,7 @@ struct rf_plan {
     int          rounds, pictures_per_round; /* pictures of a job in a round */
     int          batch, adaptive;            /* any job is */
     int          resident, loads;            /* rf_plan_info's */
+    uint64_t     memory;                     /* of UNets that may stay loaded; 0: no limit */
     char        *held;                       /* [expert_count]: scratch of residency.c */
     rf_turn      turn;                       /* while running: whose it is */
     int          slots;
@@ -255,7 +265,9 @@ struct rf_plan {
     size_t network_slab[RF_NETWORKS]; /* what each would need alone; slab_bytes: the largest */
     size_t slab_bytes, kv_bytes, state_bytes, staging_bytes, text_bytes, vae_bytes, unet_bytes,
         peak_bytes;
-    size_t merge_bytes; /* of the host's memory, while LoRAs are merged beside a GPU */
+    size_t encoder_bytes; /* largest VAE encoder, released once all pictures are latents */
+    size_t kept_cells;    /* of all masks: cells that stay */
+    size_t merge_bytes;   /* of the host's memory, while LoRAs are merged beside a GPU */
 
     /* memory, from the first run on: desk and shelf are the host's, all other is the device's.
      * Copies go to and from the desk, which is pinned; the shelf is plain memory, zeroed, for the
@@ -270,6 +282,7 @@ struct rf_plan {
     int    slot_rows; /* of each slot */
     int    anchor_row, history_row; /* in it; 0: no sampler has any */
     int    sample_row[RF_SOURCES];  /* of sample 0; 0: not one of a sample */
+    int    init_row;                /* of the latent of init 0 */
     void  *x, *eps;                 /* [rows * batch, h, w, 4] */
 
     /* on the desk */
@@ -288,6 +301,10 @@ struct rf_plan {
     rf_twin        hidden, pooled_rows; /* text encoder outputs */
     rf_twin        pixels;              /* uint8_t [at_a_time, H, W, 3] of a decoder */
     rf_twin        stats;               /* rf_pixels_stats [decodings] */
+    rf_twin        init_pixels;         /* [H, W, 3] of the largest init, in the VAE's type */
+    rf_twin        moments;             /* [h, w, 2 z] of it, likewise */
+    rf_twin        kept;                /* int32_t [kept_cells]: of one init after the other */
+    rf_twin        ones;                /* float: coefficients of keeping a latent's cells */
 
     rf_program scratch_program; /* programs that run once */
 
@@ -309,10 +326,12 @@ rf_status rf_plan_know(rf_plan *plan, const void *key, size_t bytes, int next, i
 void *rf_plan_grown(void *list, int count, size_t size);
 
 /* plan_job.c: course, stages, experts and VAE of the next job. */
-rf_status     rf_plan_add_job(rf_plan *plan, const rf_job *job, rf_error *err);
-void          rf_plan_free_job(rf_plan_job *job);
-int           rf_plan_stage_at(const rf_plan_job *job, int call); /* that makes call k */
-int           rf_plan_expert_of(const rf_plan *plan, const rf_plan_job *job, int stage);
+rf_status rf_plan_add_job(rf_plan *plan, const rf_job *job, rf_error *err);
+void      rf_plan_free_job(rf_plan_job *job);
+int       rf_plan_stage_at(const rf_plan_job *job, int call); /* that makes call k */
+int       rf_plan_expert_of(const rf_plan *plan, const rf_plan_job *job, int stage);
+/* Of the plan's sizings the one that a prompt of that polarity has with the expert. */
+int rf_plan_sizing_of(const rf_plan *plan, const rf_plan_job *job, int expert, int polarity);
 rf_noise_spec rf_picture_noise(const rf_plan *plan, rf_picture picture);
 
 /* plan_loras.c: opens what a stage names, judges whether it fits, and puts the variant in place of
@@ -330,11 +349,17 @@ rf_status rf_plan_condition(rf_plan *plan, rf_plan_job *job, rf_error *err);
 void      rf_plan_pad_parts(rf_plan *plan); /* once all jobs are there */
 void      rf_plan_forget_prompts(rf_plan *plan);
 
-/* Rows of one call at `stage` into `out`, which has room for a part each and one more; their
- * number.  `positive` and `negative` are entries of the prompts of the stage's set, whose
- * conditionings are there. */
-int rf_plan_rows(const rf_plan_job *job, int stage, const int *positive, int negative,
+/* Rows of one call at `stage`, with guidance `cfg`, into `out`, which has room for a part each and
+ * one more; their number.  `positive` and `negative` are entries of the prompts of the stage's set,
+ * whose conditionings are there. */
+int rf_plan_rows(const rf_plan_job *job, int stage, double cfg, const int *positive, int negative,
                  int skips_negative, rf_relay_row *out);
+
+/* Of row r of a call that has so many positive ones. */
+static inline int rf_row_polarity(int r, int positive)
+{
+    return r < positive ? RF_POSITIVE : RF_NEGATIVE;
+}
 
 /* plan_calls.c: the job's calls, each once per content. */
 rf_status rf_plan_list_calls(rf_plan *plan, rf_plan_job *job, rf_error *err);
@@ -364,6 +389,12 @@ rf_status rf_plan_count_decodings(rf_plan *plan, rf_error *err);
 /* Once the slab has its size: as many as fit into it. */
 rf_status rf_plan_batch_text(rf_plan *plan, rf_plan_expert *x, int encoder, rf_error *err);
 rf_status rf_plan_batch_decodings(rf_plan *plan, rf_plan_decoder *d, rf_error *err);
+
+/* Whether the expert has that text encoder. */
+static inline int rf_plan_encodes(const rf_plan_expert *x, int encoder)
+{
+    return encoder == RF_ENCODER_G || x->expert->arch.has_clip_l;
+}
 
 /* encode.c: runs the text encoders over all prompts; fills context and pooled. */
 rf_status rf_plan_encode(rf_plan *plan, void *staging, const rf_callbacks *callbacks,

@@ -80,7 +80,7 @@ rf_status rf_plan_list_shapes(rf_plan_expert *x, rf_error *err)
 
 rf_status rf_plan_batch_text(rf_plan *p, rf_plan_expert *x, int encoder, rf_error *err)
 {
-    for (int i = 0; i < x->shapes; i++) {
+    for (int i = 0; i < x->shapes && rf_plan_encodes(x, encoder); i++) {
         rf_text_shape  *s = &x->shape[i];
         const pass_args a = {.plan = p, .x = x, .shape = s, .encoder = encoder};
         const int       most = s->conds < RF_TEXT_BATCH_MAX ? s->conds : RF_TEXT_BATCH_MAX;

@@ -248,11 +248,12 @@ static rf_status list_call(rf_plan *p, rf_plan_job *j, int number, rf_error *err
     RF_TRY(reserve_rows(p, parts + 1, err));
     rf_relay_row *row = p->row + p->rows_listed;
     rf_relay_call call = {.row_at = p->rows_listed};
-    call.rows = rf_plan_rows(j, c->stage, c->positive, c->negative, c->skips_negative, row);
+    call.rows = rf_plan_rows(j, c->stage, c->cfg, c->positive, c->negative, c->skips_negative, row);
     call.u_row = c->skips_negative ? 0 : call.rows - 1;
     if (call.rows > parts) j->negative_weighs[c->stage] = 1;
     for (int i = 0; i < call.rows; i++)
-        RF_TRY(table_row(&p->expert[expert].table[RF_TABLE_PLANNED], row[i].cond, j->sizing,
+        RF_TRY(table_row(&p->expert[expert].table[RF_TABLE_PLANNED], row[i].cond,
+                         rf_plan_sizing_of(p, j, expert, rf_row_polarity(i, parts)),
                          (float)c->timestep, &row[i].table_row, err));
     RF_TRY(program_for(p, j, c->stage, call.rows, &call.program, err));
     RF_TRY(know_update(p, j, c, &call.update, err));
@@ -263,6 +264,21 @@ done:
 
 /* ---- DPM adaptive ------------------------------------------------------------------------- */
 
+/* A row for every conditioning of the expert, as a prompt of either polarity. */
+static rf_status add_adaptive_rows(rf_plan *p, const rf_plan_job *j, int expert, rf_error *err)
+{
+    rf_plan_expert *x = &p->expert[expert];
+    rf_plan_table  *t = &x->table[RF_TABLE_ADAPTIVE];
+    for (int i = 0; i < x->conds * RF_POLARITIES; i++) {
+        const table_key row = {.cond = i / RF_POLARITIES,
+                               .sizing = rf_plan_sizing_of(p, j, expert, i % RF_POLARITIES)};
+        if (rf_plan_adaptive_row(t, row.cond, row.sizing) < t->rows) continue;
+        const rf_status st = add_table_row(t, &row, err);
+        if (st != RF_OK) return st;
+    }
+    return RF_OK;
+}
+
 /* What any of its calls may need: a table row for every conditioning, and programs with and without
  * the negative prompt. */
 static rf_status prepare_adaptive(rf_plan *p, rf_plan_job *j, rf_error *err)
@@ -271,13 +287,9 @@ static rf_status prepare_adaptive(rf_plan *p, rf_plan_job *j, rf_error *err)
     for (int i = 0; i < j->active_count; i++) {
         const int stage = j->active[i];
         const int parts = j->course.set[j->course.stage[stage].set].prompt[RF_POSITIVE]->parts;
-        rf_plan_expert *x = &p->expert[rf_plan_expert_of(p, j, stage)];
-        rf_plan_table  *t = &x->table[RF_TABLE_ADAPTIVE];
-        int             program = 0;
+        int       program = 0;
         j->negative_weighs[stage] = 1;
-        for (int c = 0; c < x->conds; c++)
-            if (rf_plan_adaptive_row(t, c, j->sizing) == t->rows)
-                RF_TRY(add_table_row(t, &(table_key){.cond = c, .sizing = j->sizing}, err));
+        RF_TRY(add_adaptive_rows(p, j, rf_plan_expert_of(p, j, stage), err));
         for (int rows = parts; rows <= parts + 1; rows++) {
             RF_TRY(program_for(p, j, stage, rows, &program, err));
             p->program[program].occurs[1] = 1;

@@ -69,12 +69,11 @@ static rf_status use_expert(rf_plan *p, const rf_plan_job *j, int stage, rf_erro
 }
 
 /* DPM adaptive: the stages between that of the first noise level and that of the last. */
-static int takes_part(const rf_plan *p, const rf_course *c, int stage)
+static int takes_part(const rf_course *c, int stage)
 {
-    const rf_sigma_table *table = &p->engine->table;
     if (!c->adaptive) return c->stage[stage].calls > 0;
-    const int first = rf_course_stage_at(c, table, 0, c->sigma_max, 0);
-    return stage >= first && stage <= rf_course_stage_at(c, table, INT_MAX, c->sigma_min, first);
+    const int first = rf_course_stage_at(c, 0, c->sigma_max, c->first);
+    return stage >= first && stage <= rf_course_stage_at(c, INT_MAX, c->sigma_min, first);
 }
 
 static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
@@ -88,7 +87,7 @@ static rf_status resolve_stages(rf_plan *p, rf_plan_job *j, rf_error *err)
                                      .first_step = step,
                                      .calls = c->stage[i].calls,
                                      .sigma = c->sigmas.sigma[step]};
-        j->info[i].takes_part = takes_part(p, c, i);
+        j->info[i].takes_part = takes_part(c, i);
         if (j->info[i].takes_part) {
             j->active[j->active_count++] = i;
             st = rf_plan_add_loras(p, j, i, err);
@@ -167,20 +166,59 @@ static rf_status find_decoder(rf_plan *p, rf_plan_job *j, rf_error *err)
     return RF_OK;
 }
 
-static rf_status find_sizing(rf_plan *p, rf_plan_job *j, rf_error *err)
+/* ---- what experts are told of the picture ------------------------------------------------- */
+
+static int same_sizing(const rf_sizing *a, const rf_sizing *b)
 {
-    const rf_job   *job = &j->job;
-    const rf_sizing s = {{job->original_height ? job->original_height : job->height,
-                          job->original_width ? job->original_width : job->width, job->crop_top,
-                          job->crop_left, job->target_height ? job->target_height : job->height,
-                          job->target_width ? job->target_width : job->width}};
-    for (j->sizing = 0; j->sizing < p->sizings; j->sizing++)
-        if (memcmp(&p->sizing[j->sizing], &s, sizeof s) == 0) return RF_OK;
+    int same = 1;
+    for (int i = 0; i < RF_SIZES; i++) same &= a->value[i] == b->value[i];
+    return same;
+}
+
+static rf_status find_sizing(rf_plan *p, const rf_sizing *s, int *index, rf_error *err)
+{
+    for (*index = 0; *index < p->sizings; (*index)++)
+        if (same_sizing(&p->sizing[*index], s)) return RF_OK;
     rf_sizing *list = rf_plan_grown(p->sizing, p->sizings, sizeof *list);
     if (!list) return no_memory(err);
     p->sizing = list;
-    p->sizing[p->sizings++] = s;
+    p->sizing[p->sizings++] = *s;
     return RF_OK;
+}
+
+static int has_refiner(const rf_plan_job *j)
+{
+    int any = 0;
+    for (int i = 0; i < j->active_count; i++)
+        any |= !j->job.stages[j->active[i]].expert->arch.has_clip_l;
+    return any;
+}
+
+static rf_status find_sizings(rf_plan *p, rf_plan_job *j, rf_error *err)
+{
+    const rf_job *job = &j->job;
+    const double  high = job->aesthetic > 0 ? job->aesthetic : 6; /* A1111's */
+    const double  low = job->aesthetic_negative > 0 ? job->aesthetic_negative : 2.5;
+    const double  score[RF_POLARITIES] = {[RF_POSITIVE] = high, [RF_NEGATIVE] = low};
+    rf_sizing     s = {{job->original_height ? job->original_height : job->height,
+                    job->original_width ? job->original_width : job->width, job->crop_top,
+                        job->crop_left, job->target_height ? job->target_height : job->height,
+                    job->target_width ? job->target_width : job->width}};
+    rf_status     st = RF_OK;
+    RF_TRY(find_sizing(p, &s, &j->sizing, err));
+    for (int polarity = 0; polarity < RF_POLARITIES; polarity++) {
+        j->scoring[polarity] = -1;
+        s.value[4] = score[polarity];
+        s.value[5] = 0;
+        if (has_refiner(j)) RF_TRY(find_sizing(p, &s, &j->scoring[polarity], err));
+    }
+done:
+    return st;
+}
+
+int rf_plan_sizing_of(const rf_plan *p, const rf_plan_job *j, int expert, int polarity)
+{
+    return p->expert[expert].expert->arch.has_clip_l ? j->sizing : j->scoring[polarity];
 }
 
 /* ---- noise -------------------------------------------------------------------------------- */
@@ -232,7 +270,9 @@ static rf_status plan_job(rf_plan *p, rf_plan_job *j, const rf_job *job, rf_erro
     RF_TRY(resolve_stages(p, j, err));
     RF_TRY(open_vae(p, j, err));
     RF_TRY(find_decoder(p, j, err));
-    RF_TRY(find_sizing(p, j, err));
+    RF_TRY(find_sizings(p, j, err));
+    RF_TRY(rf_plan_add_init(p, j, err));
+    RF_TRY(rf_plan_add_inversions(p, j, err));
     RF_TRY(rf_plan_condition(p, j, err));
     RF_TRY(rf_plan_list_calls(p, j, err));
     if (!j->course.adaptive) { /* a plan may have thousands of jobs */
@@ -260,6 +300,9 @@ void rf_plan_free_job(rf_plan_job *j)
     free(j->info);
     free(j->lora);
     free(j->active);
+    for (int i = 0; j->triggers && i < j->job.stage_count; i++)
+        free((void *)(uintptr_t)j->triggers[i].item);
+    free(j->triggers);
     free(j->negative_weighs);
     free(j->entry_cond);
     free(j->call);

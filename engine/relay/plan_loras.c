@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "engine/files/lora_verdict.h"
+
 rf_plan_lora *rf_plan_loras_of(const rf_plan_job *j, int stage)
 {
     rf_plan_lora *at = j->lora;
@@ -18,58 +20,22 @@ void rf_plan_tidy(rf_plan *p, int loaded)
 
 /* ---- does it fit? ------------------------------------------------------------------------- */
 
-/* What a sentence counts: the UNet's modules say most about what a file is for. */
-typedef struct tally {
-    const char *of; /* "UNet modules" */
-    int         matched, modules;
-} tally;
-
-static tally tally_of(const rf_lora_fit *fit)
-{
-    const rf_lora *lora = fit->lora;
-    if (lora->count[RF_PART_UNET])
-        return (tally){"UNet modules", fit->matched[RF_PART_UNET], lora->count[RF_PART_UNET]};
-    return (tally){"modules", fit->matches, lora->modules};
-}
-
-/* Some of a foreign file's modules may fit by chance: SD 1.5 has a few layers of SDXL's sizes, and
- * Stability's refiner has the base's second text encoder. */
-static int is_foreign(const tally *t)
-{
-    return 2 * t->matched < t->modules;
-}
-
-static rf_status refuse(const rf_opened_lora *l, const rf_expert *e, const tally *t, rf_error *err)
-{
-    const char *first = l->fit.first.message;
-    if (is_foreign(t))
-        return rf_fail(err, RF_E_MODEL,
-                       "%s is for another architecture than %s: %d of %d %s fit, and %s", l->path,
-                       e->name, t->matched, t->modules, t->of, first);
-    return rf_fail(err, RF_E_MODEL,
-                   "%s: %d of %d modules fit %s (--lora-partial does without the others): %s",
-                   l->path, l->fit.matches, l->lora->modules, e->name, first);
-}
-
 /* Sets *used. */
 static rf_status judge(rf_plan *p, const rf_lora_use *use, const rf_opened_lora *l,
                        const rf_expert *e, int *used, rf_error *err)
 {
-    const tally t = tally_of(&l->fit);
+    const rf_lora_tally t = rf_lora_fit_tally(&l->fit);
     *used = 0;
-    if (use->everywhere && is_foreign(&t)) {
+    if (use->everywhere && rf_lora_is_foreign(&t)) {
         rf_plan_warn(p, "%s is for another architecture: not used by %s (%d of %d %s fit)", l->name,
                      e->name, t.matched, t.modules, t.of);
         return RF_OK;
     }
-    const int all = l->fit.matches == l->lora->modules;
-    if (!all && (!use->partial || l->fit.matches == 0)) return refuse(l, e, &t, err);
-    if (!all)
+    const rf_status st = rf_lora_fit_check(&l->fit, e->name, use->partial, err);
+    if (st != RF_OK) return st;
+    if (l->fit.matches < l->lora->modules)
         rf_plan_warn(p, "%s: %d of %d modules fit %s, the others are left out: %s", l->name,
                      l->fit.matches, l->lora->modules, e->name, l->fit.first.message);
-    if (l->lora->embeddings)
-        rf_plan_warn(p, "%s brings %d embeddings, such as %s, which are not used", l->name,
-                     l->lora->embeddings, l->lora->embedding[0]);
     *used = 1;
     return RF_OK;
 }

@@ -35,7 +35,8 @@ static rf_status size_text(rf_plan *p, rf_plan_expert *x, int encoder, rf_error 
 {
     static const rf_network network[RF_ENCODERS] = {RF_NET_CLIP_L, RF_NET_CLIP_G};
     rf_expert              *e = x->expert;
-    rf_status               st = rf_expert_list(e, network[encoder], err);
+    if (!rf_plan_encodes(x, encoder)) return RF_OK;
+    rf_status st = rf_expert_list(e, network[encoder], err);
     if (st != RF_OK) return st;
     for (int i = 0; i < x->shapes; i++) {
         const rf_clip_args args = rf_clip_args_of(p, x, &x->shape[i], encoder, 1);
@@ -205,8 +206,9 @@ static text_sizes measure_text(const rf_plan *p)
         for (int j = 0; j < x->shapes * RF_ENCODERS; j++) {
             const rf_text_shape *shape = &x->shape[j / RF_ENCODERS];
             const int            encoder = j % RF_ENCODERS;
-            const size_t         prompts = (size_t)shape->at_a_time[encoder];
-            const rf_clip_args   args = rf_clip_args_of(p, x, shape, encoder, (int)prompts);
+            if (!rf_plan_encodes(x, encoder)) continue;
+            const size_t       prompts = (size_t)shape->at_a_time[encoder];
+            const rf_clip_args args = rf_clip_args_of(p, x, shape, encoder, (int)prompts);
             widen(&s.chunks, (size_t)args.chunks);
             widen(&s.hidden, (size_t)args.chunks * seq * (size_t)args.arch->width);
             widen(&s.pooled, prompts * seq * (size_t)args.arch->projection);
@@ -253,6 +255,8 @@ static void place_slots(rf_plan *p, sides *at)
     p->sample_row[RF_SOURCE_D] = rows;
     p->sample_row[RF_SOURCE_U] = u ? rows + p->batch : 0;
     rows += (u ? 2 : 1) * p->batch;
+    p->init_row = rows;
+    rows += p->inits;
     p->pool = place(&at->device, (size_t)rows * p->elems, sizeof(float));
     p->slot = place_on_desk(at, (size_t)p->slots, sizeof *p->slot);
     p->sample = place_on_desk(at, (size_t)p->batch, sizeof *p->sample);
@@ -284,6 +288,26 @@ static size_t scratch_elems(const rf_plan *p)
     return 3 * most;
 }
 
+/* What runs start from, beside their latents. */
+static void place_inits(rf_plan *p, sides *at)
+{
+    const size_t bytes = rf_dtype_bytes(p->engine->vae_dtype);
+    size_t       cells = 0, most = 0;
+    p->kept_cells = 0;
+    for (int i = 0; i < p->inits; i++) {
+        rf_plan_init *init = &p->init[i];
+        init->kept_at = p->kept_cells;
+        p->kept_cells += (size_t)init->kept_count;
+        widen(&cells, (size_t)init->h * (size_t)init->w);
+        widen(&most, (size_t)init->kept_count);
+    }
+    if (p->inits == 0) return;
+    p->init_pixels = place_twin(at, cells * 64 * 3, bytes);
+    p->moments = place_twin(at, cells * 2 * 4, bytes);
+    p->kept = place_twin(at, p->kept_cells, sizeof(int32_t));
+    p->ones = place_twin(at, most < RF_CELLS_AT_ONCE ? most : RF_CELLS_AT_ONCE, sizeof(float));
+}
+
 static void place_state(rf_plan *p, sides *at)
 {
     const size_t     bytes = rf_dtype_bytes(p->engine->dtype);
@@ -300,12 +324,14 @@ static void place_state(rf_plan *p, sides *at)
     p->eps = place(&at->device, samples * p->elems, bytes);
     p->unscale = place_twin(at, (size_t)p->decodings, sizeof(float));
     p->token_ids = place_twin(at, text.chunks * RF_TOKENS_PER_CHUNK, sizeof(int32_t));
+    p->inversions.table = place_twin(at, rf_inversions_room(p), sizeof(float));
     p->sizes = place_twin(at, (size_t)p->sizings * RF_SIZES, sizeof(float));
     p->size_waves = place_twin(at, (size_t)p->sizings * RF_SIZES * RF_SIZE_WAVES, bytes);
     p->hidden = place_twin(at, text.hidden, bytes);
     p->pooled_rows = place_twin(at, text.pooled, bytes);
     p->pixels = place_twin(at, p->decode_elems / 4 * 64, 3);
     p->stats = place_twin(at, (size_t)p->decodings, sizeof(rf_pixels_stats));
+    place_inits(p, at);
     place_uploads(&p->kv_pool, at);
     for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
@@ -363,6 +389,7 @@ static rf_status size_networks(rf_plan *p, rf_error *err)
     }
     RF_TRY(size_programs(p, err));
     RF_TRY(size_decoders(p, err));
+    RF_TRY(rf_plan_size_inits(p, err));
 done:
     return st;
 }
@@ -400,9 +427,10 @@ rf_status rf_plan_size(rf_plan *p, rf_error *err)
     tell_stages(p);
     const rf_residency unets = rf_residency_foresee(p, p->held);
     const size_t       weights = unets.peak_bytes + p->vae_bytes;
+    const size_t       once = p->text_bytes > p->encoder_bytes ? p->text_bytes : p->encoder_bytes;
     p->loads = unets.loads;
     p->peak_bytes = p->slab_bytes + p->kv_bytes + p->state_bytes + p->staging_bytes +
-                    (weights > p->text_bytes ? weights : p->text_bytes);
+                    (weights > once ? weights : once);
 done:
     return st;
 }

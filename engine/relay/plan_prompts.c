@@ -18,9 +18,10 @@ static rf_status no_memory(rf_error *err)
 
 /* One part of one of a stage's prompts. */
 typedef struct place {
-    const rf_prompt *prompt;
-    int              part, negative;
-    int              expert;
+    const rf_prompt   *prompt;
+    const rf_triggers *triggers;
+    int                part, negative;
+    int                expert, clip_skip;
 } place;
 
 static const rf_prompt_part *part_of(const place *at)
@@ -37,14 +38,14 @@ static const rf_prompt *prompt_of(const rf_plan_job *j, int stage, int polarity)
 
 /* All variants of a group get as many chunks as the longest one has, in either encoder. */
 static rf_status tokenize_variants(const rf_plan *p, const rf_prompt_entry *entry, int count,
-                                   rf_tokens *tokens, rf_error *err)
+                                   const rf_triggers *triggers, rf_tokens *tokens, rf_error *err)
 {
     rf_status st = RF_OK;
     int       chunks = 1;
     for (int i = 0; i < count * RF_ENCODERS; i++) {
         const rf_prompt_entry *now = &entry[i / RF_ENCODERS];
         RF_TRY(rf_tokenize(p->engine->tokenizer, FLAVOUR[i % RF_ENCODERS], now->piece, now->pieces,
-                           &tokens[i], err));
+                           triggers, &tokens[i], err));
         if (tokens[i].chunks > chunks) chunks = tokens[i].chunks;
     }
     for (int i = 0; i < count * RF_ENCODERS; i++)
@@ -68,7 +69,7 @@ static rf_status keep_tokens(rf_conditioning *cond, int encoder, rf_tokens *toke
     const size_t count = (size_t)tokens->chunks * RF_TOKENS_PER_CHUNK;
     uint16_t    *id = malloc(count * sizeof *id);
     if (!id) return no_memory(err);
-    for (size_t t = 0; t < count; t++) id[t] = (uint16_t)tokens->id[t]; /* at most RF_TOKEN_END */
+    for (size_t t = 0; t < count; t++) id[t] = (uint16_t)tokens->id[t]; /* RF_TOKEN_EXTRAS fit */
     cond->id[encoder] = id;
     cond->chunks = tokens->chunks;
     cond->rows = (int)count;
@@ -80,13 +81,14 @@ static rf_status keep_tokens(rf_conditioning *cond, int encoder, rf_tokens *toke
 }
 
 static rf_status tokenize_group(rf_plan *p, rf_plan_expert *x, const rf_conditioning_group *g,
-                                const rf_prompt_entry *entry, rf_error *err)
+                                const rf_prompt_entry *entry, const rf_triggers *triggers,
+                                rf_error *err)
 {
     rf_status    st = RF_OK;
     const size_t count = (size_t)g->count * RF_ENCODERS;
     rf_tokens   *tokens = calloc(count, sizeof *tokens);
     if (!tokens) return no_memory(err);
-    RF_TRY(tokenize_variants(p, entry, g->count, tokens, err));
+    RF_TRY(tokenize_variants(p, entry, g->count, triggers, tokens, err));
     const int weighs = any_weight(tokens, count);
     for (size_t i = 0; i < count; i++)
         RF_TRY(keep_tokens(&x->cond[(size_t)g->first + i / RF_ENCODERS], (int)(i % RF_ENCODERS),
@@ -141,11 +143,6 @@ static int is_empty(const rf_prompt_part *part, int first, int count)
     return 1;
 }
 
-static int clip_skip_of(const rf_plan_job *j)
-{
-    return j->job.clip_l_skip ? j->job.clip_skip : 0;
-}
-
 /* What a group's tensors depend on.  For A1111 the length that parts are padded to, and so all
  * parts of the prompt. */
 static void put_group(key *k, const rf_plan_job *j, const place *at, int entry, int zero)
@@ -154,8 +151,10 @@ static void put_group(key *k, const rf_plan_job *j, const place *at, int entry, 
     put(k, "P", 1);
     put_int(k, at->expert);
     put_int(k, (int)j->course.emphasis);
-    put_int(k, clip_skip_of(j));
+    put_int(k, at->clip_skip);
     put_int(k, zero);
+    put_int(k, at->triggers->count);
+    for (int i = 0; i < at->triggers->count; i++) put_int(k, at->triggers->item[i]->first);
     put_int(k, j->course.exact_a1111);
     if (j->course.exact_a1111) {
         put_int(k, at->prompt->parts);
@@ -178,7 +177,7 @@ static rf_status add_group(rf_plan *p, const rf_plan_job *j, const place *at, in
     const rf_conditioning_group group = {.first = x->conds,
                                          .count = count,
                                          .emphasis = j->course.emphasis,
-                                         .clip_skip = clip_skip_of(j),
+                                         .clip_skip = at->clip_skip,
                                          .prompt =
                                              j->course.exact_a1111 ? p->prompts : -1 - x->groups};
     x->group[x->groups++] = group;
@@ -188,7 +187,7 @@ static rf_status add_group(rf_plan *p, const rf_plan_job *j, const place *at, in
         x->cond = conds;
         x->cond[x->conds++] = (rf_conditioning){.group = x->groups - 1, .zero = zero};
     }
-    return tokenize_group(p, x, &group, part_of(at)->entry + first, err);
+    return tokenize_group(p, x, &group, part_of(at)->entry + first, at->triggers, err);
 }
 
 /* Conditionings of an entry, or of all that belong with it, into cond[entry]. */
@@ -252,9 +251,11 @@ static rf_status condition_entry(rf_plan *p, const rf_plan_job *j, int stage, in
                                  int part, int entry, rf_error *err)
 {
     const place at = {.prompt = prompt_of(j, stage, polarity),
+                      .triggers = &j->triggers[stage],
                       .part = part,
                       .negative = polarity == RF_NEGATIVE,
-                      .expert = rf_plan_expert_of(p, j, stage)};
+                      .expert = rf_plan_expert_of(p, j, stage),
+                      .clip_skip = j->course.stage[stage].clip_skip};
     return find_or_add(p, j, &at, entry, cond_of(j, stage, polarity, part), err);
 }
 
@@ -266,7 +267,7 @@ static rf_status condition_call(rf_plan *p, const rf_plan_job *j, const rf_cours
     for (int i = 0; i < prompt_of(j, c->stage, RF_POSITIVE)->parts; i++)
         RF_TRY(condition_entry(p, j, c->stage, RF_POSITIVE, i, c->positive[i], err));
     p->prompts++;
-    if (!c->skips_negative && rf_course_negative(&j->course, c->stage))
+    if (!c->skips_negative && rf_course_negative(&j->course, c->stage, c->cfg))
         RF_TRY(condition_entry(p, j, c->stage, RF_NEGATIVE, 0, c->negative, err));
 done:
     return st;
@@ -278,7 +279,8 @@ static rf_status condition_stage(rf_plan *p, const rf_plan_job *j, int stage, rf
     rf_status st = RF_OK;
     for (int polarity = 0; polarity < RF_POLARITIES; polarity++) {
         const rf_prompt *prompt = prompt_of(j, stage, polarity);
-        if (polarity == RF_NEGATIVE && !rf_course_negative(&j->course, stage)) break;
+        const double     cfg = (double)j->course.stage[stage].cfg;
+        if (polarity == RF_NEGATIVE && !rf_course_negative(&j->course, stage, cfg)) break;
         p->prompts++;
         for (int i = 0; i < prompt->parts; i++)
             for (int e = 0; e < prompt->part[i].entries; e++)
@@ -293,7 +295,7 @@ static int as_before(const rf_plan_job *j, int k)
 {
     if (k == 0) return 0;
     const rf_course_call *a = &j->course.call[k], *b = a - 1;
-    return a->stage == b->stage && a->negative == b->negative &&
+    return a->stage == b->stage && a->negative == b->negative && a->cfg == b->cfg &&
            a->skips_negative == b->skips_negative &&
            memcmp(a->positive, b->positive,
                   (size_t)prompt_of(j, a->stage, RF_POSITIVE)->parts * sizeof *a->positive) == 0;
@@ -333,16 +335,16 @@ void rf_plan_pad_parts(rf_plan *p)
 /* Guidance (Ho & Salimans 2022) over several prompts (Liu et al. 2022, as A1111 composes them):
  *   D = U + sum_j w_j cfg (C_j - U)
  * Without the negative prompt its place is taken by the first positive one, and cfg by 1. */
-int rf_plan_rows(const rf_plan_job *j, int stage, const int *positive, int negative,
+int rf_plan_rows(const rf_plan_job *j, int stage, double cfg, const int *positive, int negative,
                  int skips_negative, rf_relay_row *out)
 {
     const rf_course_stage *s = &j->course.stage[stage];
     const rf_prompt       *prompt = prompt_of(j, stage, RF_POSITIVE);
-    const double           cfg = skips_negative ? 1 : (double)s->cfg / s->sampler->cfg_divisor;
+    const double           scale = skips_negative ? 1 : cfg / s->sampler->cfg_divisor;
     double                 sum = 0;
     int                    rows = 0;
     for (int i = 0; i < prompt->parts; i++) {
-        const double weight = cfg * prompt->part[i].weight;
+        const double weight = scale * prompt->part[i].weight;
         sum += weight;
         out[rows++] = (rf_relay_row){.cond = cond_of(j, stage, RF_POSITIVE, i)[positive[i]],
                                      .weight = weight};

@@ -17,7 +17,7 @@ typedef struct first_key {
     uint64_t               seed, variation_seed;
     double                 variation, start;
     const rf_noise_source *source;
-    int                    call, resize_h, resize_w, exact, job, index;
+    int                    call, resize_h, resize_w, exact, job, index, init;
 } first_key;
 
 static void describe_first(const rf_plan *p, rf_picture picture, first_key *key)
@@ -30,6 +30,7 @@ static void describe_first(const rf_plan *p, rf_picture picture, first_key *key)
     key->start = j->course.start;
     key->resize_h = spec.resize_h;
     key->resize_w = spec.resize_w;
+    key->init = j->init;
     if (spec.variation > 0) {
         key->variation = spec.variation;
         key->variation_seed = spec.variation_seed;

@@ -49,6 +49,7 @@ static int64_t total_to_read(const rf_plan *p)
 {
     rf_residency_look(p, p->held);
     int64_t total = rf_residency_foresee(p, p->held).file_bytes;
+    total += rf_init_bytes_to_read(p);
     for (int i = 0; i < p->vaes; i++) total += bytes_to_read(p->vae[i].expert, RF_NET_VAE);
     for (int i = 0; i < p->expert_count && !p->encoded; i++)
         if (p->expert[i].shapes)
@@ -97,7 +98,7 @@ static rf_status load_decoders(rf_plan *p, void *staging, const rf_callbacks *ca
 /* ---- what an expert computes once --------------------------------------------------------- */
 
 /* Sizes are held in f16 before they are embedded as in A1111: above 2048 odd values are lost. */
-static float held(int size)
+static float held(double size)
 {
     return rf_f32_from_f16(rf_f16_from_f32((float)size));
 }
@@ -132,20 +133,23 @@ done:
     return st;
 }
 
-/* vector = pooled, then the sinusoids of each of the six sizes. */
+/* vector = pooled, then the sinusoids of each of the six sizes, or of the refiner's five numbers.
+ */
 static rf_status fill_vectors(rf_plan *p, const rf_plan_expert *x, const rf_plan_table *table,
                               rf_error *err)
 {
     rf_device   *device = &p->engine->device;
     const size_t bytes = rf_dtype_bytes(p->engine->dtype), rows = (size_t)table->rows;
     const size_t pooled = (size_t)x->expert->arch.clip_g.projection * bytes;
-    const size_t waves = RF_SIZES * RF_SIZE_WAVES * bytes;
+    const size_t wave = RF_SIZE_WAVES * bytes;
+    const size_t numbers = (size_t)rf_sdxl_numbers(&x->expert->arch) * wave;
     const size_t row_bytes = (size_t)x->expert->arch.unet.vector * bytes;
     for (size_t row = 0; row < rows; row++) {
         char *vector = (char *)table->vector.host + row * row_bytes;
         memcpy(vector, x->cond[table->cond[row]].pooled, pooled);
         memcpy(vector + pooled,
-               (const char *)p->size_waves.host + (size_t)table->sizing[row] * waves, waves);
+               (const char *)p->size_waves.host + (size_t)table->sizing[row] * RF_SIZES * wave,
+               numbers);
     }
     return rf_twin_up(device, &table->vector, 0, rows * row_bytes, err);
 }
@@ -304,6 +308,7 @@ static rf_status prepare_once(rf_plan *p, const rf_callbacks *callbacks, rf_erro
     RF_TRY(rf_device_alloc(device, &staging, p->staging_bytes, "staging", err));
     RF_TRY(embed_sizes(p, err));
     if (!p->encoded) RF_TRY(rf_plan_encode(p, staging, callbacks, err));
+    RF_TRY(rf_plan_encode_inits(p, staging, callbacks, err));
     RF_TRY(load_decoders(p, staging, callbacks, err));
     for (int i = 0; i < p->decoders; i++) RF_TRY(record_decoder(p, &p->decoder[i], err));
     p->timings.encode += rf_now() - start - p->timings.load;

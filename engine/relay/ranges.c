@@ -78,10 +78,8 @@ void rf_range_part(rf_plan *p, const char *phase, const char *stage, const char 
 void rf_range_network(rf_plan *p, const char *phase, const rf_expert *expert, rf_network network)
 {
     static const char *const names[RF_NETWORKS] = {
-        [RF_NET_CLIP_L] = "clip_l",
-        [RF_NET_CLIP_G] = "clip_g",
-        [RF_NET_UNET] = "unet",
-        [RF_NET_VAE] = "vae",
+        [RF_NET_CLIP_L] = "clip_l", [RF_NET_CLIP_G] = "clip_g",           [RF_NET_UNET] = "unet",
+        [RF_NET_VAE] = "vae",       [RF_NET_VAE_ENCODER] = "vae encoder",
     };
     rf_range_part(p, phase, expert->name, names[network]);
 }

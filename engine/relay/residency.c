@@ -17,15 +17,39 @@ static size_t unet_bytes(const rf_plan *p, int expert)
     return p->expert[expert].expert->weights[RF_NET_UNET].bytes;
 }
 
+/* Experts of the plan that come from the same file. */
+static int relatives(const rf_plan *p, int expert)
+{
+    rf_expert *parent = rf_expert_parent(p->expert[expert].expert);
+    int        count = 0;
+    for (int i = 0; i < p->expert_count; i++)
+        count += rf_expert_parent(p->expert[i].expert) == parent;
+    return count;
+}
+
+/* Without a limit of the engine's: none, but that a sweep over the strengths of a LoRA, each of
+ * which is an expert of its own, needs no more than one of its cells does.  Relatives load over
+ * each other, only what a LoRA touches is read again, and each is loaded once either way. */
+static uint64_t own_limit(const rf_plan *p)
+{
+    uint64_t bytes = 0, all = 0;
+    for (int i = 0; i < p->expert_count; i++) {
+        const int count = relatives(p, i);
+        all += unet_bytes(p, i);
+        bytes += count > RF_RELATIVES_MAX ? unet_bytes(p, i) / (uint64_t)count : unet_bytes(p, i);
+    }
+    return bytes < all ? bytes + (uint64_t)p->expert_count : 0; /* rounded up */
+}
+
 rf_status rf_residency_settle(rf_plan *p, rf_error *err)
 {
-    const uint64_t limit = p->engine->memory;
     for (int i = 0; i < p->expert_count; i++) {
         const rf_status st = rf_expert_list(p->expert[i].expert, RF_NET_UNET, err);
         if (st != RF_OK) return st;
         p->unet_bytes += unet_bytes(p, i);
     }
-    p->resident = p->expert_count == 1 || limit == 0 || p->unet_bytes <= limit;
+    p->memory = p->engine->memory ? p->engine->memory : own_limit(p);
+    p->resident = p->expert_count == 1 || p->memory == 0 || p->unet_bytes <= p->memory;
     p->held = calloc((size_t)p->expert_count, 1);
     return p->held ? RF_OK : no_memory(err);
 }
@@ -102,7 +126,7 @@ static size_t sum_held(const rf_plan *p, const char *held)
  * loaded alone. */
 static void make_room(const rf_plan *p, rf_turn now, int expert, char *held)
 {
-    const uint64_t limit = p->engine->memory;
+    const uint64_t limit = p->memory;
     if (p->resident || held[expert]) return;
     while (sum_held(p, held) + unet_bytes(p, expert) > limit) {
         int leaves = -1, farthest = -1;

@@ -16,7 +16,9 @@ typedef struct rf_turn {
     int round, at;
 } rf_turn;
 
-/* Lists the UNets' weights; are they to stay?  Sets unet_bytes and resident. */
+enum { RF_RELATIVES_MAX = 4 }; /* of one file, that stay loaded where nobody sets a limit */
+
+/* Lists the UNets' weights; are they to stay?  Sets unet_bytes, memory and resident. */
 rf_status rf_residency_settle(rf_plan *plan, rf_error *err);
 
 /* Lists the turns of a tree whose launches are ordered. */

@@ -37,8 +37,9 @@ rf_status rf_saved_job_create(rf_saved_job **out, int stages, rf_error *err)
         saved->stage = calloc((size_t)stages, sizeof *saved->stage);
         saved->file = calloc((size_t)stages, sizeof *saved->file);
         saved->loras = calloc((size_t)stages, sizeof *saved->loras);
+        saved->sampling = calloc((size_t)stages, sizeof *saved->sampling);
     }
-    if (!saved || !saved->stage || !saved->file || !saved->loras) {
+    if (!saved || !saved->stage || !saved->file || !saved->loras || !saved->sampling) {
         rf_saved_job_free(saved);
         return rf_fail(err, RF_E_NOMEM, "no memory for a saved job of %d stages", stages);
     }
@@ -61,6 +62,9 @@ void rf_saved_job_free(rf_saved_job *saved)
         free(saved->loras[i].file);
     }
     free(saved->loras);
+    free(saved->sampling);
+    free(saved->embedding);
+    free(saved->embedding_file);
     free(saved->stage);
     free(saved->file);
     free(saved);
@@ -107,6 +111,11 @@ rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
 {
     if (stage == -1) return saved->vae;
     return stage >= 0 && stage < saved->job.stage_count ? saved->file[stage] : (rf_file_ref){0};
+}
+
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int i)
+{
+    return i >= 0 && i < saved->job.embedding_count ? saved->embedding_file[i] : (rf_file_ref){0};
 }
 
 rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)

@@ -23,13 +23,17 @@ typedef struct rf_saved_loras {
 } rf_saved_loras;
 
 struct rf_saved_job {
-    rf_job          job;
-    rf_stage       *stage; /* [job.stage_count]; expert is NULL */
-    rf_file_ref    *file;  /* [job.stage_count] */
-    rf_saved_loras *loras; /* [job.stage_count] */
-    rf_file_ref     vae;
-    const char     *dtype;
-    rf_string_list  string, note;
+    rf_job             job;
+    rf_stage          *stage;     /* [job.stage_count]; expert is NULL */
+    rf_file_ref       *file;      /* [job.stage_count] */
+    rf_saved_loras    *loras;     /* [job.stage_count] */
+    rf_stage_sampling *sampling;  /* [job.stage_count]: what stages point to that have their own */
+    rf_embedding_use  *embedding; /* [job.embedding_count] */
+    rf_file_ref       *embedding_file; /* likewise */
+    rf_file_ref        vae;
+    rf_init            init; /* job.init points here where there is one */
+    const char        *dtype;
+    rf_string_list     string, note;
 };
 
 /* An empty one with the defaults of rf_job_default, and `stages` stages with those of a stage: no

@@ -16,7 +16,10 @@
 #include "engine/files/infotext.h"
 #include "engine/files/infotext_read.h"
 #include "engine/files/utf8.h"
+#include "engine/relay/job_json.h"
 #include "engine/relay/saved_job.h"
+
+enum { STAGES_MAX = 64 };
 
 typedef struct reading {
     rf_saved_job           *saved;
@@ -253,19 +256,60 @@ done:
 static rf_status read_refiner(reading *r, const version *v)
 {
     rf_status st = RF_OK;
-    rf_stage *stage = r->saved->stage;
-    RF_TRY(keep_title(r, &r->saved->file[1], get(r, "Refiner")));
-    stage[0].until = 0; /* a refiner without a switch point takes over at once there */
-    RF_TRY(stage_number(r, "Refiner switch at", RF_INFOTEXT_DOUBLE, &stage[0].until));
-    RF_TRY(keep_text(r, &stage[1].prompt, "Refiner prompt"));
-    RF_TRY(keep_text(r, &stage[1].negative, "Refiner negative prompt"));
-    RF_TRY(keep_text(r, &stage[1].sampler, "Refiner sampler"));
-    RF_TRY(stage_number(r, "Refiner CFG scale", RF_INFOTEXT_FLOAT, &stage[1].cfg_scale));
+    const int last = r->saved->job.stage_count - 1;
+    rf_stage *before = &r->saved->stage[last - 1], *stage = before + 1;
+    RF_TRY(keep_title(r, &r->saved->file[last], get(r, "Refiner")));
+    before->until = 0; /* a refiner without a switch point takes over at once there */
+    RF_TRY(stage_number(r, "Refiner switch at", RF_INFOTEXT_DOUBLE, &before->until));
+    RF_TRY(keep_text(r, &stage->prompt, "Refiner prompt"));
+    RF_TRY(keep_text(r, &stage->negative, "Refiner negative prompt"));
+    RF_TRY(keep_text(r, &stage->sampler, "Refiner sampler"));
+    RF_TRY(stage_number(r, "Refiner CFG scale", RF_INFOTEXT_FLOAT, &stage->cfg_scale));
     r->saved->job.switch_by = switch_rule(r, v);
     RF_TRY(
         keep_text(r, &r->saved->job.switch_by, "Refiner switch by")); /* refinery's other rules */
 done:
     return st;
+}
+
+/* Pairs of ours, for what A1111's keys cannot say (metadata_stages.h): "Stage 2".  0: no such pair.
+ */
+static int stage_of_pair(const char *key)
+{
+    char      *end = NULL;
+    const long stage =
+        begins(key, "Stage ") && isdigit((unsigned char)key[6]) ? strtol(key + 6, &end, 10) : 0;
+    return stage >= 1 && stage <= STAGES_MAX && *end == '\0' ? (int)stage : 0;
+}
+
+static int count_stages(const rf_infotext_parts *parts)
+{
+    int count = rf_infotext_get(parts, "Refiner") ? 2 : 1;
+    for (size_t i = 0; count > 1 && i < parts->count; i++)
+        if (stage_of_pair(parts->pair[i].key) > count) count = stage_of_pair(parts->pair[i].key);
+    return count;
+}
+
+/* In any order; what is no stage is told and left out. */
+static rf_status read_stages(reading *r)
+{
+    for (size_t i = 0; i < r->parts.count; i++) {
+        const rf_infotext_pair *pair = &r->parts.pair[i];
+        const int               stage = stage_of_pair(pair->key);
+        rf_error                why = {0};
+        rf_status               st = RF_OK;
+        if (stage == 0) continue;
+        st = stage > r->saved->job.stage_count
+                 ? rf_fail(&why, RF_E_FORMAT, "there is no refiner")
+                 : rf_stage_json_read(r->saved, stage - 1, pair->value, &why);
+        if (st == RF_E_FORMAT)
+            st = rf_saved_job_add_note(r->saved, r->err, "%s is left out: %.300s", pair->key,
+                                       why.message);
+        else if (st != RF_OK)
+            return rf_fail(r->err, st, "%s", why.message);
+        if (st != RF_OK) return st;
+    }
+    return RF_OK;
 }
 
 /* ---- settings ----------------------------------------------------------------------------- */
@@ -355,7 +399,7 @@ static const struct {
     {"Conditional mask weight", "there is no picture to start from"},
     {"Image CFG scale", "there is no picture to start from"},
     {"Lora hashes", "an infotext does not say which LoRAs were at work in which stage"},
-    {"TI hashes", "textual inversions are not applied"},
+    {"TI hashes", "an infotext names no files; give them with --embedding"},
     {"Hypernet", "hypernetworks are not applied"},
     {"Face restoration", "faces are not restored"},
     {"Tiling", "tiling is not done"},
@@ -367,6 +411,7 @@ static const struct {
 
 static rf_status note_pair(reading *r, const rf_infotext_pair *pair)
 {
+    if (stage_of_pair(pair->key)) return RF_OK; /* read_stages */
     for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
         if (strcmp(pair->key, silent[i]) == 0) return RF_OK;
     for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++)
@@ -386,7 +431,7 @@ static rf_status read_pairs(reading *r)
         const rf_infotext_pair  *pair = &r->parts.pair[i];
         int                      half;
         const rf_infotext_field *f = find_field(pair->key, &half);
-        if (!f) {
+        if (!f || strcmp(pair->key, "Denoising strength") == 0) { /* the picture is not told */
             RF_TRY(note_pair(r, pair));
             continue;
         }
@@ -415,6 +460,7 @@ static rf_status read_all(reading *r)
     const version v = read_version(get(r, "Version"));
     RF_TRY(read_base(r));
     if (get(r, "Refiner")) RF_TRY(read_refiner(r, &v));
+    RF_TRY(read_stages(r));
     RF_TRY(read_settings(r, &v));
     RF_TRY(read_pairs(r));
     RF_TRY(apply_version(r, &v));
@@ -438,7 +484,7 @@ rf_status rf_saved_job_from_infotext(rf_saved_job **out, const char *parameters,
                      "Sampler: ..., ...)");
         goto done;
     }
-    RF_TRY(rf_saved_job_create(&saved, rf_infotext_get(&parts, "Refiner") ? 2 : 1, err));
+    RF_TRY(rf_saved_job_create(&saved, count_stages(&parts), err));
     RF_TRY(read_all(&(reading){.saved = saved, .parts = parts, .err = err}));
     *out = saved;
     saved = NULL;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/files/file_stem.h"
+
 struct rf_family {
     rf_lora_names   *names;
     rf_opened_lora **file; /* [files] */
@@ -231,6 +233,14 @@ done:
 }
 
 /* ---- who is still needed ------------------------------------------------------------------ */
+
+int rf_expert_is_used(const rf_expert *parent)
+{
+    int used = parent->users > 0;
+    for (int i = 0; parent->family && i < parent->family->variants; i++)
+        used |= parent->family->variant[i]->users > 0;
+    return used;
+}
 
 static int is_idle(const rf_expert *e, const rf_expert *but, rf_network network)
 {

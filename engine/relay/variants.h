@@ -47,6 +47,9 @@ static inline rf_expert *rf_expert_parent(rf_expert *expert)
     return expert->parent ? expert->parent : expert;
 }
 
+/* Whether any plan makes calls with the expert or a variant of it. */
+int rf_expert_is_used(const rf_expert *parent);
+
 /* A relative whose weights of that network are loaded though no plan uses it; NULL: there is none.
  */
 rf_expert *rf_expert_idle_relative(const rf_expert *expert, rf_network network);

@@ -9,14 +9,15 @@
 
 enum {
     SECOND = RF_SAMPLER_SECOND_ORDER,
-    BROWNIAN = RF_SAMPLER_BROWNIAN | RF_SAMPLER_ANCESTRAL,
+    NOISE = RF_SAMPLER_S_NOISE,
+    BROWNIAN = RF_SAMPLER_BROWNIAN | RF_SAMPLER_ANCESTRAL | NOISE,
     ETA = RF_SAMPLER_ANCESTRAL,
-    ENSD = RF_SAMPLER_ENSD | RF_SAMPLER_ANCESTRAL,
+    ENSD = RF_SAMPLER_ENSD | RF_SAMPLER_ANCESTRAL | NOISE,
     DISCARD = RF_SAMPLER_DISCARD,
     WALK = RF_SAMPLER_TIMESTEPS,
     OWN = RF_SAMPLER_OWN_GRID,
     X0 = RF_SAMPLER_MULTISTEP_X0,
-    CHURN = RF_SAMPLER_CHURN,
+    CHURN = RF_SAMPLER_CHURN | NOISE,
 };
 
 static const rf_sampler SAMPLERS[] = {
@@ -43,7 +44,7 @@ static const rf_sampler SAMPLERS[] = {
     ROW("DPM2 a", "k_dpm_2_a", NULL, "Karras", SECOND | DISCARD | ENSD, &rf_rule_dpm2_a),
     ROW("DPM fast", "k_dpm_fast", NULL, "Uniform", OWN | ENSD, &rf_rule_fast),
     ROW("DPM adaptive", "k_dpm_ad", NULL, "Uniform", OWN | RF_SAMPLER_ADAPTIVE | ENSD, NULL),
-    ROW("Restart", "restart", NULL, "Karras", SECOND | OWN, &rf_rule_restart),
+    ROW("Restart", "restart", NULL, "Karras", SECOND | OWN | NOISE, &rf_rule_restart),
     ROW("DDIM", "ddim", NULL, "Uniform", WALK | ETA, &rf_rule_ddim),
     ROW("DDIM CFG++", "ddim_cfgpp", NULL, "Uniform", WALK | ETA | RF_SAMPLER_UNCOND,
         &rf_rule_ddim_cfgpp),
@@ -97,6 +98,20 @@ rf_sampler_settings rf_sampler_settings_default(void)
     return (rf_sampler_settings){.eta = NAN, .s_noise = 1};
 }
 
+static double eta_of(const rf_sampler *s, const rf_sampler_settings *set)
+{
+    return isnan(set->eta) ? s->eta : set->eta;
+}
+
+int rf_sampler_same_settings(const rf_sampler *s, const rf_sampler_settings *a,
+                             const rf_sampler_settings *b)
+{
+    if (s->flags & RF_SAMPLER_ANCESTRAL && eta_of(s, a) != eta_of(s, b)) return 0;
+    if (s->flags & RF_SAMPLER_S_NOISE && a->s_noise != b->s_noise) return 0;
+    return !(s->flags & RF_SAMPLER_CHURN) ||
+           (a->s_churn == b->s_churn && a->s_tmin == b->s_tmin && a->s_tmax == b->s_tmax);
+}
+
 static rf_status check_settings(const rf_sampler_settings *set, rf_error *err)
 {
     const struct {
@@ -144,6 +159,11 @@ static rf_status check_stretch(const rf_sampler_request *r, rf_error *err)
     if (r->first < 0 || r->end > steps || r->first >= r->end)
         return rf_fail(err, RF_E_ARG, "a stretch of steps %d to %d of %d", r->first, r->end - 1,
                        steps);
+    if (r->enter && r->sampler->rule == &rf_rule_unipc)
+        return rf_fail(err, RF_E_ARG,
+                       "%s begins at pure noise alone: to start from a picture, choose another "
+                       "sampler",
+                       name);
     if (r->next_draw < 1)
         return rf_fail(err, RF_E_ARG, "noise draw 0 is the initial noise: a sampler begins at 1");
     if (flags & (RF_SAMPLER_TIMESTEPS | RF_SAMPLER_OWN_GRID) && r->end - r->first != steps)
@@ -196,7 +216,7 @@ rf_status rf_sampler_plan(const rf_sampler_request *request, rf_calls *out, rf_e
     RF_TRY(check_sigmas(request, err));
     RF_TRY(check_history(request, err));
 
-    if (isnan(p.set.eta)) p.set.eta = s->eta;
+    p.set.eta = eta_of(s, &p.set);
     if (p.set.s_tmax == 0) p.set.s_tmax = INFINITY;
     p.calls.next_draw = request->next_draw;
     if (s->flags & RF_SAMPLER_MULTISTEP_X0) {

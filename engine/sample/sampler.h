@@ -14,7 +14,7 @@
  *
  * Per run, with call k from 0:
  *
- *   x = start * noise(draw 0)
+ *   x = start * noise(draw 0), plus the latent of the picture that the run starts from, if any
  *   for each call:
  *     if before != 0:  x += before * noise(before_noise)           (churn, restarts)
  *     eps_j = UNet(x / sqrt(sigma^2 + 1), timestep, prompt j)       j: AND parts, negative
@@ -88,6 +88,7 @@ enum { /* flags of a sampler */
        RF_SAMPLER_CHURN = 1 << 9,      /* s_churn, s_tmin, s_tmax mean something */
        RF_SAMPLER_UNCOND = 1 << 10,    /* reads RF_SOURCE_U */
        RF_SAMPLER_LCM = 1 << 11,       /* 50-entry table */
+       RF_SAMPLER_S_NOISE = 1 << 12,   /* s_noise means something */
 };
 
 typedef struct rf_sampler {
@@ -114,6 +115,10 @@ typedef struct rf_sampler_settings {
 
 rf_sampler_settings rf_sampler_settings_default(void); /* eta NaN, 0, 0, 0, s_noise 1 */
 
+/* Whether the sampler does the same with both: what it does not read may differ. */
+int rf_sampler_same_settings(const rf_sampler *sampler, const rf_sampler_settings *a,
+                             const rf_sampler_settings *b);
+
 /* A stretch of a run: steps first .. end-1 of `sigmas`.  A stage with another sampler is a stretch
  * of its own. */
 typedef struct rf_sampler_request {
@@ -125,7 +130,9 @@ typedef struct rf_sampler_request {
     int nominal_steps;            /* as the user asked */
     int first, end;               /* whole run: 0, sigmas->steps.  Samplers with a grid of
                                      their own plan whole runs only (RF_E_ARG) */
-    uint32_t next_draw;           /* draws made so far; >= 1 */
+    int enter; /* timestep samplers: the entry of their list that a run from a picture begins
+                  at, its noise scaled to that level; 0: from plain noise at the top */
+    uint32_t next_draw; /* draws made so far; >= 1 */
     /* Noise levels of what H1 H2 H3 hold, for multistep samplers in x0; history 0: nothing. */
     double history[3];
     int    history_count;

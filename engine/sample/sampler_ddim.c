@@ -24,7 +24,8 @@ typedef struct stride {
 
 static int strides(const rf_planner *p)
 {
-    return rf_timestep_count(p->request->sigmas->steps) - 1;
+    const int all = rf_timestep_count(p->request->sigmas->steps) - 1, enter = p->request->enter;
+    return enter && enter < all ? enter : all;
 }
 
 static int index_at(const rf_planner *p, int j)
@@ -44,10 +45,12 @@ static stride stride_at(const rf_planner *p, int step)
     return s;
 }
 
-/* What plain noise is multiplied by, to be at the first level. */
+/* What plain noise is multiplied by, to be at the first level; on top of a picture it is noise of
+ * that level. */
 static double start_of(const rf_planner *p)
 {
-    return hypot(1, p->request->table->sigma[index_at(p, strides(p))]);
+    const double sigma = p->request->table->sigma[index_at(p, strides(p))];
+    return p->request->enter ? sigma : hypot(1, sigma);
 }
 
 static rf_call *call_at(rf_planner *p, int step, int t)

@@ -7,6 +7,7 @@
 #ifndef RF_SCHEDULE_H
 #define RF_SCHEDULE_H
 
+#include "engine/core/parameterisation.h"
 #include "engine/sample/names.h"
 #include "kernels/status.h"
 
@@ -17,9 +18,20 @@ enum { RF_TRAIN_STEPS = 1000, RF_LCM_STEPS = 50, RF_STEPS_MAX = 10000 };
 typedef struct rf_sigma_table {
     double sigma[RF_TRAIN_STEPS]; /* ascending: 0.029167533 .. 14.614642 */
     double log_sigma[RF_TRAIN_STEPS];
+    int    continuous; /* the model knows any level, as ln(sigma) / 4; the entries are for those
+                          who walk a table */
 } rf_sigma_table;
 
 void rf_sigma_table_init(rf_sigma_table *table);
+
+/* The table of a model.  Zero terminal SNR (Lin et al. 2023, algorithm 1): sqrt(a) shifted so that
+ * its last value is 0 and scaled so that its first stays; the last a is then 4.8973451890853435e-08
+ * (ComfyUI, A1111), which makes the last sigma 4518.76.  EDM: even distances in ln sigma from end
+ * to end (ComfyUI, ModelSamplingContinuousEDM). */
+void rf_sigma_table_make(rf_sigma_table *table, const rf_parameterisation *of);
+
+/* Whether both have the same levels at the same timesteps. */
+int rf_sigma_tables_equal(const rf_sigma_table *a, const rf_sigma_table *b);
 
 /* Piecewise linear in ln sigma, each the inverse of the other, clamped to the table's ends
  * (k-diffusion, DiscreteSchedule).  sigma > 0. */
@@ -32,7 +44,8 @@ int rf_nearest_entry(const rf_sigma_table *table, double sigma);
 
 /* The value a UNet is given for `sigma`: t rounded to f16, because A1111 casts it so before the
  * sinusoidal embedding (700.26 becomes 700.5; units of 0.5 from 512 on, 0.25 from 256 on, ...).
- * Where t lies halfway between two f16, rounding errors choose, here and there. */
+ * Where t lies halfway between two f16, rounding errors choose, here and there.  A continuous
+ * model's is ln(sigma) / 4, as it is. */
 float rf_timestep_for_sigma(const rf_sigma_table *table, double sigma);
 
 /* What is asked of a schedule beside its name.  Zeroed: the defaults. */

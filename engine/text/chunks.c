@@ -93,23 +93,43 @@ static rf_status close_chunk(rf_chunker *c, int keep, rf_error *err)
     return RF_OK;
 }
 
+/* Closes a full chunk before what comes next: after a comma that is near enough, unless a comma
+ * comes next. */
+static rf_status make_room(rf_chunker *c, bool comma, rf_error *err)
+{
+    const bool near = c->last_comma >= 0 && FULL - c->last_comma <= BACKTRACK;
+    if (c->filled < FULL) return RF_OK;
+    return close_chunk(c, near && !comma ? c->last_comma + 1 : FULL, err);
+}
+
+static void put(rf_chunker *c, int32_t id, float weight)
+{
+    open_chunk(c)[c->filled] = id;
+    open_weights(c)[c->filled++] = weight;
+    c->tokens.length++;
+}
+
 rf_status rf_chunker_add(rf_chunker *c, const int32_t *id, size_t count, float weight,
                          rf_error *err)
 {
     rf_status st = RF_OK;
     for (size_t i = 0; i < count; i++) {
-        const bool comma = id[i] == COMMA;
-        if (c->filled == FULL) {
-            /* What to keep: up to a comma that is near enough, unless a comma comes next. */
-            const bool near = c->last_comma >= 0 && FULL - c->last_comma <= BACKTRACK;
-            RF_TRY(close_chunk(c, near && !comma ? c->last_comma + 1 : FULL, err));
-        } else if (comma) {
-            c->last_comma = c->filled;
-        }
-        open_chunk(c)[c->filled] = id[i];
-        open_weights(c)[c->filled++] = weight;
-        c->tokens.length++;
+        const bool comma = id[i] == COMMA, full = c->filled == FULL;
+        RF_TRY(make_room(c, comma, err));
+        if (comma && !full) c->last_comma = c->filled;
+        put(c, id[i], weight);
     }
+done:
+    return st;
+}
+
+rf_status rf_chunker_add_unit(rf_chunker *c, int32_t first, int vectors, float weight,
+                              rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(make_room(c, false, err));
+    if (c->filled + vectors > FULL) RF_TRY(close_chunk(c, c->filled, err));
+    for (int i = 0; i < vectors; i++) put(c, first + i, weight);
 done:
     return st;
 }

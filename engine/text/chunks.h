@@ -36,6 +36,11 @@ void      rf_chunker_free(rf_chunker *chunker);
 rf_status rf_chunker_add(rf_chunker *chunker, const int32_t *id, size_t count, float weight,
                          rf_error *err);
 
+/* `vectors` prompt tokens, id first and those after it, that stay together: where they do not fit
+ * into the open chunk it is closed before them.  They count as no comma. */
+rf_status rf_chunker_add_unit(rf_chunker *chunker, int32_t first, int vectors, float weight,
+                              rf_error *err);
+
 /* BREAK: closes the open chunk, even if it is empty. */
 rf_status rf_chunker_break(rf_chunker *chunker, rf_error *err);
 

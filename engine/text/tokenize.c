@@ -145,8 +145,29 @@ done:
     return st;
 }
 
+/* A piece's tokens, names of textual inversions replaced. */
+static rf_status add_tokens(rf_chunker *chunker, rf_tokenizer_flavour flavour,
+                            const rf_triggers *triggers, const rf_ids *ids, float weight,
+                            rf_error *err)
+{
+    rf_status st = RF_OK;
+    if (!triggers || triggers->count == 0)
+        return rf_chunker_add(chunker, ids->at, ids->length, weight, err);
+    for (size_t i = 0; i < ids->length;) {
+        const rf_trigger *t = rf_trigger_at(triggers, flavour, ids->at + i, ids->length - i);
+        if (t)
+            RF_TRY(rf_chunker_add_unit(chunker, t->first, t->vectors, weight, err));
+        else
+            RF_TRY(rf_chunker_add(chunker, ids->at + i, 1, weight, err));
+        i += t ? t->id[flavour].length : 1;
+    }
+done:
+    return st;
+}
+
 rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
-                      const rf_piece *piece, int pieces, rf_tokens *out, rf_error *err)
+                      const rf_piece *piece, int pieces, const rf_triggers *triggers,
+                      rf_tokens *out, rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_ids     ids = {0};
@@ -160,7 +181,7 @@ rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavou
         }
         ids.length = 0;
         RF_TRY(rf_tokenizer_encode(tokenizer, flavour, piece[i].text, &ids, err));
-        RF_TRY(rf_chunker_add(&chunker, ids.at, ids.length, (float)piece[i].weight, err));
+        RF_TRY(add_tokens(&chunker, flavour, triggers, &ids, (float)piece[i].weight, err));
     }
     RF_TRY(rf_chunker_finish(&chunker, flavour, out, err));
 done:

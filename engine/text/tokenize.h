@@ -12,6 +12,7 @@
 #include "engine/text/bpe.h"
 #include "engine/text/chunks.h"
 #include "engine/text/prompt.h"
+#include "engine/text/triggers.h"
 #include "kernels/status.h"
 
 typedef struct rf_tokenizer rf_tokenizer; /* read-only once made: threads may share it */
@@ -26,9 +27,11 @@ rf_status rf_tokenizer_encode(const rf_tokenizer *tokenizer, rf_tokenizer_flavou
                               const char *text, rf_ids *ids, rf_error *err);
 
 /* Tokens of a prompt's pieces in chunks: each piece is tokenized alone (BPE never crosses a
- * bracket), its tokens carry its weight, a BREAK closes the chunk.  `out` is freed with
- * rf_tokens_free.  RF_E_ARG also for more than RF_CHUNKS_MAX chunks. */
+ * bracket), its tokens carry its weight, a BREAK closes the chunk; names among `triggers` (NULL:
+ * none) become their vectors' ids.  `out` is freed with rf_tokens_free.  RF_E_ARG also for more
+ * than RF_CHUNKS_MAX chunks. */
 rf_status rf_tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour flavour,
-                      const rf_piece *piece, int pieces, rf_tokens *out, rf_error *err);
+                      const rf_piece *piece, int pieces, const rf_triggers *triggers,
+                      rf_tokens *out, rf_error *err);
 
 #endif

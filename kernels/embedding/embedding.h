@@ -1,7 +1,9 @@
-/* embedding: y[r, :] = table[id[r], :] + position[r % seq, :].
+/* embedding: y[r, :] = word(id[r]) + position[r % seq, :], where word(i) is row i of the table, and
+ * beyond it row i - vocab of `extra`: the vectors of textual inversions (Gal et al. 2022).
  *
- *   id        [m]           each in 0 .. vocab-1
+ *   id        [m]           each in 0 .. vocab+extras-1
  *   table     [vocab, c]    wdtype, row-major
+ *   extra     [extras, c]   f32, row-major; extras may be 0
  *   position  [seq, c]      f32, row-major: small, and files mix types
  *   y         [m, c]        dtype
  *
@@ -24,8 +26,9 @@ typedef struct rf_embedding_args {
     void          *y;
     const int32_t *id;
     const void    *table;
+    const float   *extra;
     const float   *position;
-    int            m, c, vocab, seq;
+    int            m, c, vocab, extras, seq;
     rf_dtype       dtype, wdtype;
 } rf_embedding_args;
 
@@ -39,12 +42,13 @@ rf_embedding_fn rf_embedding_ref, rf_embedding_cpu, rf_embedding_sm80;
 
 /* Used by tests/ and bench/ alike. */
 #define RF_EMBEDDING_SHAPES(X)                                                                     \
-    /* name           m     c  vocab  seq  why                                   */                \
-    X(edge_one, 1, 1, 1, 1, "smallest")                                                            \
-    X(edge_ragged, 5, 33, 11, 3, "rows not a multiple of seq")                                     \
-    X(edge_pieces, 3, 1032, 7, 2, "sm80: one piece of 8 past a block of 128")                      \
-    X(clip_l, 154, 768, 49408, 77, "CLIP-L, two chunks")                                           \
-    X(clip_g, 77, 1280, 49408, 77, "OpenCLIP bigG")
+    /* name           m     c  vocab  extras  seq  why                           */                \
+    X(edge_one, 1, 1, 1, 0, 1, "smallest")                                                         \
+    X(edge_ragged, 5, 33, 11, 0, 3, "rows not a multiple of seq")                                  \
+    X(edge_extra, 7, 33, 5, 2, 3, "two vectors beyond the vocabulary")                             \
+    X(edge_pieces, 3, 1032, 7, 0, 2, "sm80: one piece of 8 past a block of 128")                   \
+    X(clip_l, 154, 768, 49408, 4, 77, "CLIP-L, two chunks, an inversion of four vectors")          \
+    X(clip_g, 77, 1280, 49408, 0, 77, "OpenCLIP bigG")
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@ enum defect {
     NO_WRAP,      /* the position goes on counting beyond seq */
     UNCHECKED_ID, /* ids out of range are read */
     TAIL_WRITTEN, /* elements beyond the row */
+    EXTRA_MISSED, /* the extra row after the right one */
 };
 
 enum { THREADS = 128 };
@@ -28,10 +29,13 @@ RF_KERNEL(THREADS) embedding_kernel(const __grid_constant__ embedding_call c)
     const int left = c.a.c - first, count = left < PIECE && !RF_DEFECT(TAIL_WRITTEN) ? left : PIECE;
     const int id = c.a.id[r];
     float     v[PIECE], place[PIECE];
-    if ((id >= 0 && id < c.a.vocab) || RF_DEFECT(UNCHECKED_ID)) {
-        const size_t word = (size_t)id * (size_t)c.a.c + (size_t)first;
+    const int extra = id < 0 ? 0 : id - c.a.vocab; /* below 0: a row of the table */
+    if ((id >= 0 && extra < c.a.extras) || RF_DEFECT(UNCHECKED_ID)) {
+        const int    row = extra < 0 ? id : extra + (RF_DEFECT(EXTRA_MISSED) ? 1 : 0);
+        const size_t word = (size_t)row * (size_t)c.a.c + (size_t)first;
         const size_t at = (size_t)(RF_DEFECT(NO_WRAP) ? r : r % c.a.seq) * (size_t)c.a.c;
-        switch (c.a.wdtype) {
+        switch (extra < 0 ? c.a.wdtype : RF_DTYPES) {
+        case RF_DTYPES: load_some(v, c.a.extra + word, c.wide, left); break;
         case RF_F16: load_some(v, (const f16 *)c.a.table + word, c.wide, left); break;
         case RF_BF16: load_some(v, (const bf16 *)c.a.table + word, c.wide, left); break;
         default: load_some(v, (const float *)c.a.table + word, c.wide, left); break;
@@ -58,7 +62,7 @@ extern "C" rf_status rf_embedding_sm80(void *stream, const rf_embedding_args *a)
     embedding_call c = {};
     c.a = *a;
     c.wide = a->c % PIECE == 0 && rf_aligned_16(a->y) && rf_aligned_16(a->table) &&
-             rf_aligned_16(a->position);
+             rf_aligned_16(a->extra) && rf_aligned_16(a->position);
     const unsigned pieces = ((unsigned)a->c + PIECE - 1) / PIECE;
     const dim3     grid((unsigned)a->m, (pieces + THREADS - 1) / THREADS);
     return rf_launch(embedding_kernel, grid, THREADS, 0, (const rf_gpu *)stream, c);

@@ -27,7 +27,8 @@ static rf_status count(void *user, const rf_layout_tensor *t)
     for (int i = 0; i < t->ndim; i++) n *= (uint64_t)t->dim[i];
     c->tensors[t->part]++;
     if (t->role != RF_ROLE_POSITION_IDS) c->elems[t->part] += n;
-    cr_expect_eq(strncmp(t->name, rf_part_prefix(t->part), strlen(rf_part_prefix(t->part))), 0);
+    cr_expect_gt(t->inner, t->name);
+    cr_expect_str_eq(t->inner, t->name + strlen(t->name) - strlen(t->inner));
     return RF_OK;
 }
 
@@ -51,6 +52,21 @@ Test(checkpoint, layout_has_the_counts_of_sdxl)
     c = (tally){0};
     cr_assert_eq(rf_sdxl_layout(&arch, count, &c), RF_OK);
     cr_expect_eq(c.tensors[RF_PART_VAE], 0);
+}
+
+/* 1858 tensors in the published file. */
+Test(checkpoint, layout_has_the_counts_of_the_refiner)
+{
+    rf_sdxl_arch arch;
+    tally        c = {0};
+    cr_assert_eq(rf_synth_arch(&arch, "sdxl-refiner", NULL), RF_OK);
+    cr_assert_eq(rf_sdxl_layout(&arch, count, &c), RF_OK);
+    cr_expect_eq(c.tensors[RF_PART_UNET], 1220);
+    cr_expect_eq(c.tensors[RF_PART_CLIP_L], 0);
+    cr_expect_eq(c.tensors[RF_PART_CLIP_G], 390);
+    cr_expect_eq(c.tensors[RF_PART_VAE], 248);
+    cr_expect_eq(c.elems[RF_PART_UNET], 2259526660); /* and diffusers' UNet2DConditionModel */
+    cr_expect_eq(c.elems[RF_PART_CLIP_G], 694659841);
 }
 
 static rf_status stop(void *user, const rf_layout_tensor *t)
@@ -96,12 +112,13 @@ static int same_arch(const rf_sdxl_arch *a, const rf_sdxl_arch *b)
     return memcmp(&a->unet, &b->unet, sizeof a->unet) == 0 &&
            memcmp(&a->clip_l, &b->clip_l, sizeof a->clip_l) == 0 &&
            memcmp(&a->clip_g, &b->clip_g, sizeof a->clip_g) == 0 &&
-           memcmp(&a->vae, &b->vae, sizeof a->vae) == 0 && a->has_vae == b->has_vae;
+           memcmp(&a->vae, &b->vae, sizeof a->vae) == 0 && a->has_vae == b->has_vae &&
+           a->has_clip_l == b->has_clip_l;
 }
 
 Test(checkpoint, sizes_come_back_from_shapes)
 {
-    rf_sdxl_arch arch[6];
+    rf_sdxl_arch arch[9];
     rf_identity  id;
     rf_error     err;
     arch[0] = arch_of("sdxl");
@@ -121,11 +138,16 @@ Test(checkpoint, sizes_come_back_from_shapes)
     arch[5] = arch_of("tiny");
     arch[5].clip_l.width = 192, arch[5].clip_l.heads = 3, arch[5].unet.context = 256;
     arch[5].vae.mult[1] = 3;
+    arch[6] = arch_of("sdxl-refiner");
+    arch[7] = arch_of("tiny-refiner");
+    arch[8] = arch_of("tiny-refiner"); /* one level more, and other depths */
+    arch[8].unet.levels = 5, arch[8].unet.mult[4] = 4;
+    arch[8].unet.depth[2] = 3, arch[8].unet.middle_depth = 2;
     static const struct {
         const char *name;
         size_t      bytes;
     } types[] = {{"F16", 2}, {"BF16", 2}, {"F32", 4}};
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 9; i++)
         for (int type = 0; type < 3; type++) {
             rf_checkpoint got;
             fixture       f = {0};
@@ -133,7 +155,8 @@ Test(checkpoint, sizes_come_back_from_shapes)
             cr_expect_eq(check_fixture(&f, &got, &id, &err), RF_OK, "%d: %s", i, err.message);
             cr_expect(same_arch(&got.arch, &arch[i]), "arch %d", i);
             cr_expect_eq(got.unknown_count, 0);
-            cr_expect_eq(id.kind, RF_MODEL_SDXL);
+            cr_expect_eq(id.kind, i < 6 ? RF_MODEL_SDXL : RF_MODEL_SDXL_REFINER);
+            cr_expect_eq(id.part[RF_PARTS].tensors, 0, "arch %d", i);
         }
 }
 
@@ -246,13 +269,14 @@ static rf_status add_damaged(void *user, const rf_layout_tensor *t)
     return RF_OK;
 }
 
-Test(checkpoint, every_damaged_tensor_is_noticed)
+/* How many damaged files were tried. */
+static int damage_some(const char *name, size_t tensors)
 {
-    const rf_sdxl_arch arch = arch_of("tiny");
+    const rf_sdxl_arch arch = arch_of(name);
     const char        *path = fixture_path("damaged.safetensors");
     int                tried = 0;
     for (int how = 0; how < DAMAGES; how++)
-        for (size_t target = 0; target < 927; target += 11) { /* all kinds */
+        for (size_t target = 0; target < tensors; target += 11) { /* all kinds */
             damaged         d = {.target = target + (size_t)how, .how = (damage)how};
             rf_safetensors *file;
             rf_checkpoint   got;
@@ -267,7 +291,13 @@ Test(checkpoint, every_damaged_tensor_is_noticed)
             rf_safetensors_close(file);
             tried++;
         }
-    cr_expect_gt(tried, 400, "%d", tried);
+    return tried;
+}
+
+Test(checkpoint, every_damaged_tensor_is_noticed)
+{
+    cr_expect_gt(damage_some("tiny", 927), 400);
+    cr_expect_gt(damage_some("tiny-refiner", 850), 350);
 }
 
 Test(checkpoint, messages_name_tensor_expected_and_found)
@@ -302,9 +332,9 @@ Test(checkpoint, messages_name_tensor_expected_and_found)
 /* Sizes that make no sense, or no sense together. */
 Test(checkpoint, contradicting_sizes_are_refused)
 {
-    rf_sdxl_arch arch[9];
+    rf_sdxl_arch arch[11];
     rf_identity  id;
-    for (int i = 0; i < 9; i++) arch[i] = arch_of("tiny");
+    for (int i = 0; i < 11; i++) arch[i] = arch_of(i < 9 ? "tiny" : "tiny-refiner");
     arch[0].unet.time = 96;
     arch[1].unet.context = 192;
     arch[2].unet.vector = 1601;
@@ -314,7 +344,9 @@ Test(checkpoint, contradicting_sizes_are_refused)
     arch[6].unet.width = 48, arch[6].unet.time = 192;
     arch[7].clip_l.layers = 1;
     arch[8].vae.levels = 3;
-    for (int i = 0; i < 9; i++) {
+    arch[9].unet.vector += 256; /* six numbers, as the base has */
+    arch[10].unet.context = 128;
+    for (int i = 0; i < 11; i++) {
         rf_checkpoint got;
         rf_error      err;
         fixture       f = {0};

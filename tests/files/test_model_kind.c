@@ -35,7 +35,11 @@ static const struct {
     {RF_MODEL_SDXL_REFINER,
      {{UNET "input_blocks.0.0.weight", 384, 4},
       {"conditioner.embedders.0.model.ln_final.weight", 1280, 1}},
-     "later version"},
+     "4 dims are expected"}, /* it could be opened */
+    {RF_MODEL_SDXL_INPAINT,
+     {{UNET "input_blocks.0.0.weight", 384, 9},
+      {"conditioner.embedders.0.model.ln_final.weight", 1280, 1}},
+     "inpainting"},
     {RF_MODEL_SDXL_INPAINT,
      {{UNET "input_blocks.0.0.weight", 320, 9},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1}},
@@ -49,18 +53,18 @@ static const struct {
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
       {"v_pred", 0, 1},
       {"ztsnr", 0, 1}},
-     "epsilon"},
+     ""}, /* what is missing */
     {RF_MODEL_SDXL_EDM,
      {{UNET "input_blocks.0.0.weight", 320, 4},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
       {"edm_mean", 4, 1},
       {"edm_std", 4, 1}},
      "Playground"},
-    {RF_MODEL_SDXL_EDM,
+    {RF_MODEL_SDXL_COSXL,
      {{UNET "input_blocks.0.0.weight", 320, 4},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
       {"edm_vpred.sigma_max", 1, 1}},
-     "CosXL"},
+     ""}, /* what is missing */
     {RF_MODEL_SSD_1B,
      {{UNET "input_blocks.0.0.weight", 320, 4},
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
@@ -72,6 +76,11 @@ static const struct {
       {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
       {UNET "input_blocks.7.1.transformer_blocks.1.norm1.weight", 1280, 1}},
      "Vega"},
+    {RF_MODEL_KOALA,
+     {{UNET "input_blocks.0.0.weight", 320, 4},
+      {"conditioner.embedders.1.model.ln_final.weight", 1280, 1},
+      {UNET "input_blocks.5.1.transformer_blocks.4.norm1.weight", 1280, 1}},
+     "KOALA"},
     {RF_MODEL_SD3, {{UNET "joint_blocks.0.x_block.attn.qkv.weight", 9, 3}}, "Diffusion 3"},
     {RF_MODEL_SD3, {{"joint_blocks.0.x_block.attn.qkv.weight", 9, 3}}, "Diffusion 3"},
     {RF_MODEL_FLUX, {{UNET "double_blocks.0.img_attn.qkv.weight", 9, 3}}, "Flux"},
@@ -87,6 +96,10 @@ static const struct {
      "LoRA"},
     {RF_MODEL_LORA, {{"diffusion_model.input_blocks.4.1.proj_in.hada_w1_a", 8, 640}}, "LoRA"},
     {RF_MODEL_LORA, {{"diffusion_model.x.lokr_w1", 8, 640}}, "LoRA"},
+    {RF_MODEL_LORA, {{"diffusion_model.input_blocks.4.1.proj_in.diff", 640, 640}}, "LoRA"},
+    {RF_MODEL_LORA, {{"diffusion_model.input_blocks.4.1.proj_in.on_input", 640, 1}}, "LoRA"},
+    {RF_MODEL_IP_ADAPTER, {{"image_proj.proj.weight", 8192, 1280}}, "IP-Adapter"},
+    {RF_MODEL_UPSCALER, {{"conv_first.weight", 64, 3}, {"conv_last.bias", 3, 1}}, "upscaler"},
     {RF_MODEL_VAE, {{"decoder.conv_in.weight", 512, 4}, {"quant_conv.weight", 8, 8}}, "VAE"},
     {RF_MODEL_VAE, {{"first_stage_model.decoder.conv_in.weight", 512, 4}}, "VAE"},
     {RF_MODEL_EMBEDDING, {{"clip_l", 4, 768}, {"clip_g", 4, 1280}}, "textual inversion"},
@@ -99,6 +112,9 @@ static const struct {
      {{"conv_in.weight", 320, 4}, {"down_blocks.0.resnets.0.conv1.weight", 320, 320}},
      "diffusers"},
     {RF_MODEL_TEXT_ENCODER, {{"text_model.final_layer_norm.weight", 768, 1}}, "text encoder"},
+    {RF_MODEL_TEXT_ENCODER,
+     {{"encoder.block.0.layer.0.SelfAttention.q.weight", 4096, 4096}},
+     "text encoder"},
     {RF_MODEL_CONTROLNET, {{"controlnet_cond_embedding.conv_in.weight", 16, 3}}, "ControlNet"},
     {RF_MODEL_CONTROLNET, {{"control_model.input_blocks.0.0.weight", 320, 4}}, "ControlNet"},
     {RF_MODEL_UNKNOWN, {{"wte.weight", 50257, 768}, {"h.0.ln_1.weight", 768, 1}}, "no model"},
@@ -156,7 +172,8 @@ Test(model_kind, marks_inside_a_whole_checkpoint)
         cr_assert_eq(rf_safetensors_open(&file, path, NULL), RF_OK);
         rf_checkpoint_identify(&id, rf_safetensors_list(file), rf_safetensors_list(file));
         cr_expect_eq(id.kind, marks[i].kind);
-        cr_expect_eq(id.usable, 0);
+        cr_expect_eq(id.usable, rf_model_kind_refusal(id.kind) == NULL);
+        cr_expect_eq(id.checkpoint.unknown_count, 0u, "a mark is known");
         rf_safetensors_close(file);
     }
 }
@@ -165,6 +182,9 @@ Test(model_kind, every_kind_has_its_words)
 {
     for (int k = 0; k < RF_MODEL_KINDS; k++) {
         cr_expect_not_null(rf_model_kind_name((rf_model_kind)k), "%d", k);
-        cr_expect_eq(rf_model_kind_refusal((rf_model_kind)k) == NULL, k == RF_MODEL_SDXL, "%d", k);
+        cr_expect_eq(rf_model_kind_refusal((rf_model_kind)k) == NULL,
+                     k == RF_MODEL_SDXL || k == RF_MODEL_SDXL_VPRED || k == RF_MODEL_SDXL_COSXL ||
+                         k == RF_MODEL_SDXL_REFINER,
+                     "%d", k);
     }
 }

@@ -26,7 +26,7 @@ static void check_entry(const rf_tokenizer *tokenizer, const rf_prompt_entry *en
         rf_tokens       tokens;
         rf_error        err = {0};
         const rf_status st =
-            rf_tokenize(tokenizer, flavour, entry->piece, entry->pieces, &tokens, &err);
+            rf_tokenize(tokenizer, flavour, entry->piece, entry->pieces, NULL, &tokens, &err);
         require(st == RF_OK || (st == RF_E_ARG && err.message[0])); /* too many chunks */
         rf_tokens_free(&tokens);
     }

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rf_tokens       tokens;
         rf_error        err = {0};
         const rf_piece  piece = {.text = text, .weight = 1};
-        const rf_status st = rf_tokenize(tokenizer, flavour, &piece, 1, &tokens, &err);
+        const rf_status st = rf_tokenize(tokenizer, flavour, &piece, 1, NULL, &tokens, &err);
         require(is_utf8(text) ? st == RF_OK : st == RF_E_ARG && err.message[0]);
         if (st == RF_OK) check_chunks(&tokens, flavour);
         rf_tokens_free(&tokens);

@@ -18,23 +18,30 @@ static void expect_no_faults(const char *row)
 
 /* ---- embedding ------------------------------------------------------------------------------ */
 
-#define EMBEDDING_ROW(name, m, c, vocab, seq, why) {#name, m, c, vocab, seq},
+#define EMBEDDING_ROW(name, m, c, vocab, extras, seq, why) {#name, m, c, vocab, extras, seq},
 static const struct embedding_row {
     const char *name;
-    int         m, c, vocab, seq;
+    int         m, c, vocab, extras, seq;
 } embedding_rows[] = {RF_EMBEDDING_SHAPES(EMBEDDING_ROW)};
-enum { EMBEDDING_ROWS = sizeof embedding_rows / sizeof *embedding_rows, ROW_RAGGED = 1 };
+enum {
+    EMBEDDING_ROWS = sizeof embedding_rows / sizeof *embedding_rows,
+    ROW_RAGGED = 1,
+    ROW_EXTRA = 2
+};
 
 static rf_embedding_args embedding_args(check *k, const struct embedding_row *r, rf_dtype dtype,
                                         rf_dtype wdtype)
 {
-    rf_embedding_args a = {.m = r->m, .c = r->c, .vocab = r->vocab, .seq = r->seq};
+    rf_embedding_args a = {
+        .m = r->m, .c = r->c, .vocab = r->vocab, .extras = r->extras, .seq = r->seq};
     if (a.vocab > 500) a.vocab = 500; /* the table's tail is never read here */
-    int32_t id[256];
-    for (int i = 0; i < a.m; i++) id[i] = i % 3 == 2 ? a.vocab - 1 : i * 37 % a.vocab;
+    int32_t   id[256];
+    const int ids = a.vocab + a.extras;
+    for (int i = 0; i < a.m; i++) id[i] = i % 3 == 2 ? ids - 1 - i % (a.extras + 1) : i * 37 % ids;
     a.dtype = dtype, a.wdtype = wdtype;
     a.id = check_input_bytes(k, id, (size_t)a.m * sizeof *id);
     a.table = check_input(k, wdtype, (size_t)a.vocab * (size_t)a.c);
+    if (a.extras) a.extra = check_input(k, RF_F32, (size_t)a.extras * (size_t)a.c);
     a.position = check_input(k, RF_F32, (size_t)a.seq * (size_t)a.c);
     a.y = check_output(k, dtype, (size_t)a.m, (size_t)a.c, (size_t)a.c);
     return a;
@@ -47,6 +54,7 @@ static rf_status embedding_run(rf_embedding_args a, gpu_settings s)
     void         *y = a.y;
     a.id = gpu_upload(a.id, (size_t)a.m * sizeof *a.id);
     a.table = gpu_upload(a.table, (size_t)a.vocab * c * rf_dtype_bytes(a.wdtype));
+    if (a.extras) a.extra = gpu_upload(a.extra, (size_t)a.extras * c * sizeof(float));
     a.position = gpu_upload(a.position, (size_t)a.seq * c * sizeof(float));
     a.y = gpu_upload(y, bytes);
     const rf_status st = rf_embedding_sm80((void *)gpu, &a);
@@ -115,10 +123,23 @@ Test(embedding_sm80, planted_defects_are_caught)
     }
 }
 
+/* The row after an inversion's vector: a wrong value, and past the last one outside. */
+Test(embedding_sm80, wrong_extra_row_is_caught)
+{
+    GPU_EMULATED_ONLY();
+    enum { EXTRA_MISSED = 4 };
+    check            *k = check_begin("embedding_sm80", "edge_extra", CHECK_NORMAL, 0);
+    rf_embedding_args a = embedding_args(k, &embedding_rows[ROW_EXTRA], RF_F16, RF_F16);
+    embedding_run(a, SCHEDULE(0, EXTRA_MISSED));
+    if (gpu_checked()) cr_expect(gpu_faults()[0]);
+    embedding_compare(k, &a);
+    cr_expect(check_end(k).wrong_value);
+}
+
 Test(embedding_sm80, moves_16_bytes_at_a_time)
 {
     GPU_EMULATED_ONLY();
-    static const struct embedding_row row = {"traffic", 4, 64, 10, 2};
+    static const struct embedding_row row = {"traffic", 4, 64, 10, 0, 2};
     check                            *k = check_begin("embedding_sm80", row.name, CHECK_NORMAL, 0);
     const rf_embedding_args           a = embedding_args(k, &row, RF_F16, RF_F16);
     embedding_run(a, SCHEDULE(0, 0));

@@ -26,10 +26,10 @@ static rf_host *host_of(int threads)
 
 /* ---- embedding ---- */
 
-#define EMBEDDING_ROW(name, m, c, vocab, seq, why) {#name, m, c, vocab, seq},
+#define EMBEDDING_ROW(name, m, c, vocab, extras, seq, why) {#name, m, c, vocab, extras, seq},
 static const struct {
     const char *name;
-    int         m, c, vocab, seq;
+    int         m, c, vocab, extras, seq;
 } embedding_rows[] = {RF_EMBEDDING_SHAPES(EMBEDDING_ROW)};
 
 static rf_embedding_args embedding_args(check *k, size_t i, rf_dtype dtype, rf_dtype wdtype)
@@ -37,15 +37,18 @@ static rf_embedding_args embedding_args(check *k, size_t i, rf_dtype dtype, rf_d
     rf_embedding_args a = {.m = embedding_rows[i].m,
                            .c = embedding_rows[i].c,
                            .vocab = embedding_rows[i].vocab,
+                           .extras = embedding_rows[i].extras,
                            .seq = embedding_rows[i].seq,
                            .dtype = dtype,
                            .wdtype = wdtype};
     if (a.vocab > 1000) a.vocab = 1000; /* the table's tail is never read here */
-    int32_t *id = malloc((size_t)a.m * sizeof *id);
-    for (int r = 0; r < a.m; r++) id[r] = r % 3 == 2 ? a.vocab - 1 : r * 37 % a.vocab;
+    int32_t  *id = malloc((size_t)a.m * sizeof *id);
+    const int ids = a.vocab + a.extras;
+    for (int r = 0; r < a.m; r++) id[r] = r % 3 == 2 ? ids - 1 - r % (a.extras + 1) : r * 37 % ids;
     a.id = check_input_bytes(k, id, (size_t)a.m * sizeof *id);
     free(id);
     a.table = check_input(k, wdtype, (size_t)a.vocab * a.c);
+    if (a.extras) a.extra = check_input(k, RF_F32, (size_t)a.extras * a.c);
     a.position = check_input(k, RF_F32, (size_t)a.seq * a.c);
     a.y = check_output(k, dtype, 1, (size_t)a.m * a.c, (size_t)a.m * a.c);
     return a;
@@ -67,7 +70,7 @@ Test(embedding, matches_reference, .timeout = 30)
     for (size_t i = 0; i < COUNT(embedding_rows); i++)
         for (int f = 0; f < CHECK_FILLS; f++)
             for (int types = 0; types < RF_DTYPES * RF_DTYPES; types++) {
-                if (i >= 2 && (f || types % 4)) continue; /* the large rows: equal types once */
+                if (i >= 3 && (f || types % 4)) continue; /* the large rows: equal types once */
                 check                  *k = check_begin("embedding", embedding_rows[i].name, f, 0);
                 const rf_embedding_args a = embedding_args(k, i, (rf_dtype)(types / RF_DTYPES),
                                                            (rf_dtype)(types % RF_DTYPES));
@@ -77,13 +80,16 @@ Test(embedding, matches_reference, .timeout = 30)
             }
 }
 
-/* Planted defects: the position of the next row; the token of the next row. */
+/* Planted defects: the position of the next row; the token of the next row; the table's first rows
+ * as extra ones. */
 Test(embedding, defects_are_reported)
 {
-    for (int defect = 0; defect < 2; defect++) {
-        check            *k = check_begin("embedding/defect", "edge_ragged", CHECK_NORMAL, 0);
-        rf_embedding_args a = embedding_args(k, 1, RF_BF16, RF_BF16), wrong = a;
-        if (defect)
+    for (int defect = 0; defect < 3; defect++) {
+        check            *k = check_begin("embedding/defect", "edge_extra", CHECK_NORMAL, 0);
+        rf_embedding_args a = embedding_args(k, 2, RF_BF16, RF_F32), wrong = a;
+        if (defect == 2)
+            wrong.extra = a.table;
+        else if (defect)
             wrong.id++, wrong.m--;
         else
             wrong.position = a.position + a.c, wrong.seq--;
@@ -109,6 +115,8 @@ Test(embedding, defects_are_reported)
 
 EMBEDDING_REJECTS(id_past_the_vocabulary, (a.id = bad, a.m = 2))
 EMBEDDING_REJECTS(negative_id, (a.id = bad + 2, a.m = 2))
+EMBEDDING_REJECTS(id_past_the_extras, (a.extras = 1, a.id = bad, a.vocab = 10, a.m = 2))
+EMBEDDING_REJECTS(extras_below_none, a.extras = -1)
 EMBEDDING_REJECTS(no_rows, a.m = 0)
 EMBEDDING_REJECTS(no_positions, a.seq = 0)
 EMBEDDING_REJECTS(unknown_weight_type, a.wdtype = RF_DTYPES)

@@ -14,12 +14,17 @@
 
 char *make_tiny(unsigned seed)
 {
+    return make_expert("tiny", seed, RF_FILE_F32);
+}
+
+char *make_expert(const char *arch, unsigned seed, rf_filetype type)
+{
     char                   folder[] = "/tmp/refinery-test-XXXXXX";
     char                  *path = NULL;
     rf_error               err = {0};
-    const rf_synth_options options = {.arch = "tiny", .seed = seed, .type = RF_FILE_F32};
+    const rf_synth_options options = {.arch = arch, .seed = seed, .type = type};
     cr_assert_not_null(mkdtemp(folder));
-    cr_assert_gt(asprintf(&path, "%s/tiny%u.safetensors", folder, seed), 0);
+    cr_assert_gt(asprintf(&path, "%s/%s%u.safetensors", folder, arch, seed), 0);
     cr_assert_eq(rf_synth_write(path, &options, &err), RF_OK, "%s", err.message);
     return path;
 }
@@ -31,7 +36,12 @@ void remove_tiny(char *path)
     free(path);
 }
 
-static const char NETWORKS[] = "tests/golden/networks.safetensors";
+/* The file that records a tensor of that name. */
+static const char *recorded_in(const char *name)
+{
+    return strncmp(name, "refiner.", 8) == 0 ? "tests/golden/refiner.safetensors"
+                                             : "tests/golden/networks.safetensors";
+}
 
 static rf_safetensors *golden_file(const char *path)
 {
@@ -43,7 +53,7 @@ static rf_safetensors *golden_file(const char *path)
 
 int golden_has(const char *name)
 {
-    rf_safetensors *file = golden_file(NETWORKS);
+    rf_safetensors *file = golden_file(recorded_in(name));
     const int       has = rf_tensors_find(rf_safetensors_list(file), name) != NULL;
     rf_safetensors_close(file);
     return has;
@@ -70,14 +80,19 @@ float *conditioning_f32(const char *name, size_t *elems)
     return read_golden("tests/golden/conditioning.safetensors", name, RF_FILE_F32, elems);
 }
 
+float *encoder_f32(const char *name, size_t *elems)
+{
+    return read_golden("tests/golden/vae_encoder.safetensors", name, RF_FILE_F32, elems);
+}
+
 float *golden_f32(const char *name, size_t *elems)
 {
-    return read_golden(NETWORKS, name, RF_FILE_F32, elems);
+    return read_golden(recorded_in(name), name, RF_FILE_F32, elems);
 }
 
 int32_t *golden_i32(const char *name, size_t *elems)
 {
-    return read_golden(NETWORKS, name, RF_FILE_I32, elems);
+    return read_golden(recorded_in(name), name, RF_FILE_I32, elems);
 }
 
 double relative_error(const void *got, rf_dtype dtype, const float *want, size_t elems)

@@ -9,12 +9,15 @@
 /* Writes the tiny checkpoint of `seed` (F32) into a fresh temporary folder; returns its path.  The
  * folder goes with remove_tiny. */
 char *make_tiny(unsigned seed);
+/* The same of any architecture and element type; "tiny-refiner" in F16. */
+char *make_expert(const char *arch, unsigned seed, rf_filetype type);
 void  remove_tiny(char *path); /* and frees it */
 
-/* A recorded tensor of tests/golden/networks.safetensors as f32; fails the test if it is missing.
- * `elems` may be NULL.  free() it. */
+/* A recorded tensor of tests/golden/networks.safetensors, or of refiner.safetensors if its name
+ * begins so, as f32; fails the test if it is missing.  `elems` may be NULL.  free() it. */
 float   *golden_f32(const char *name, size_t *elems);
 float   *conditioning_f32(const char *name, size_t *elems); /* of conditioning.safetensors */
+float   *encoder_f32(const char *name, size_t *elems);      /* of vae_encoder.safetensors */
 int32_t *golden_i32(const char *name, size_t *elems);
 int      golden_has(const char *name);
 

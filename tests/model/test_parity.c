@@ -30,9 +30,16 @@ static void must(rf_status st)
     cr_assert_eq(st, RF_OK, "%s: %s", rf_status_name(st), err.message);
 }
 
-static void setup(bench *b, rf_level level, rf_dtype dtype, const char *prefix)
+/* Whose goldens are asked for: the tiny expert's, or the tiny refiner's. */
+static char *make_recorded(const char *golden)
 {
-    *b = (bench){.path = make_tiny(7)};
+    return strncmp(golden, "refiner.", 8) == 0 ? make_expert("tiny-refiner", 9, RF_FILE_F16)
+                                               : make_tiny(7);
+}
+
+static void setup(bench *b, rf_level level, rf_dtype dtype, const char *prefix, const char *golden)
+{
+    *b = (bench){.path = make_recorded(golden)};
     must(rf_safetensors_open(&b->file, b->path, &err));
     must(rf_checkpoint_check(&b->checkpoint, rf_safetensors_list(b->file), &err));
     must(rf_device_open_host(&b->device, 2, level, &err));
@@ -97,7 +104,7 @@ static void compare(const char *what, const void *got, rf_dtype dtype, const flo
 static void check_clip(rf_level level, rf_dtype dtype, int g)
 {
     bench b;
-    setup(&b, level, dtype, g ? RF_PREFIX_CLIP_G : RF_PREFIX_CLIP_L);
+    setup(&b, level, dtype, g ? RF_PREFIX_CLIP_G : RF_PREFIX_CLIP_L, "");
     const rf_clip_arch *arch = g ? &b.checkpoint.arch.clip_g : &b.checkpoint.arch.clip_l;
     size_t              ids = 0, elems = 0;
     int32_t            *id = golden_i32(g ? "text.g.ids" : "text.l.ids", &ids);
@@ -169,8 +176,9 @@ static void block_of(const char *label, char out[48])
     snprintf(out, 48, "%.*s", (int)length, label);
 }
 
-/* Runs call by call; after the last call of a block its result must be the recorded one. */
-static int compare_blocks(bench *b, const char *size, rf_dtype dtype)
+/* Runs call by call; after the last call of a block its result must be the recorded one.  Of the
+ * refiner's blocks some are not recorded. */
+static int compare_blocks(bench *b, const char *golden, rf_dtype dtype)
 {
     int compared = 0;
     for (size_t i = 0; i < b->program.count; i++) {
@@ -187,7 +195,8 @@ static int compare_blocks(bench *b, const char *size, rf_dtype dtype)
         }
         char   name[80];
         size_t elems = 0, expected = 0;
-        snprintf(name, sizeof name, "unet.%s.%s", size, block);
+        snprintf(name, sizeof name, "%s.%s", golden, block);
+        if (strncmp(golden, "refiner.", 8) == 0 && !golden_has(name)) continue;
         const void *y = call_result(call, &elems);
         cr_assert_not_null(y, "%s", call->label);
         float *want = golden_f32(name, &expected);
@@ -199,10 +208,11 @@ static int compare_blocks(bench *b, const char *size, rf_dtype dtype)
     return compared;
 }
 
-static void check_unet(rf_level level, rf_dtype dtype, const char *size, int h, int w)
+/* `blocks`: that are recorded. */
+static void check_unet(rf_level level, rf_dtype dtype, const char *golden, int blocks, int h, int w)
 {
     bench b;
-    setup(&b, level, dtype, RF_PREFIX_UNET);
+    setup(&b, level, dtype, RF_PREFIX_UNET, golden);
     const rf_unet_arch *arch = &b.checkpoint.arch.unet;
     rf_unet_list        list;
     rf_unet_sections    sections;
@@ -210,11 +220,14 @@ static void check_unet(rf_level level, rf_dtype dtype, const char *size, int h, 
     must(rf_unet_list_weights(&b.device, &b.weights, arch, &list, &sections, &err));
     load(&b);
 
+    const int                refiner = strncmp(golden, "refiner.", 8) == 0;
+    const char              *vector_name = refiner ? "refiner.vector" : "unet.vector";
+    const char              *context_name = refiner ? "refiner.context" : "unet.context";
     char                     name[64];
     size_t                   elems = 0;
     const size_t             bytes = rf_dtype_bytes(dtype);
-    void                    *vector = golden_rounded("unet.vector", &elems, dtype);
-    void                    *context = golden_rounded("unet.context", &elems, dtype);
+    void                    *vector = golden_rounded(vector_name, &elems, dtype);
+    void                    *context = golden_rounded(context_name, &elems, dtype);
     const int                tokens = (int)(elems / (size_t)arch->context);
     void                    *table = calloc(list.temb_columns, bytes);
     void                    *pool = calloc(list.kv_elems * (size_t)tokens, bytes);
@@ -232,7 +245,7 @@ static void check_unet(rf_level level, rf_dtype dtype, const char *size, int h, 
     record(&b, sections.kv, rf_unet_kv, &kv);
     must(rf_program_run(&b.program, &b.device, &err));
 
-    snprintf(name, sizeof name, "unet.%s.x", size);
+    snprintf(name, sizeof name, "%s.x", golden);
     void                      *x = golden_rounded(name, &elems, dtype);
     void                      *y = calloc(elems, bytes);
     const int32_t              row = 0;
@@ -250,23 +263,34 @@ static void check_unet(rf_level level, rf_dtype dtype, const char *size, int h, 
                                           .h = h,
                                           .w = w};
     record(&b, sections.forward, rf_unet_forward, &forward);
-    /* 9 blocks down, the middle, 9 up, the output, and in the odd case two resizes */
-    cr_expect_eq(compare_blocks(&b, size, dtype), strcmp(size, "odd") == 0 ? 22 : 20);
+    cr_expect_eq(compare_blocks(&b, golden, dtype), blocks);
     free(vector), free(context), free(table), free(pool), free(x), free(y);
     teardown(&b);
 }
 
+/* 9 blocks down, the middle, 9 up, the output. */
 Test(parity, unet_every_block, .timeout = 240)
 {
-    check_unet(RF_LEVEL_CPU, RF_F32, "even", 16, 16);
-    check_unet(RF_LEVEL_CPU, RF_BF16, "even", 16, 16);
+    check_unet(RF_LEVEL_CPU, RF_F32, "unet.even", 20, 16, 16);
+    check_unet(RF_LEVEL_CPU, RF_BF16, "unet.even", 20, 16, 16);
 }
 
+/* And two resizes. */
 Test(parity, unet_of_odd_size, .timeout = 240)
 {
-    check_unet(RF_LEVEL_REF, RF_F32, "odd", 9, 13);
-    check_unet(RF_LEVEL_CPU, RF_F32, "odd", 9, 13);
-    check_unet(RF_LEVEL_CPU, RF_BF16, "odd", 9, 13);
+    check_unet(RF_LEVEL_REF, RF_F32, "unet.odd", 22, 9, 13);
+    check_unet(RF_LEVEL_CPU, RF_F32, "unet.odd", 22, 9, 13);
+    check_unet(RF_LEVEL_CPU, RF_BF16, "unet.odd", 22, 9, 13);
+}
+
+/* Levels without attention at both ends, and maps that are odd on every level. */
+Test(parity, unet_of_the_refiner, .timeout = 240)
+{
+    check_unet(RF_LEVEL_CPU, RF_F32, "refiner.unet", 13, 5, 6);
+    check_unet(RF_LEVEL_CPU, RF_BF16, "refiner.unet", 13, 5, 6);
+#ifndef RF_SANITIZE
+    check_unet(RF_LEVEL_REF, RF_F32, "refiner.unet", 13, 5, 6);
+#endif
 }
 
 /* ---- VAE ---------------------------------------------------------------------------------- */
@@ -274,7 +298,7 @@ Test(parity, unet_of_odd_size, .timeout = 240)
 static void check_vae(rf_level level, rf_dtype dtype, const char *size, int h, int w)
 {
     bench b;
-    setup(&b, level, dtype, RF_PREFIX_VAE);
+    setup(&b, level, dtype, RF_PREFIX_VAE, "");
     const float     unscale = 1 / RF_VAE_SCALE;
     char            name[64];
     size_t          elems = 0, expected = 0;
@@ -334,4 +358,60 @@ Test(parity, vae_decoder, .timeout = 240)
     check_vae(RF_LEVEL_CPU, RF_F32, "wide", 6, 10);
     check_vae(RF_LEVEL_CPU, RF_BF16, "square", 8, 8);
     check_vae(RF_LEVEL_CPU, RF_BF16, "wide", 6, 10);
+}
+
+/* Runs call by call; what stands after a part of the encoder must be what is recorded. */
+static void check_encoder(rf_level level, rf_dtype dtype, const char *size, int h, int w)
+{
+    bench  b;
+    char   name[64];
+    size_t elems = 0, expected = 0;
+    setup(&b, level, dtype, RF_PREFIX_VAE);
+    snprintf(name, sizeof name, "%s.pixels", size);
+    float *given = encoder_f32(name, &elems);
+    cr_assert_eq(elems, (size_t)h * (size_t)w * 64 * 3);
+    void                    *pixels = rounded(given, elems, dtype);
+    void                    *moments = calloc((size_t)h * (size_t)w * 8, rf_dtype_bytes(dtype));
+    const rf_vae_encode_args args = {.arch = &b.checkpoint.arch.vae,
+                                     .pixels = pixels,
+                                     .moments = moments,
+                                     .n = 1,
+                                     .h = h,
+                                     .w = w};
+    must(rf_record_list(&b.device, &b.weights, rf_vae_encode, &args, &err));
+    load(&b);
+    record(&b, 0, rf_vae_encode, &args);
+
+    const struct {
+        const char *label, *golden;
+    } parts[] = {{"encoder.down.3.block.1.conv2", "small.down.3"},
+                 {"encoder.mid.block_2.conv2", "small.mid"},
+                 {"quant_conv.weight", NULL}};
+    int compared = 0;
+    for (size_t i = 0; i < b.program.count; i++) {
+        const rf_op_call *call = &b.program.call[i];
+        must(rf_program_run_range(&b.program, i, i + 1, &b.device, &err));
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
+            if (strcmp(call->label, parts[k].label) != 0) continue;
+            if (parts[k].golden && strcmp(size, "small") != 0) continue;
+            snprintf(name, sizeof name, "%s.moments", size);
+            float      *want = encoder_f32(parts[k].golden ? parts[k].golden : name, &expected);
+            const void *y = call_result(call, &elems);
+            cr_assert_eq(elems, expected, "%s", call->label);
+            compare(call->label, y, dtype, want, elems);
+            free(want);
+            compared++;
+        }
+    }
+    cr_expect_eq(compared, strcmp(size, "small") == 0 ? 3 : 1, "%d parts compared", compared);
+    free(given), free(pixels), free(moments);
+    teardown(&b);
+}
+
+Test(parity, vae_encoder, .timeout = 240)
+{
+    check_encoder(RF_LEVEL_REF, RF_F32, "small", 2, 3);
+    check_encoder(RF_LEVEL_CPU, RF_F32, "small", 2, 3);
+    check_encoder(RF_LEVEL_CPU, RF_F32, "wide", 4, 5);
+    check_encoder(RF_LEVEL_CPU, RF_BF16, "wide", 4, 5);
 }

@@ -85,7 +85,9 @@ static const rf_job full = {.stages = stages,
                             .target_width = 1023,
                             .target_height = 1025,
                             .crop_left = INT_MIN,
-                            .crop_top = INT_MAX};
+                            .crop_top = INT_MAX,
+                            .aesthetic = 7.25,
+                            .aesthetic_negative = 1.5};
 
 static const rf_job_files of_full = {.stage = files,
                                      .lora = lora_files,
@@ -122,8 +124,9 @@ static void expect_same(int same, const char *what)
  * in every_field below. */
 Test(job_json, no_field_is_forgotten)
 {
-    cr_expect_eq(sizeof(rf_job), 280);
-    cr_expect_eq(sizeof(rf_stage), 64);
+    cr_expect_eq(sizeof(rf_job), 344);
+    cr_expect_eq(sizeof(rf_stage), 80);
+    cr_expect_eq(sizeof(rf_stage_sampling), 40);
     cr_expect_eq(sizeof(rf_file_ref), 32);
     cr_expect_eq(sizeof(rf_lora_use), 32);
 }
@@ -182,6 +185,7 @@ Test(job_json, every_field)
     SAME_NUMBER(clip_skip), SAME_NUMBER(clip_l_skip), SAME_NUMBER(old_edits);
     SAME_NUMBER(original_width), SAME_NUMBER(original_height), SAME_NUMBER(target_width);
     SAME_NUMBER(target_height), SAME_NUMBER(crop_left), SAME_NUMBER(crop_top);
+    SAME_NUMBER(aesthetic), SAME_NUMBER(aesthetic_negative);
     SAME_NUMBER(stage_count);
     cr_expect(signbit(got->s_tmin));
     cr_expect_eq(got->count, 1);

@@ -96,7 +96,16 @@ static void close_experts(relays *r)
 static const rf_lora_use lora = {
     .path = "tests/golden/lora_kinds.safetensors", .unet = 0.5, .text = 0.5};
 
-/* Two stages with words of their own, the second with a LoRA, and a VAE from elsewhere. */
+static uint8_t       rgb[64 * 64 * 3], mask[64 * 64];
+static const rf_init init = {.rgb = rgb,
+                             .mask = mask,
+                             .denoise = 1,
+                             .path = "a.png",
+                             .mask_path = "b.png",
+                             .job = "{\"steps\":1}"};
+
+/* Two stages with words of their own, the second with a LoRA, a VAE from elsewhere, and half a
+ * picture to paint anew. */
 static rf_job small_job(const relays *r, rf_stage stage[2])
 {
     stage[0] = (rf_stage){.expert = r->expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1};
@@ -109,6 +118,8 @@ static rf_job small_job(const relays *r, rf_stage stage[2])
                           .lora_count = 1};
     rf_job job = relays_job(stage, 2, 2);
     job.vae = r->path[0];
+    for (int i = 0; i < 64 * 32; i++) mask[i] = 255;
+    job.init = &init;
     return job;
 }
 

@@ -496,3 +496,48 @@ Test(relay_loras, a_file_that_shrinks_is_an_error, .timeout = 60)
     relays_close(&r);
     fixture_cleanup();
 }
+
+/* ---- strengths as an axis ------------------------------------------------------------------ */
+
+/* Each strength is an expert of its own: of more than a few, one is in memory at a time, without
+ * anybody setting a limit, and each is merged once. */
+Test(relay_loras, many_strengths_take_the_room_of_one, .timeout = 240)
+{
+    enum { STRENGTHS = 6, SEEDS = 2, POINTS = STRENGTHS * SEEDS };
+    relays       r;
+    rf_lora_use  use[STRENGTHS];
+    rf_stage     stage[POINTS][2];
+    rf_job       job[POINTS];
+    rf_error     err = {0};
+    rf_plan_info info;
+    sweep       *s = calloc(1, sizeof *s);
+    relays_open(&r, NULL);
+    for (int i = 0; i < POINTS; i++) {
+        const int k = i % STRENGTHS;
+        use[k] = (rf_lora_use){.path = KINDS, .unet = 0.25 * (k + 1), .text = 1};
+        stage[i][0] = stage_of(r.expert[0], 0.5, NULL, 0);
+        stage[i][1] = stage_of(r.expert[1], 1, &use[k], 1);
+        job[i] = relays_job(stage[i], 2, 2);
+        job[i].seed += (uint64_t)(i / STRENGTHS);
+        job[i].batch = 4;
+    }
+    must(rf_plan_create_many(&s->plan, r.engine, job, POINTS, &err), &err);
+    rf_plan_get_info(s->plan, &info);
+    cr_expect_not(info.resident);
+    cr_expect_eq(info.loads, 1 + STRENGTHS, "%d loads", info.loads);
+    cr_expect_eq(info.calls_shared, SEEDS + POINTS);
+    const rf_callbacks callbacks = sweep_callbacks(s);
+    s->poison = -1;
+    must(rf_plan_run(s->plan, &callbacks, &err), &err);
+    cr_expect_leq(r.engine->device.bytes_peak, info.peak_bytes);
+    rf_plan_destroy(s->plan);
+    sweep_expect_alone(&r, job, POINTS, s, "strengths");
+    sweep_free(s, POINTS);
+    free(s);
+    rf_plan *few = NULL;
+    must(rf_plan_create_many(&few, r.engine, job, 4, &err), &err);
+    rf_plan_get_info(few, &info);
+    cr_expect(info.resident, "four stay");
+    rf_plan_destroy(few);
+    relays_close(&r);
+}

@@ -58,7 +58,16 @@ static rf_status take(void *user, const rf_image *image, rf_error *err)
     return RF_OK;
 }
 
-static void expect_no_allocations(const rf_options *options, const char *prompt)
+/* A picture to start from, and a mask over its upper half. */
+static rf_init some_picture(uint8_t rgb[64 * 64 * 3], uint8_t mask[64 * 64])
+{
+    for (int i = 0; i < 64 * 64 * 3; i++) rgb[i] = (uint8_t)(i * 7);
+    for (int i = 0; i < 64 * 64; i++) mask[i] = i < 64 * 32 ? 0 : 255;
+    return (rf_init){.rgb = rgb, .mask = mask, .denoise = 0.99};
+}
+
+static void expect_no_allocations(const rf_options *options, const char *prompt,
+                                  const rf_init *init)
 {
     relays   r;
     rf_stage stage[2];
@@ -69,6 +78,7 @@ static void expect_no_allocations(const rf_options *options, const char *prompt)
     stage[0].prompt = prompt;
     rf_job job = relays_job(stage, 2, 4);
     job.sampler = "Euler a";
+    job.init = init;
     job.count = 3; /* a whole batch and a ragged one */
     job.batch = 2;
     rf_plan           *plan = relays_plan(&r, &job);
@@ -90,13 +100,21 @@ static void expect_no_allocations(const rf_options *options, const char *prompt)
 
 Test(relay_memory, steps_allocate_nothing, .timeout = 120)
 {
-    expect_no_allocations(&bf16, "a");
+    expect_no_allocations(&bf16, "a", NULL);
+}
+
+Test(relay_memory, runs_from_a_picture_allocate_nothing, .timeout = 120)
+{
+    static uint8_t rgb[64 * 64 * 3], mask[64 * 64];
+    const rf_init  init = some_picture(rgb, mask);
+    expect_no_allocations(&bf16, "a", &init);
 }
 
 /* Keys and values of every call are computed anew, before it and not sooner. */
 Test(relay_memory, a_small_pool_allocates_nothing, .timeout = 120)
 {
-    expect_no_allocations(&(rf_options){.dtype = "bf16", .threads = 1, .kv_pool = 1}, "[a|c] cat");
+    expect_no_allocations(&(rf_options){.dtype = "bf16", .threads = 1, .kv_pool = 1}, "[a|c] cat",
+                          NULL);
 }
 
 /* ---- sizes -------------------------------------------------------------------------------- */
@@ -121,16 +139,20 @@ static int compare_sizes(void *user, const rf_progress *progress)
 
 Test(relay_memory, announced_sizes_are_allocated_sizes, .timeout = 120)
 {
-    relays   r;
-    rf_stage stage[3];
-    rf_error err = {0};
+    relays         r;
+    rf_stage       stage[3];
+    rf_error       err = {0};
+    static uint8_t rgb[64 * 64 * 3], mask[64 * 64];
+    const rf_init  init = some_picture(rgb, mask);
     relays_open(&r, &bf16);
-    for (int count = 1; count <= 3; count++) {
+    for (int i = 0; i < 6; i++) {
+        const int count = i % 3 + 1;
         two_stages(&r, stage);
         stage[2] = (rf_stage){.expert = r.expert[0], .until = 1, .cfg_scale = 2};
         stage[count - 1].until = 1;
         if (count == 3) stage[1].until = 0.75;
-        rf_job   job = relays_job(stage, count, 4);
+        rf_job job = relays_job(stage, count, 4);
+        if (i >= 3) job.init = &init;
         rf_plan *plan = relays_plan(&r, &job);
         counters c = {.device = &r.engine->device, .plan = plan};
         must(rf_plan_run(plan, &(rf_callbacks){.progress = compare_sizes, .user = &c}, &err), &err);

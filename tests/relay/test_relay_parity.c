@@ -1,5 +1,5 @@
-/* A whole relay against PyTorch: four steps, the switch after two, each latent on the way
- * (tests/golden/networks.md says what was recorded). */
+/* Whole relays against PyTorch: four steps, the switch after two, each latent on the way
+ * (tests/golden/networks.md and refiner.md say what was recorded). */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +8,18 @@
 #include "tests/model/golden.h"
 #include "tests/relay/relays.h"
 
-enum { STEPS = 4, SIZE = 128, SWITCH_STEP = 2 };
+enum { STEPS = 4, SWITCH_STEP = 2 };
 
-static float *recorded_noise; /* [16, 16, 4] */
+static const char *recorded;       /* what the goldens' names begin with */
+static int         size;           /* of the picture */
+static float      *recorded_noise; /* [size / 8, size / 8, 4] */
+
+static float *recorded_f32(const char *what, size_t *elems)
+{
+    char name[48];
+    snprintf(name, sizeof name, "%s.%s", recorded, what);
+    return golden_f32(name, elems);
+}
 
 /* Row 0 of the recorded ids is the prompt, row 1 the negative one. */
 static void use_recorded_tokens(rf_plan *plan)
@@ -43,8 +52,8 @@ static void compare_latent(witness *w, const float *latent, int step)
 {
     char   name[32];
     size_t elems = 0;
-    snprintf(name, sizeof name, "relay.latent.%d", step);
-    float       *want = golden_f32(name, &elems);
+    snprintf(name, sizeof name, "latent.%d", step);
+    float       *want = recorded_f32(name, &elems);
     const double error = relative_error(latent, RF_F32, want, elems);
     cr_expect(error <= parity_bound(w->dtype), "latent after step %d in %s: relative error %.3g",
               step, rf_dtype_name(w->dtype), error);
@@ -57,8 +66,8 @@ static void compare_vectors(const rf_plan *plan, rf_dtype dtype)
     for (int stage = 0; stage < plan->expert_count; stage++) {
         char   name[32];
         size_t elems = 0;
-        snprintf(name, sizeof name, "relay.vector.%d", stage);
-        float       *want = golden_f32(name, &elems);
+        snprintf(name, sizeof name, "vector.%d", stage);
+        float       *want = recorded_f32(name, &elems);
         const double error = relative_error(plan->expert[stage].table[RF_TABLE_PLANNED].vector.host,
                                             dtype, want, elems);
         cr_expect(error <= parity_bound(dtype), "%s: relative error %.3g", name, error);
@@ -69,7 +78,7 @@ static void compare_vectors(const rf_plan *plan, rf_dtype dtype)
 /* Before the first call the latent is noise times the first sigma. */
 static void start_from_recorded_noise(const rf_plan *plan)
 {
-    for (int i = 0; i < SIZE / 8 * (SIZE / 8) * 4; i++)
+    for (int i = 0; i < size / 8 * (size / 8) * 4; i++)
         rf_slot_row(plan, 0, RF_SOURCE_X)[i] =
             (float)plan->job[0].course.sigmas.sigma[0] * recorded_noise[i];
 }
@@ -105,14 +114,14 @@ static void compare_schedule(const rf_plan *plan)
 {
     size_t       elems = 0;
     rf_plan_info info;
-    float       *sigma = golden_f32("relay.sigmas", &elems);
+    float       *sigma = recorded_f32("sigmas", &elems);
     cr_assert_eq(elems, (size_t)STEPS + 1);
     rf_plan_get_info(plan, &info);
     for (int i = 0; i <= STEPS; i++) /* A1111 computes these in f32, the plan in f64 */
         cr_expect_float_eq(info.sigmas[i], (double)sigma[i], 2e-6 * (double)sigma[i], "sigma %d",
                            i);
     free(sigma);
-    float *timestep = golden_f32("relay.timesteps", &elems);
+    float *timestep = recorded_f32("timesteps", &elems);
     cr_assert_eq(elems, (size_t)STEPS);
     for (int i = 0; i < STEPS; i++)
         cr_expect_eq((float)plan->update[plan->call[i].update].timestep, timestep[i], "step %d", i);
@@ -127,7 +136,7 @@ static void check(relays *r, const rf_options *options)
         {.expert = r->expert[1], .until = 1, .cfg_scale = -1}};
     rf_error err = {0};
     rf_job   job = relays_job(stages, 2, STEPS);
-    job.width = job.height = SIZE;
+    job.width = job.height = size;
     rf_plan *plan = relays_plan(r, &job);
     witness  w = {.plan = plan, .dtype = r->engine->dtype, .latents_only = options->level != NULL};
     const rf_callbacks callbacks = {.progress = watch, .image = finish, .user = &w};
@@ -141,15 +150,29 @@ static void check(relays *r, const rf_options *options)
     relays_stop(r);
 }
 
+static void check_everywhere(relays *r, const char *goldens, int pixels)
+{
+    recorded = goldens;
+    size = pixels;
+    recorded_noise = recorded_f32("noise", NULL);
+    check(r, &(rf_options){.dtype = "f32", .threads = 1});
+    check(r, &(rf_options){.dtype = "bf16", .threads = 1});
+#ifndef RF_SANITIZE
+    check(r, &(rf_options){.dtype = "f32", .threads = 1, .level = "ref"});
+#endif
+    free(recorded_noise);
+    for (int i = 0; i < 2; i++) remove_tiny(r->path[i]);
+}
+
 Test(relay_parity, each_latent_on_the_way, .timeout = 240)
 {
     relays r = {.path = {make_tiny(7), make_tiny(8)}};
-    recorded_noise = golden_f32("relay.noise", NULL);
-    check(&r, &(rf_options){.dtype = "f32", .threads = 1});
-    check(&r, &(rf_options){.dtype = "bf16", .threads = 1});
-#ifndef RF_SANITIZE
-    check(&r, &(rf_options){.dtype = "f32", .threads = 1, .level = "ref"});
-#endif
-    free(recorded_noise);
-    for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
+    check_everywhere(&r, "relay", 128);
+}
+
+/* bigG alone, and another aesthetic score for the negative prompt. */
+Test(relay_parity, each_latent_on_the_way_to_the_refiner, .timeout = 240)
+{
+    relays r = {.path = {make_tiny(7), make_expert("tiny-refiner", 9, RF_FILE_F16)}};
+    check_everywhere(&r, "refiner.relay", 64);
 }

@@ -20,8 +20,8 @@ static rf_tokens tokenized(rf_tokenizer_flavour flavour, const char *text)
     if (!tokenizer) cr_assert_eq(rf_tokenizer_create(&tokenizer, NULL), RF_OK);
     cr_assert_eq(rf_prompt_parse(&prompt, text, &options, &err), RF_OK, "%s", err.message);
     const rf_prompt_entry *entry = prompt->part->entry;
-    cr_assert_eq(rf_tokenize(tokenizer, flavour, entry->piece, entry->pieces, &tokens, &err), RF_OK,
-                 "%s", err.message);
+    cr_assert_eq(rf_tokenize(tokenizer, flavour, entry->piece, entry->pieces, NULL, &tokens, &err),
+                 RF_OK, "%s", err.message);
     rf_prompt_free(prompt);
     return tokens;
 }

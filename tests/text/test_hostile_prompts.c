@@ -52,7 +52,7 @@ static rf_status tokenize(const rf_tokenizer *tokenizer, rf_tokenizer_flavour fl
                           const char *text, rf_tokens *tokens, rf_error *err)
 {
     const rf_piece piece = {.text = text, .weight = 1};
-    return rf_tokenize(tokenizer, flavour, &piece, 1, tokens, err);
+    return rf_tokenize(tokenizer, flavour, &piece, 1, NULL, tokens, err);
 }
 
 /* The tokens of the text; its chunks are checked too, or refused if they are too many. */

@@ -92,7 +92,7 @@ Test(text_memory, tokenizing_survives_each_failure, .timeout = 60)
             rf_error  err = {0};
             until_failure = n;
             live = 0;
-            st = rf_tokenize(tokenizer, flavour, piece, 3, &tokens, &err);
+            st = rf_tokenize(tokenizer, flavour, piece, 3, NULL, &tokens, &err);
             until_failure = -1;
             cr_assert(st == RF_OK || (st == RF_E_NOMEM && err.message[0] && !tokens.id), "n = %ld",
                       n);

@@ -152,7 +152,7 @@ static void check_chunks(tally *t, const rf_tokenizer *tokenizer, const json_t *
         rf_tokens      tokens;
         rf_error       err = {0};
         const rf_piece piece = {.text = text, .weight = 1};
-        cr_assert_eq(rf_tokenize(tokenizer, flavour, &piece, 1, &tokens, &err), RF_OK, "%s",
+        cr_assert_eq(rf_tokenize(tokenizer, flavour, &piece, 1, NULL, &tokens, &err), RF_OK, "%s",
                      err.message);
         cr_expect_eq(tokens.chunks, (int)json_array_size(want), "%s: %d chunks of \"%.60s\"",
                      keys[flavour], tokens.chunks, text);

@@ -171,6 +171,12 @@ rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)
     return file;
 }
 
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int embedding)
+{
+    (void)saved, (void)embedding;
+    return (rf_file_ref){.name = NULL}; /* no job here has any */
+}
+
 const char *rf_saved_job_dtype(const rf_saved_job *saved)
 {
     return saved->root ? "f32" : NULL;

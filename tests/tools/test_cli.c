@@ -342,7 +342,7 @@ Test(cli, synth_writes_what_inspect_knows)
     expect("synth no/folder/tiny.safetensors", 73, "no/folder");
     expect("inspect tiny.safetensors", 0, "");
     cr_expect(strstr(r.out, "tiny.safetensors: SDXL checkpoint"), "%s", r.out);
-    cr_expect(strstr(r.out, "can be a base or a refiner"));
+    cr_expect(strstr(r.out, "as base or refiner: works\n"));
 
     const char *kind = NULL, *digest = NULL;
     int         usable = 0, width = 0;

@@ -166,7 +166,7 @@ static rf_texts      folders;
 static void scan(void)
 {
     folders = (rf_texts){.item = {fixture_folder()}, .count = 1};
-    cr_assert_eq(rf_lora_files_scan(&files, &folders, NULL, &trouble), RF_OK, "%s",
+    cr_assert_eq(rf_lora_files_scan(&files, &folders, "--lora-dir", NULL, &trouble), RF_OK, "%s",
                  trouble.error.message);
 }
 
@@ -224,7 +224,7 @@ Test(lora_files, names_are_never_paths)
     char folder[600];
     snprintf(folder, sizeof folder, "%s", fixture_path("a"));
     folders = (rf_texts){.item = {folder}, .count = 1};
-    cr_assert_eq(rf_lora_files_scan(&files, &folders, NULL, &trouble), RF_OK);
+    cr_assert_eq(rf_lora_files_scan(&files, &folders, "--lora-dir", NULL, &trouble), RF_OK);
     cr_expect_eq(files.count, 1);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *path = NULL;
@@ -283,7 +283,9 @@ Test(lora_files, damaged_files_loops_and_depth_do_no_harm)
     cr_expect(strstr(found("0123456789abcdef"), "no LoRA of that name"));
     rf_lora_files_free(&files);
     folders.item[0] = "/nowhere/at/all";
-    cr_expect_eq(rf_lora_files_scan(&files, &folders, NULL, &trouble), RF_E_NOT_FOUND);
+    cr_expect_eq(rf_lora_files_scan(&files, &folders, "--lora-dir", NULL, &trouble),
+                 RF_E_NOT_FOUND);
     folders.item[0] = fixture_path("good.safetensors");
-    cr_expect_eq(rf_lora_files_scan(&files, &folders, NULL, &trouble), RF_E_NOT_FOUND);
+    cr_expect_eq(rf_lora_files_scan(&files, &folders, "--lora-dir", NULL, &trouble),
+                 RF_E_NOT_FOUND);
 }

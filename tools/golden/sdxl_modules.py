@@ -18,6 +18,7 @@ from transformers.models.clip import modeling_clip
 UNET = "model.diffusion_model."
 CLIP_L = "conditioner.embedders.0.transformer."
 CLIP_G = "conditioner.embedders.1.model."
+REFINER_CLIP_G = "conditioner.embedders.0.model."  # of Stability's refiner, which has no CLIP-L
 VAE = "first_stage_model."
 HEAD = 64
 TOKEN_END = 49407
@@ -29,6 +30,7 @@ def read_parts(path):
     """{prefix: {name without prefix: tensor}}; a tensor outside the four parts is an error."""
     parts = {UNET: {}, CLIP_L: {}, CLIP_G: {}, VAE: {}}
     for name, tensor in load_file(path).items():
+        name = name.replace(REFINER_CLIP_G, CLIP_G, 1)
         prefix = next((p for p in parts if name.startswith(p)), None)
         if prefix is None:
             raise ValueError(f"{path}: {name} belongs to no part")

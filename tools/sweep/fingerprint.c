@@ -15,7 +15,8 @@
 #include "tools/signals.h"
 
 /* A field that is new in a job must be written below, or a sweep would go on as another.  Only
- * idle_stages is not: no picture depends on it. */
+ * idle_stages and the previews are not: no picture depends on them.  What is rarely given is
+ * written where it is given, so that sweeps from before it keep their fingerprints. */
 _Static_assert(sizeof(rf_job) == 344, "rf_job has changed: write_job below must know");
 _Static_assert(sizeof(rf_stage) == 80, "rf_stage has changed: write_stage below must know");
 
@@ -55,6 +56,8 @@ static void write_job(FILE *out, const rf_job *j, const char *vae)
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) fprintf(out, "%a ", reals[i]);
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) fprintf(out, "%d ", ints[i]);
     fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRId64 "\n", j->seed, j->variation_seed, j->ensd);
+    if (j->aesthetic != 0 || j->aesthetic_negative != 0)
+        fprintf(out, "aesthetic %a %a\n", j->aesthetic, j->aesthetic_negative);
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -106,11 +109,14 @@ done:
     return st;
 }
 
-/* Files that are no experts, VAEs and LoRAs, each hashed once: most cells have the same. */
+/* Files that are no experts, VAEs, LoRAs and embeddings, each hashed once: most cells have the
+ * same.  So it is with the picture that all begin from. */
 typedef struct others {
     const char *path[RF_AXIS_VALUES_MAX];
     char       *text[RF_AXIS_VALUES_MAX];
     int         count;
+    const void *pixels[2]; /* picture and mask */
+    char        pixels_hex[2][RF_SHA256_HEX];
 } others;
 
 static rf_status describe_other(const char **out, others *v, const char *path, rf_console *console,
@@ -125,7 +131,8 @@ static rf_status describe_other(const char **out, others *v, const char *path, r
     for (int i = 0; i < v->count && !*out; i++)
         if (strcmp(v->path[i], path) == 0) *out = v->text[i];
     if (*out) return RF_OK;
-    if (v->count == RF_AXIS_VALUES_MAX) return rf_fail(err, RF_E_ARG, "too many VAEs and LoRAs");
+    if (v->count == RF_AXIS_VALUES_MAX)
+        return rf_fail(err, RF_E_ARG, "too many VAEs, LoRAs and embeddings");
     tell_of_hashing(console, path, LARGE);
     RF_TRY(rf_file_sha256(hex, path, NULL, rf_signals_flag(), err));
     v->path[v->count] = path;
@@ -220,6 +227,60 @@ static void write_settings(FILE *out, const rf_job *j)
             j->steps, j->width, j->height, j->sampler, j->schedule);
 }
 
+static rf_status write_pixels(FILE *out, others *v, int which, const void *pixels, size_t bytes,
+                              rf_error *err)
+{
+    rf_status st = RF_OK;
+    if (pixels && pixels != v->pixels[which]) {
+        RF_TRY(rf_bytes_sha256(v->pixels_hex[which], pixels, bytes, err));
+        v->pixels[which] = pixels;
+    }
+    write_text(out, pixels ? v->pixels_hex[which] : NULL);
+done:
+    return st;
+}
+
+static rf_status write_init(FILE *out, const rf_job *j, others *v, rf_error *err)
+{
+    rf_status      st = RF_OK;
+    const rf_init *init = j->init;
+    const size_t   pixels = (size_t)j->width * (size_t)j->height;
+    if (!init) return RF_OK;
+    fprintf(out, "init %a %d ", init->denoise, init->exact_steps);
+    RF_TRY(write_pixels(out, v, 0, init->rgb, 3 * pixels, err));
+    RF_TRY(write_pixels(out, v, 1, init->mask, pixels, err));
+    const char *const texts[] = {init->path, init->sha256, init->mask_path, init->mask_sha256,
+                                 init->job};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) write_text(out, texts[i]);
+done:
+    return st;
+}
+
+static rf_status write_embeddings(FILE *out, const rf_job *j, others *v, rf_console *console,
+                                  rf_error *err)
+{
+    rf_status st = RF_OK;
+    for (int i = 0; i < j->embedding_count; i++) {
+        const char *file = NULL;
+        RF_TRY(describe_other(&file, v, j->embeddings[i].path, console, err));
+        fputs("embedding ", out);
+        write_text(out, file);
+        write_text(out, j->embeddings[i].name);
+    }
+done:
+    return st;
+}
+
+static void write_stage_numbers(FILE *out, const rf_stage *s)
+{
+    const rf_stage_sampling *own = s->sampling;
+    if (s->cfg_ramp != 0) fprintf(out, "ramp %a ", (double)s->cfg_ramp);
+    if (s->clip_skip != 0) fprintf(out, "clip %d ", s->clip_skip);
+    if (own)
+        fprintf(out, "sampling %a %a %a %a %a ", own->eta, own->s_churn, own->s_tmin, own->s_tmax,
+                own->s_noise);
+}
+
 static rf_status write_stage(FILE *out, const rf_stage *s, int file, others *v, rf_console *console,
                              rf_error *err)
 {
@@ -228,6 +289,7 @@ static rf_status write_stage(FILE *out, const rf_stage *s, int file, others *v, 
     write_text(out, s->prompt);
     write_text(out, s->negative);
     write_text(out, s->sampler);
+    write_stage_numbers(out, s);
     for (int i = 0; i < s->lora_count; i++) {
         const rf_lora_use *use = &s->loras[i];
         const char        *lora = NULL;
@@ -252,6 +314,8 @@ static rf_status write_cells(FILE *out, const rf_cells *cells, rf_console *conso
         for (int s = 0; s < c->job.stage_count; s++)
             RF_TRY(write_stage(out, &c->job.stages[s], c->file[s], v, console, err));
         write_job(out, &c->job, vae);
+        RF_TRY(write_init(out, &c->job, v, err));
+        RF_TRY(write_embeddings(out, &c->job, v, console, err));
     }
 done:
     for (int i = 0; i < v->count; i++) free(v->text[i]);

@@ -171,6 +171,21 @@ done:
     return st;
 }
 
+static rf_status add_embeddings(rf_sweep *s)
+{
+    rf_status   st = RF_OK;
+    rf_trouble *t = &s->in->trouble;
+    RF_TRY(rf_embeddings_begin(&s->embeddings, &s->o->request, t));
+    for (int i = 0; i < s->cells.count; i++) {
+        rf_job *job = &s->job[i];
+        RF_TRY(rf_embeddings_settle(&s->embeddings, job, NULL, NULL, t)); /* others may say it */
+        s->cells.cell[i].job.embeddings = job->embeddings;
+        s->cells.cell[i].job.embedding_count = job->embedding_count;
+    }
+done:
+    return st;
+}
+
 /* One group, or as many as several workers need. */
 static rf_status divide(rf_sweep *s)
 {
@@ -268,6 +283,7 @@ rf_status rf_sweep_prepare(rf_sweep *s)
     RF_TRY(open_experts(s));
     make_jobs(s);
     RF_TRY(add_loras(s));
+    RF_TRY(add_embeddings(s));
     st = rf_plan_create_many(&s->whole, s->experts.engine, s->job, s->cells.count, &t->error);
     if (st != RF_OK && s->cells.count > 1)
         rf_trouble_hint(t, "jobs are cells: all of x, for each y, for each z");
@@ -290,6 +306,7 @@ void rf_sweep_release(rf_sweep *s)
     if (s->now != s->whole) rf_plan_destroy(s->now);
     rf_plan_destroy(s->whole);
     rf_loras_end(&s->loras);
+    rf_embeddings_end(&s->embeddings);
     rf_experts_end(&s->experts);
     for (int i = 0; s->record && i < s->cells.count; i++) {
         free((char *)s->record[i].error);

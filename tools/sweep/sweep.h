@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "tools/experts.h"
+#include "tools/job_embeddings.h"
 #include "tools/progress.h"
 #include "tools/render_report.h"
 #include "tools/stage_loras.h"
@@ -37,6 +38,7 @@ typedef struct rf_sweep {
     char              gpu[RF_RANK_DEVICE]; /* of this rank, where several share a machine */
     rf_experts        experts;
     rf_loras          loras;
+    rf_embeddings     embeddings;
     rf_cells          cells;
     rf_expert       **expert; /* [cells.files] */
     rf_job           *job;    /* [cells.count], complete */
