@@ -2,6 +2,7 @@
  *
  * It takes render's options.  Files may be missing: two SDXL epsilon experts are assumed then, and
  * of those that are given only the headers are read. */
+#include <stdio.h>
 #include <string.h>
 
 #include "tools/explain_report.h"
@@ -82,6 +83,17 @@ static void find_landings(rf_explained *e, rf_engine *engine)
     }
 }
 
+static void warn_of_predictions(rf_invocation *in, const rf_request *q)
+{
+    char text[120];
+    for (int i = 0; i < q->job.stage_count; i++) {
+        if (q->files[i] || !q->predictions[i]) continue;
+        snprintf(text, sizeof text, "prediction %s of stage %d has no effect without its file",
+                 q->predictions[i], i + 1);
+        warn(in, text);
+    }
+}
+
 static rf_status run_explain(rf_invocation *in)
 {
     rf_status             st = RF_OK;
@@ -92,8 +104,9 @@ static rf_status run_explain(rf_invocation *in)
     q->files_optional = 1;
     RF_TRY(rf_request_settle(in, q, warn, in));
     RF_TRY(rf_start_settle(&start, in, q, warn, in));
+    warn_of_predictions(in, q);
     rf_rendering_begin(&r, in, q, &q->job);
-    RF_TRY(rf_rendering_open(&r, q->files, NULL));
+    RF_TRY(rf_rendering_open(&r, q->files, q->predictions, NULL));
     RF_TRY(rf_rendering_add_loras(&r, warn, in));
     RF_TRY(rf_rendering_add_embeddings(&r, warn, in));
     RF_TRY(rf_explain(&x, r.experts.engine, &r.job, q->hires_steps, &in->trouble.error));

@@ -57,6 +57,15 @@ static rf_container sniff(const char *path, uint64_t *bytes)
     return kind;
 }
 
+/* Marks that make no sense keep a checkpoint from being used. */
+static void find_prediction(rf_inspection *x)
+{
+    rf_identity *identity = &x->identity;
+    if (identity->usable)
+        identity->usable = rf_prediction_find(&x->prediction, x->tensors, x->header, x->path,
+                                              &identity->problem) == RF_OK;
+}
+
 /* What the engine would say, by asking what the engine asks. */
 static void inspect_uses(rf_inspection *x, const rf_against *against)
 {
@@ -92,6 +101,7 @@ static rf_status inspect_file(rf_invocation *in, const char *path, const rf_agai
         for (size_t i = 0; !x.header && i < x.tensors->count; i++)
             x.bytes += x.tensors->item[i].bytes;
         rf_checkpoint_identify(&x.identity, x.tensors, rf_model_file_stored(file));
+        find_prediction(&x);
         inspect_uses(&x, against);
     } else {
         refuse_uses(&x);

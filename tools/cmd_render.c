@@ -2,24 +2,46 @@
  *
  * Everything that can be wrong is found before the first weight is read: the request, the output
  * files, the experts' headers, the plan.  Only then the work begins. */
+#include "tools/relay_save.h"
 #include "tools/rendering.h"
 #include "tools/start.h"
 
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
-static const rf_option *const OPTIONS[] = {rf_options_recipe,   rf_options_experts,
-                                           rf_options_loras,    rf_options_stages,
-                                           rf_options_prompts,  rf_options_sampling,
-                                           rf_options_noise,    rf_options_conditioning,
-                                           rf_options_pictures, rf_options_init,
-                                           rf_options_passes,   rf_options_count,
-                                           rf_options_batch,    rf_options_output,
-                                           rf_options_machine,  COMMON,
-                                           rf_options_profile,  NULL};
+static const rf_option SAVE[] = {
+    {.name = "save-relay",
+     .kind = RF_OPTION_TEXT,
+     .place = RF_PLACE_MORE,
+     .offset = offsetof(rf_request, save_relay),
+     .value = "NAME",
+     .help = "keep these stages, for --relay NAME",
+     .group = "Experts"},
+    {.name = NULL},
+};
+
+static const rf_option *const OPTIONS[] = {rf_options_recipe,
+                                           rf_options_experts,
+                                           rf_options_loras,
+                                           rf_options_stages,
+                                           SAVE,
+                                           rf_options_prompts,
+                                           rf_options_sampling,
+                                           rf_options_noise,
+                                           rf_options_conditioning,
+                                           rf_options_pictures,
+                                           rf_options_init,
+                                           rf_options_passes,
+                                           rf_options_count,
+                                           rf_options_batch,
+                                           rf_options_output,
+                                           rf_options_machine,
+                                           COMMON,
+                                           rf_options_profile,
+                                           NULL};
 
 static rf_status check_base(rf_invocation *in, const rf_request *request)
 {
-    if (request->base || request->stage_texts.count > 0) return RF_OK;
+    if (request->base || rf_request_has_relay(request)) return RF_OK;
     rf_trouble_hint(&in->trouble, "refinery render --base pony.safetensors --prompt \"1girl, "
                                   "forest\"");
     return rf_fail(&in->trouble.error, RF_E_ARG,
@@ -28,21 +50,23 @@ static rf_status check_base(rf_invocation *in, const rf_request *request)
 
 static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
-    enum { OTHERS = 6 };
+    enum { OTHERS = 7 };
     int            n = 0;
     rf_input       inputs[OTHERS + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
-    const rf_input others[OTHERS] = {{"--vae", q->job.vae},
-                                     {"--prompt-file", q->prompt_file},
-                                     {"--negative-file", q->negative_file},
-                                     {"--init", q->start.init},
-                                     {"--mask", q->start.mask},
-                                     {"--styles", q->styles.count ? q->styles_file : NULL}};
+    const rf_input others[OTHERS - 1] = {{"--vae", q->job.vae},
+                                         {"--prompt-file", q->prompt_file},
+                                         {"--negative-file", q->negative_file},
+                                         {"--init", q->start.init},
+                                         {"--mask", q->start.mask},
+                                         {"--styles", q->styles.count ? q->styles_file : NULL}};
     for (int i = 0; i < q->job.stage_count; i++)
-        inputs[n++] = (rf_input){q->stage_texts.count ? "--stage"
-                                 : i                  ? "--refiner"
-                                                      : "--base",
+        inputs[n++] = (rf_input){q->relay_name          ? "--relay"
+                                 : q->stage_texts.count ? "--stage"
+                                 : i                    ? "--refiner"
+                                                        : "--base",
                                  q->files[i]};
-    for (int i = 0; i < OTHERS; i++) inputs[n++] = others[i];
+    inputs[n++] = (rf_input){"--relay", q->relay_path};
+    for (int i = 0; i < OTHERS - 1; i++) inputs[n++] = others[i];
     const rf_output_request outputs = {
         .pattern = q->output          ? q->output
                    : q->job.count > 1 ? "out-{index}.png"
@@ -69,10 +93,11 @@ static rf_status run_render(rf_invocation *in)
     RF_TRY(rf_start_settle(&start, in, q, rf_rendering_warn, &r));
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(prepare_outputs(&r, q));
-    RF_TRY(rf_rendering_open(&r, q->files, NULL));
+    RF_TRY(rf_rendering_open(&r, q->files, q->predictions, NULL));
     RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_add_embeddings(&r, rf_rendering_warn, &r));
     RF_TRY(rf_passes_make(&r.passes, in, r.experts.engine, q, &r.job, rf_rendering_warn, &r));
+    if (!q->dry_run) RF_TRY(rf_relay_save(in, q));
     RF_TRY(rf_rendering_run(&r));
 done:
     st = rf_rendering_release(&r, st);

@@ -266,12 +266,17 @@ static rf_status open_all(replay *p)
     saved_pass *own = p->links[0];
     const char *dtype = rf_saved_job_dtype(own->saved);
     rf_error   *err = &p->r.in->trouble.error;
+    const char *predictions[RF_STAGES_MAX] = {NULL};
+    for (int s = 0; s < own->job.stage_count; s++)
+        predictions[s] = rf_saved_job_file(own->saved, s).prediction;
     rf_rendering_begin(&p->r, p->r.in, p->q, &own->job);
-    RF_TRY(rf_rendering_open(&p->r, (const char *const *)own->files.paths, dtype));
+    RF_TRY(rf_rendering_open(&p->r, (const char *const *)own->files.paths, predictions, dtype));
     for (int i = 1; i < p->count; i++) {
         saved_pass *l = p->links[i];
         for (int s = 0; s < l->job.stage_count; s++)
-            RF_TRY(rf_experts_open(&p->r.experts, l->files.paths[s], &l->stages[s].expert, err));
+            RF_TRY(rf_experts_open(&p->r.experts, l->files.paths[s],
+                                   rf_saved_job_file(l->saved, s).prediction, &l->stages[s].expert,
+                                   err));
     }
     if (reads_tags(p)) RF_TRY(rf_rendering_add_loras(&p->r, rf_rendering_warn, &p->r));
     if (p->from_infotext && p->q->embedding_folders.count)

@@ -102,6 +102,7 @@ static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)}
 static const rf_option *const OPTIONS[] = {SWEEP,
                                            rf_options_experts,
                                            rf_options_loras,
+                                           rf_options_stages,
                                            rf_options_recipe,
                                            rf_options_prompts,
                                            rf_options_sampling,

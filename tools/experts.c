@@ -57,24 +57,35 @@ static rf_status make_room(rf_experts *x, rf_error *err)
     if (x->count < x->room) return RF_OK;
     const int   room = x->room ? 2 * x->room : 8;
     rf_expert **more = realloc(x->expert, (size_t)room * sizeof(rf_expert *));
-    if (!more) return rf_fail(err, RF_E_NOMEM, "no memory for %d experts", room);
-    x->expert = more;
+    if (more) x->expert = more;
+    const char **asked = realloc(x->prediction, (size_t)room * sizeof(const char *));
+    if (asked) x->prediction = asked;
+    if (!more || !asked) return rf_fail(err, RF_E_NOMEM, "no memory for %d experts", room);
     x->room = room;
     return RF_OK;
 }
 
-rf_status rf_experts_open(rf_experts *x, const char *path, rf_expert **out, rf_error *err)
+static int same_prediction(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+rf_status rf_experts_open(rf_experts *x, const char *path, const char *prediction, rf_expert **out,
+                          rf_error *err)
 {
     rf_status st = RF_OK;
     *out = NULL;
     for (int i = 0; i < x->count; i++)
-        if (same_file(rf_expert_path(x->expert[i]), path)) {
+        if (same_prediction(x->prediction[i], prediction) &&
+            same_file(rf_expert_path(x->expert[i]), path)) {
             *out = x->expert[i];
             return RF_OK;
         }
     RF_TRY(make_room(x, err));
     RF_TRY(rf_expert_open(out, x->engine, path, err));
+    x->prediction[x->count] = prediction;
     x->expert[x->count++] = *out;
+    if (prediction) RF_TRY(rf_expert_set_prediction(*out, prediction, err));
 done:
     return st;
 }
@@ -83,6 +94,7 @@ void rf_experts_end(rf_experts *x)
 {
     while (x->count > 0) rf_expert_close(x->expert[--x->count]);
     free(x->expert);
+    free(x->prediction);
     rf_engine_destroy(x->engine);
     free(x->hash_cache);
     *x = (rf_experts){.count = 0};

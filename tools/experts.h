@@ -6,10 +6,11 @@
 #include "tools/request.h"
 
 typedef struct rf_experts {
-    rf_engine  *engine;
-    rf_expert **expert; /* [count], in the order in which they were opened */
-    int         count, room;
-    char       *hash_cache; /* NULL: there is no such place */
+    rf_engine   *engine;
+    rf_expert  **expert;     /* [count], in the order in which they were opened */
+    const char **prediction; /* [count]: asked for; NULL: what the file says */
+    int          count, room;
+    char        *hash_cache; /* NULL: there is no such place */
 } rf_experts;
 
 /* Creates the engine that `request` asks for.  `dtype`: what --dtype auto means; NULL: the engine's
@@ -23,8 +24,10 @@ rf_status rf_experts_begin(rf_experts *x, const rf_request *request, const char 
 /* Says which device --device auto is; who named one, or makes a plan alone, knows or reads it. */
 void rf_experts_say_device(const rf_experts *x, const rf_request *request, rf_console *console);
 
-/* *out = the expert of the file at `path`, which stays the experts'. */
-rf_status rf_experts_open(rf_experts *x, const char *path, rf_expert **out, rf_error *err);
+/* *out = the expert of the file at `path`, which stays the experts'.  `prediction`: as for
+ * rf_expert_set_prediction; a file that stages take for different things is opened for each. */
+rf_status rf_experts_open(rf_experts *x, const char *path, const char *prediction, rf_expert **out,
+                          rf_error *err);
 
 void rf_experts_end(rf_experts *x); /* {0} is fine */
 

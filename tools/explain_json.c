@@ -56,6 +56,7 @@ static void put_call(rf_json_writer *w, const rf_explanation *x, int k)
     rf_json_close(w, ']');
     rf_json_put_int(w, "negative_entry", call->negative_entry);
     rf_json_put_bool(w, "negative_skipped", call->negative_skipped);
+    rf_json_put_real(w, "cfg_scale", call->cfg_scale);
     rf_json_close(w, '}');
 }
 
@@ -129,6 +130,59 @@ static void put_loras(rf_json_writer *w, const rf_job *job)
     rf_json_close(w, ']');
 }
 
+/* Of each stage's expert; null where it has none. */
+static void put_predictions(rf_json_writer *w, const rf_job *job)
+{
+    rf_json_open(w, "predictions", '[');
+    for (int i = 0; i < job->stage_count; i++) {
+        rf_prediction_info p;
+        if (!job->stages[i].expert) {
+            rf_json_put_null(w, NULL);
+            continue;
+        }
+        rf_expert_get_prediction(job->stages[i].expert, &p);
+        rf_json_open(w, NULL, '{');
+        rf_json_put_text(w, "prediction", p.prediction);
+        rf_json_put_bool(w, "ztsnr", p.ztsnr);
+        rf_json_put_real(w, "sigma_min", p.sigma_min);
+        rf_json_put_real(w, "sigma_max", p.sigma_max);
+        rf_json_put_text(w, "reason", p.reason);
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
+}
+
+/* What stages have of their own; null: the job's. */
+static void put_stages(rf_json_writer *w, const rf_job *job)
+{
+    rf_json_open(w, "stages", '[');
+    for (int i = 0; i < job->stage_count; i++) {
+        const rf_stage          *s = &job->stages[i];
+        const rf_stage_sampling *own = s->sampling;
+        rf_json_open(w, NULL, '{');
+        rf_json_put_text(w, "expert", s->expert ? rf_expert_name(s->expert) : NULL);
+        rf_json_put_text(w, "sampler", s->sampler);
+        rf_json_put_float(w, "cfg_ramp", s->cfg_ramp);
+        if (s->clip_skip)
+            rf_json_put_int(w, "clip_skip", s->clip_skip);
+        else
+            rf_json_put_null(w, "clip_skip");
+        if (own) {
+            rf_json_open(w, "sampling", '{');
+            rf_json_put_real(w, "eta", own->eta);
+            rf_json_put_real(w, "s_churn", own->s_churn);
+            rf_json_put_real(w, "s_tmin", own->s_tmin);
+            rf_json_put_real(w, "s_tmax", own->s_tmax);
+            rf_json_put_real(w, "s_noise", own->s_noise);
+            rf_json_close(w, '}');
+        } else {
+            rf_json_put_null(w, "sampling");
+        }
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
+}
+
 static void put_reals(rf_json_writer *w, const char *key, const double *value, int count)
 {
     rf_json_open(w, key, '[');
@@ -160,6 +214,8 @@ void rf_explain_print_json(const rf_explained *e)
     put_switch(&w, e);
     put_switches(&w, e);
     put_loras(&w, e->job);
+    put_predictions(&w, e->job);
+    put_stages(&w, e->job);
     rf_json_open(&w, "warnings", '[');
     for (int i = 0; i < x->warnings; i++) rf_json_put_text(&w, NULL, x->warning[i]);
     rf_json_close(&w, ']');

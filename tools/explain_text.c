@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/explain_report.h"
+#include "tools/prediction_report.h"
 #include "tools/wrap.h"
 
 enum {
@@ -61,6 +62,56 @@ static void print_handover(const rf_explained *e, const rf_switch_info *at)
     else
         printf("%s hands over to %s before call %d, step %d, sigma %.4g (by %s, %g)\n", from, to,
                at->call, at->step, at->sigma, x->switch_by, until);
+}
+
+static void print_predictions(const rf_explained *e)
+{
+    char text[RF_PREDICTION_BYTES];
+    for (int i = 0; i < e->job->stage_count; i++) {
+        const rf_expert *expert = e->job->stages[i].expert;
+        int              told = !expert;
+        for (int k = 0; k < i; k++) told |= e->job->stages[k].expert == expert;
+        if (told) continue;
+        rf_text_put(stdout, rf_expert_name(expert), strlen(rf_expert_name(expert)));
+        printf(": %s\n", rf_prediction_text(expert, text));
+    }
+}
+
+/* ", eta 0.5" where the stage's is not the job's; both NaN are one. */
+static void print_number(const char *name, double own, double job)
+{
+    if (own != job && !(isnan(own) && isnan(job))) printf(", %s %.4g", name, own);
+}
+
+/* CFG by its calls, as they are made. */
+static void print_ramp(const rf_explanation *x, int stage)
+{
+    int first = 0, last = 0;
+    while (first < x->calls && x->call[first].stage != stage) first++;
+    for (int k = first; k < x->calls && x->call[k].stage == stage; k++) last = k;
+    if (first < x->calls)
+        printf(", CFG from %.4g to %.4g", x->call[first].cfg_scale, x->call[last].cfg_scale);
+}
+
+static void print_own_numbers(const rf_explained *e)
+{
+    const rf_job *job = e->job;
+    for (int i = 0; i < job->stage_count; i++) {
+        const rf_stage          *s = &job->stages[i];
+        const rf_stage_sampling *own = s->sampling;
+        if (!own && s->cfg_ramp == 0 && s->clip_skip == 0) continue;
+        printf("stage %d", i + 1);
+        if (s->cfg_ramp != 0) print_ramp(e->explanation, i);
+        if (own) {
+            print_number("eta", own->eta, job->eta);
+            print_number("s_churn", own->s_churn, job->s_churn);
+            print_number("s_tmin", own->s_tmin, job->s_tmin);
+            print_number("s_tmax", own->s_tmax, job->s_tmax);
+            print_number("s_noise", own->s_noise, job->s_noise);
+        }
+        if (s->clip_skip) printf(", clip skip %d", s->clip_skip);
+        putchar('\n');
+    }
 }
 
 static void print_loras(const rf_explained *e)
@@ -229,7 +280,9 @@ void rf_explain_print_text(const rf_explained *e)
 {
     const rf_explanation *x = e->explanation;
     print_heading(e);
+    print_predictions(e);
     for (int i = 0; i < x->handovers; i++) print_handover(e, &x->handover[i]);
+    print_own_numbers(e);
     print_loras(e);
     for (int i = 0; i < x->sets; i++) {
         print_prompt(e, i, &x->set[i].prompt, 0);

@@ -64,6 +64,13 @@ static json_t *arch_json(const rf_sdxl_arch *a)
                      "clip_g", clip_json(&a->clip_g), "vae", vae);
 }
 
+static json_t *prediction_json(const rf_prediction *p)
+{
+    return json_pack("{s:s, s:b, s:b, s:s}", "prediction", p->is.v ? "v" : "epsilon", "ztsnr",
+                     p->is.range == RF_RANGE_ZTSNR, "continuous", p->is.range == RF_RANGE_EDM,
+                     "reason", p->reason);
+}
+
 static json_t *unknown_json(const rf_identity *identity)
 {
     json_t      *examples = json_array();
@@ -90,10 +97,11 @@ static int lacks(const rf_identity *identity, int part)
     const int has_unet = identity->part[RF_PART_UNET].tensors > 0;
     switch (identity->kind) {
     case RF_MODEL_SDXL_REFINER:
-        if (part == RF_PART_CLIP_L || part == RF_PART_CLIP_G) return 0;
+        if (part == RF_PART_CLIP_L) return 0;
         break;
     case RF_MODEL_SDXL:
     case RF_MODEL_SDXL_VPRED:
+    case RF_MODEL_SDXL_COSXL:
     case RF_MODEL_UNET: break;
     default: return 0;
     }
@@ -195,6 +203,8 @@ rf_status rf_inspect_print_json(const rf_inspection *x, rf_error *err)
     json_object_set_new(o, "parts", parts_json(identity));
     json_object_set_new(o, "architecture",
                         identity->usable ? arch_json(&identity->checkpoint.arch) : json_null());
+    json_object_set_new(o, "predicts",
+                        identity->usable ? prediction_json(&x->prediction) : json_null());
     json_object_set_new(o, "missing", missing_json(identity));
     json_object_set_new(o, "unknown", unknown_json(identity));
     if (x->is_lora) json_object_set_new(o, "lora", rf_lora_inspection_json(&x->lora));
@@ -251,9 +261,19 @@ static void print_arch(const rf_sdxl_arch *a)
            a->unet.context, a->unet.vector);
     for (int i = 0; i < a->unet.levels; i++) printf(" %d", a->unet.depth[i]);
     printf(", middle %d\n", a->unet.middle_depth);
-    printf("  CLIP-L %d wide, %d layers; bigG %d wide, %d layers; VAE %s\n", a->clip_l.width,
-           a->clip_l.layers, a->clip_g.width, a->clip_g.layers,
-           a->has_vae ? "included" : "missing");
+    if (a->has_clip_l) printf("  CLIP-L %d wide, %d layers;", a->clip_l.width, a->clip_l.layers);
+    printf("%s bigG %d wide, %d layers; VAE %s\n", a->has_clip_l ? "" : " ", a->clip_g.width,
+           a->clip_g.layers, a->has_vae ? "included" : "missing");
+}
+
+static void print_prediction(const rf_prediction *p)
+{
+    printf("  predicts %s%s", p->is.v ? "v" : "epsilon",
+           p->is.range == RF_RANGE_ZTSNR ? ", zero terminal SNR" : "");
+    if (p->is.range == RF_RANGE_EDM)
+        printf(" on EDM noise levels, sigma %g to %g", p->is.sigma_min, p->is.sigma_max);
+    printf(" (%s)\n", p->reason);
+    if (*p->doubt) printf("  but %s\n", p->doubt);
 }
 
 static void print_metadata(const rf_header *header, int verbose)
@@ -298,6 +318,7 @@ void rf_inspect_print_text(const rf_inspection *x, int verbose)
         if (identity->part[i].tensors) print_part(&identity->part[i]);
     if (identity->usable) {
         print_arch(&identity->checkpoint.arch);
+        print_prediction(&x->prediction);
         if (identity->checkpoint.unknown_count)
             printf("  %zu tensors are not known and not read, such as %s\n",
                    identity->checkpoint.unknown_count, identity->checkpoint.unknown[0]);

@@ -6,6 +6,7 @@
 #include "engine/files/container.h"
 #include "engine/files/header.h"
 #include "engine/files/model_use.h"
+#include "engine/files/prediction.h"
 #include "tools/inspect_lora.h"
 
 typedef struct rf_inspection {
@@ -13,6 +14,7 @@ typedef struct rf_inspection {
     uint64_t           bytes;     /* of the whole file */
     rf_container       container; /* others than RF_CONTAINER_SAFETENSORS have no tensors */
     rf_identity        identity;
+    rf_prediction      prediction; /* of what is usable */
     const rf_tensors  *tensors;
     const rf_header   *header;
     char               sha256[65];      /* "" if it was not asked for */

@@ -21,7 +21,7 @@ const rf_option rf_options_init[] = {
      .kind = RF_OPTION_REAL,
      AT(start.denoise),
      .value = "X",
-     .help = "0 keeps the picture, 1 forgets it; 0.75, passes 0.4",
+     .help = "0 keeps all of it, 1 nothing; 0.75, passes 0.4",
      .group = "Pictures",
      .aliases = "strength denoising-strength",
      .min = 0,

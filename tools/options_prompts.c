@@ -1,5 +1,6 @@
 /* Options about what is shown: recipe, experts, prompts.  The values are the names A1111 and
  * stable-diffusion.cpp users know; their own spellings are understood, but not shown. */
+#include "tools/prediction_report.h"
 #include "tools/recipes.h"
 #include "tools/request.h"
 
@@ -87,6 +88,23 @@ const rf_option rf_options_experts[] = {
      .help = "a1111: its quirks too, for old pictures",
      .group = "Experts",
      .choices = COMPATS},
+    {.name = "base-prediction",
+     .kind = RF_OPTION_CHOICE,
+     .place = RF_PLACE_MORE,
+     AT(base_prediction),
+     .value = "KIND",
+     .help = "epsilon, v, v-ztsnr; else what its file says",
+     .group = "Experts",
+     .aliases = "prediction prediction-type parameterization",
+     .choices = rf_prediction_choices},
+    {.name = "refiner-prediction",
+     .kind = RF_OPTION_CHOICE,
+     .place = RF_PLACE_MORE,
+     AT(refiner_prediction),
+     .value = "KIND",
+     .help = "likewise of the refiner",
+     .group = "Experts",
+     .choices = rf_prediction_choices},
     {.name = "vae",
      .kind = RF_OPTION_INPUT,
      .place = RF_PLACE_MORE,

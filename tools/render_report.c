@@ -1,12 +1,14 @@
 /* Results of a render; see render_report.h.  A stage that makes no call does not exist: `base` is
- * the first stage at work, `refiner` the one after it, or null. */
+ * the first stage at work, `refiner` the one after it, or null; `experts` has all of them. */
 #include "tools/render_report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/lora_report.h"
+#include "tools/prediction_report.h"
 
 enum { STAGES = 64 }; /* most of a job */
 
@@ -128,6 +130,7 @@ void rf_report_pool(const rf_plan_info *info)
 static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_stage_info *stages)
 {
     const rf_job *job = r->job;
+    char          text[RF_PREDICTION_BYTES];
     if (r->pass == 0) printf("%s\n", r->device);
     start_table(r);
     printf("%d picture%s of %dx%d, %d at a time; %d steps, %s, %s\n", job->count,
@@ -143,6 +146,10 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
                    stages[i].first_step + 1, stages[i].first_step + stages[i].calls,
                    stages[i].sigma);
     }
+    for (int i = 0; i < job->stage_count; i++)
+        if (stages[i].takes_part && job->stages[i].expert)
+            printf("  %-28s %s\n", stages[i].expert,
+                   rf_prediction_text(job->stages[i].expert, text));
     printf("  %-28s VAE of %s\n", "decoding", info->vae);
     printf("memory\n");
     rf_report_bytes("activations (slab)", info->slab_bytes);
@@ -176,12 +183,16 @@ done:
 
 /* ---- a picture ---------------------------------------------------------------------------- */
 
-/* Guidance of a stage: its own, or that of the stage before it. */
+/* Guidance of a stage's first call: its own, or that with which the stage before it ends. */
 static float stage_cfg(const rf_report *r, int stage)
 {
-    while (stage > 0 && r->job->stages[stage].cfg_scale < 0) stage--;
-    const float cfg = r->job->stages[stage].cfg_scale;
-    return cfg < 0 ? 6 : cfg; /* rf_stage's default */
+    const rf_stage *s = r->job->stages;
+    int             from = stage;
+    while (from > 0 && s[from].cfg_scale < 0) from--;
+    float cfg = s[from].cfg_scale < 0 ? 6 : s[from].cfg_scale; /* rf_stage's default */
+    for (; from < stage; from++)
+        if (s[from].cfg_ramp != 0) cfg = fmaxf(0, cfg + s[from].cfg_ramp);
+    return cfg;
 }
 
 static json_t *expert_json(const rf_report *r, int stage)
@@ -190,8 +201,9 @@ static json_t *expert_json(const rf_report *r, int stage)
     rf_expert *expert = r->job->stages[stage].expert;
     /* The picture is there: a hash that failed (the engine has warned) is no reason to fail. */
     const char *known = rf_expert_sha256(expert, hex, NULL, NULL, NULL) == RF_OK ? hex : NULL;
-    return json_pack("{s:o, s:s?, s:o}", "name", rf_json_text(rf_expert_name(expert)), "sha256",
-                     known, "cfg", rf_json_single(stage_cfg(r, stage)));
+    return json_pack("{s:o, s:s?, s:o, s:o}", "name", rf_json_text(rf_expert_name(expert)),
+                     "sha256", known, "cfg", rf_json_single(stage_cfg(r, stage)), "predicts",
+                     rf_prediction_json(expert));
 }
 
 /* Where a stage takes over; step and sigma are null if only the picture tells (DPM adaptive). */
@@ -211,6 +223,23 @@ static json_t *timings_json(const rf_report *r)
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "load", rf_json_seconds(t.load), "encode",
                      rf_json_seconds(t.encode), "denoise", rf_json_seconds(t.denoise), "decode",
                      rf_json_seconds(t.decode), "write", rf_json_seconds(r->write_s));
+}
+
+/* Every stage at work, in order; a file that comes again is hashed once. */
+static json_t *experts_json(const rf_report *r, const rf_plan_info *info,
+                            const rf_stage_info *stages)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < r->job->stage_count; i++) {
+        if (!stages[i].takes_part) continue;
+        const int known = info->calls > 0;
+        json_t   *expert = expert_json(r, i);
+        json_object_set_new(expert, "first_step",
+                            known ? json_integer(stages[i].first_step) : json_null());
+        json_object_set_new(expert, "calls", known ? json_integer(stages[i].calls) : json_null());
+        json_array_append_new(list, expert);
+    }
+    return list;
 }
 
 static rf_status picture_json(const rf_report *r, const char *path, const rf_image *image,
@@ -239,9 +268,12 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
         rf_json_text(info.schedule), "steps", info.steps, "cfg", rf_json_single(cfg), "timings_s",
         timings_json(r), "warnings", rf_report_warnings(r));
     experts[0] = experts[1] = hand_over = NULL; /* the object's, or gone with it */
-    if (object) json_object_set_new(object, "loras", rf_lora_report_json(r->plan, r->job));
-    json_t *start = start_json(r);
-    if (object && start) json_object_set_new(object, "img2img", start);
+    if (object) {
+        json_t *start = start_json(r);
+        json_object_set_new(object, "experts", experts_json(r, &info, stages));
+        json_object_set_new(object, "loras", rf_lora_report_json(r->plan, r->job));
+        if (start) json_object_set_new(object, "img2img", start);
+    }
     st = rf_json_print(object, err);
 done:
     for (int i = 0; i < 2; i++) json_decref(experts[i]);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "tools/lora_report.h"
+#include "tools/prediction_report.h"
 #include "tools/signals.h"
 #include "tools/start.h"
 
@@ -30,7 +31,8 @@ static void on_trace(void *rendering, const char *text, size_t bytes)
     fwrite(text, 1, bytes, r->trace.out); /* failures are kept until the end */
 }
 
-rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype)
+rf_status rf_rendering_open(rf_rendering *r, const char *const *paths,
+                            const char *const *predictions, const char *dtype)
 {
     rf_status   st = RF_OK;
     rf_trouble *t = &r->in->trouble;
@@ -40,7 +42,8 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const cha
                             traced ? on_trace : NULL, r, t));
     for (int i = 0; i < r->job.stage_count; i++)
         if (paths[i])
-            RF_TRY(rf_experts_open(&r->experts, paths[i], &r->stages[i].expert, &t->error));
+            RF_TRY(rf_experts_open(&r->experts, paths[i], predictions[i], &r->stages[i].expert,
+                                   &t->error));
 done:
     return st;
 }
@@ -174,6 +177,7 @@ rf_status rf_rendering_tell_plan(rf_rendering *r, const rf_job *job)
     r->report.plan = r->plan;
     r->report.pass = r->pass;
     r->report.passes = r->passes.count;
+    if (r->pass == 0) rf_prediction_tell(&r->in->console, &r->job);
     if (r->pass == 0 || (r->pass == 1 && rf_start_refines_picture(r->request))) /* not again */
         rf_lora_report_tell(&r->in->console, r->plan, job);
     if (r->request->dry_run)

@@ -48,8 +48,10 @@ void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *re
 void rf_rendering_warn(void *rendering, const char *message);
 
 /* Creates the engine and opens each stage's file; the path NULL leaves a stage without expert.
- * `dtype`: what --dtype auto means; NULL: the engine's choice. */
-rf_status rf_rendering_open(rf_rendering *r, const char *const *paths, const char *dtype);
+ * `predictions`, as for rf_expert_set_prediction, live as long as the rendering.  `dtype`: what
+ * --dtype auto means; NULL: the engine's choice. */
+rf_status rf_rendering_open(rf_rendering *r, const char *const *paths,
+                            const char *const *predictions, const char *dtype);
 
 /* Gives the stages the LoRAs that options and prompts name; after rf_rendering_open.  `warn` hears
  * what stage_loras.h says. */

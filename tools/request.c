@@ -8,6 +8,8 @@
 #include <sys/random.h>
 
 #include "tools/exit_codes.h"
+#include "tools/relay_file.h"
+#include "tools/relay_folder.h"
 #include "tools/request_texts.h"
 
 void rf_request_prepare(void *request)
@@ -24,6 +26,8 @@ void rf_request_release(rf_request *request)
 {
     for (int i = 0; i < request->owned_count; i++) free(request->owned[i]);
     request->owned_count = 0;
+    free(request->relay_path);
+    request->relay_path = NULL;
     rf_relay_free(&request->relay);
 }
 
@@ -78,7 +82,7 @@ static void warn_without_refiner(const rf_invocation *in, const rf_request      
 {
     static const char *const FLAGS[] = {"switch-at",        "switch-by",         "refiner-prompt",
                                         "refiner-negative", "refiner-cfg-scale", "refiner-sampler",
-                                        "refiner-lora"};
+                                        "refiner-lora",     "refiner-prediction"};
     char                     text[160];
     for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++) {
         if (!rf_request_given(in, FLAGS[i])) continue;
@@ -118,21 +122,79 @@ static void settle_stages(const rf_invocation *in, rf_request *r)
     r->job.stage_count = two ? 2 : 1;
     r->files[0] = r->base;
     r->files[1] = r->refiner;
+    r->predictions[0] = r->base_prediction;
+    r->predictions[1] = r->refiner_prediction;
 }
 
-/* What --stage says of itself, or what is about two experts. */
-static rf_status check_relay(rf_invocation *in)
+/* What stages say of themselves, or what is about two experts. */
+static rf_status check_relay(rf_invocation *in, const rf_request *r)
 {
+    const char              *relay = r->relay_name ? "--relay" : "--stage";
     static const char *const FLAGS[] = {
         "base",           "refiner",          "switch-at",         "recipe",
         "refiner-prompt", "refiner-negative", "refiner-cfg-scale", "refiner-sampler",
-        "base-lora",      "refiner-lora"};
+        "base-lora",      "refiner-lora",     "base-prediction",   "refiner-prediction"};
     for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS; i++)
         if (rf_request_given(in, FLAGS[i]))
             return rf_fail(&in->trouble.error, RF_E_ARG,
-                           "--stage and --%s exclude each other: a stage says all of that itself",
+                           "%s and --%s exclude each other: a stage says all of that itself", relay,
                            FLAGS[i]);
+    if (r->relay_name && r->stage_texts.count > 0)
+        return rf_fail(&in->trouble.error, RF_E_ARG,
+                       "--relay and --stage exclude each other: a relay has all of its stages");
     return RF_OK;
+}
+
+/* Settings of the file, where the command line has none. */
+static void apply_relay(const rf_invocation *in, rf_request *r)
+{
+    const rf_relay *relay = &r->relay;
+    if (relay->switch_by && !rf_request_given(in, "switch-by")) r->job.switch_by = relay->switch_by;
+    if (relay->sampler && !rf_request_given(in, "sampler")) r->job.sampler = relay->sampler;
+    if (relay->schedule && !rf_request_given(in, "schedule")) r->job.schedule = relay->schedule;
+    if (relay->steps && !rf_request_given(in, "steps")) r->job.steps = relay->steps;
+}
+
+static rf_status read_relay(rf_invocation *in, rf_request *r)
+{
+    rf_status st = RF_OK;
+    if (!r->relay_name) return rf_relay_read(&r->relay, &r->stage_texts, &in->trouble);
+    RF_TRY(rf_relay_locate(&r->relay_path, r->relay_name, &in->trouble));
+    RF_TRY(rf_relay_read_file(&r->relay, r->relay_path, &in->trouble));
+    RF_TRY(rf_relay_insert(&r->relay, r->prompt, r->negative, &in->trouble));
+    apply_relay(in, r);
+done:
+    return st;
+}
+
+static rf_status check_experts(rf_invocation *in, rf_request *r)
+{
+    for (int i = 0; i < r->relay.stages; i++) {
+        r->files[i] = r->relay.expert[i];
+        if (r->files[i] || r->files_optional) continue;
+        rf_trouble_hint(&in->trouble, "--stage 'expert=pony.safetensors;until=0.5;...'");
+        if (r->relay_name)
+            return rf_fail(&in->trouble.error, RF_E_FORMAT, "%s: stage %d has no \"expert\"",
+                           r->relay_path, i + 1);
+        return rf_fail(&in->trouble.error, RF_E_ARG, "--stage (%d): expert= is missing", i + 1);
+    }
+    return RF_OK;
+}
+
+static void warn_of_relay(const rf_request *r, void (*warn)(void *user, const char *message),
+                          void             *user)
+{
+    const unsigned given = r->relay.given[r->relay.stages - 1];
+    int            skips = 0;
+    for (int i = 0; i < r->relay.stages; i++) skips |= r->relay.stage[i].clip_skip != 0;
+    if (given & 1u << RF_KEY_UNTIL)
+        warn(user, r->relay_name
+                       ? "\"until\" of a relay's last stage has no effect: it makes all steps that "
+                         "are left"
+                       : "until= of the last --stage has no effect: it makes all steps that are "
+                         "left");
+    if (skips && !r->job.clip_l_skip)
+        warn(user, "clip_skip of a stage has no effect without --clip-l-skip: SDXL ignores it");
 }
 
 /* What the first stage leaves open is --prompt, --negative and --cfg-scale. */
@@ -141,19 +203,17 @@ static rf_status settle_relay(rf_invocation *in, rf_request                     
 {
     rf_status st = RF_OK;
     rf_stage *first = r->relay.stage;
-    RF_TRY(check_relay(in));
-    RF_TRY(rf_relay_read(&r->relay, &r->stage_texts, &in->trouble));
+    RF_TRY(check_relay(in, r));
+    RF_TRY(read_relay(in, r));
     if (!first->prompt) first->prompt = r->prompt ? r->prompt : "";
     if (!first->negative) first->negative = r->negative ? r->negative : "";
     if (first->cfg_scale < 0) first->cfg_scale = (float)r->cfg_scale;
-    if (r->relay.last_until)
-        warn(user, "until= of the last --stage has no effect: it makes all steps that are left");
+    RF_TRY(check_experts(in, r));
+    warn_of_relay(r, warn, user);
     for (int i = 0; i < r->relay.stages; i++) {
-        r->files[i] = r->relay.expert[i];
-        if (r->files[i] || r->files_optional) continue;
-        rf_trouble_hint(&in->trouble, "--stage 'expert=pony.safetensors;until=0.5;...'");
-        st = rf_fail(&in->trouble.error, RF_E_ARG, "--stage (%d): expert= is missing", i + 1);
-        goto done;
+        r->predictions[i] = r->relay.prediction[i];
+        rf_relay_settle_sampling(r->relay.given[i], &r->relay.sampling[i], &r->job,
+                                 &r->relay.stage[i], &r->sampling[i]);
     }
     r->job.stages = r->relay.stage;
     r->job.stage_count = r->relay.stages;
@@ -181,7 +241,7 @@ rf_status rf_request_settle(rf_invocation *in, rf_request                       
     RF_TRY(settle_size(in, r));
     RF_TRY(settle_seeds(in, r));
     settle_stages(in, r);
-    if (r->stage_texts.count > 0)
+    if (rf_request_has_relay(r))
         RF_TRY(settle_relay(in, r, warn, user));
     else if (r->job.stage_count == 1)
         warn_without_refiner(in, r, warn, user);

@@ -15,15 +15,21 @@
 enum { RF_REQUEST_STAGES = 2 };
 
 typedef struct rf_request {
-    rf_common common;
-    rf_job    job; /* complete, but for the experts, after rf_request_settle */
-    rf_stage  stages[RF_REQUEST_STAGES];
-    rf_texts  stage_texts; /* --stage; where there is one, the job's stages are the relay's */
-    rf_relay  relay;
+    rf_common         common;
+    rf_job            job; /* complete, but for the experts, after rf_request_settle */
+    rf_stage          stages[RF_REQUEST_STAGES];
+    rf_texts          stage_texts; /* --stage */
+    const char       *relay_name;  /* --relay; with either, the job's stages are the relay's */
+    char             *relay_path;  /* of its file, owned; NULL: stages came as options */
+    rf_relay          relay;
+    rf_stage_sampling sampling[RF_RELAY_STAGES]; /* what its stages point to */
+    const char       *save_relay;                /* a name to save the relay under, or NULL */
     /* of each of the job's stages, after rf_request_settle; NULL: not given */
     const char *files[RF_RELAY_STAGES];
+    const char *predictions[RF_RELAY_STAGES]; /* likewise, for rf_expert_set_prediction */
 
     const char *base, *refiner; /* files; NULL if not given */
+    const char *base_prediction, *refiner_prediction;
     double      switch_at;
     double      cfg_scale, refiner_cfg_scale; /* the latter negative: the base's */
     const char *refiner_sampler;
@@ -78,6 +84,12 @@ void rf_request_prepare(void *request); /* rf_verb.prepare */
 
 /* Whether the option of that name was on the command line. */
 int rf_request_given(const rf_invocation *in, const char *name);
+
+/* Whether stages are told one by one, by --stage or --relay, and not as base and refiner. */
+static inline int rf_request_has_relay(const rf_request *request)
+{
+    return request->stage_texts.count > 0 || request->relay_name;
+}
 
 /* Checks what was given, draws random seeds, makes prompts and stages: a job whose stages lack
  * their experts.  `warn` gets what has no effect.  RF_E_ARG, and what reading files gives. */

@@ -55,7 +55,7 @@ void rf_loras_end(rf_loras *l)
 
 /* ---- one stage's list --------------------------------------------------------------------- */
 
-typedef enum origin { FROM_ALL, FROM_STAGE, FROM_PROMPT } origin;
+typedef enum origin { FROM_ALL, FROM_STAGE, FROM_PROMPT, FROM_AXIS } origin;
 
 typedef struct list {
     rf_lora_use use[RF_LORAS_MAX];
@@ -81,7 +81,7 @@ static int same_file(const char *a, const char *b)
 
 static const char *stage_name(const gathering *g, int stage, char *text, size_t bytes)
 {
-    if (g->l->request->stage_texts.count > 0)
+    if (rf_request_has_relay(g->l->request))
         snprintf(text, bytes, "stage %d", stage + 1);
     else
         snprintf(text, bytes, "%s", stage ? "the refiner" : "the base");
@@ -109,7 +109,8 @@ static rf_status add_use(gathering *g, int stage, const rf_lora_use *use, origin
     if (i == RF_LORAS_MAX)
         return rf_fail(&g->trouble->error, RF_E_ARG, "a stage has more than %d LoRAs",
                        RF_LORAS_MAX);
-    if (i < s->count && (from == FROM_PROMPT || from == s->from[i])) warn_of_twin(g, stage, use);
+    if (i < s->count && (from == FROM_PROMPT || (from == s->from[i] && from != FROM_AXIS)))
+        warn_of_twin(g, stage, use);
     s->use[i] = *use;
     s->from[i] = from;
     if (i == s->count) s->count++;
@@ -221,6 +222,40 @@ static rf_status add_tag(gathering *g, const rf_stage_tag *tag)
     return st;
 }
 
+/* ---- axes --------------------------------------------------------------------------------- */
+
+static int has_file(const list *s, const char *path)
+{
+    int i = 0;
+    while (i < s->count && !same_file(s->use[i].path, path)) i++;
+    return i < s->count;
+}
+
+/* In the stages that have it; if no one that is meant has, in all that are meant. */
+static rf_status add_axis(gathering *g, const rf_axis_lora *axis)
+{
+    rf_status   st = RF_OK;
+    char        who[WHO_BYTES];
+    const char *path = axis->name;
+    int         users = 0;
+    snprintf(who, sizeof who, "the axis LoRA %.*s", TAG_SHOWN, path);
+    if (!is_path(path)) RF_TRY(rf_lora_files_find(&g->l->files, path, who, &path, g->trouble));
+    for (int s = 0; s < g->stages; s++) users += has_file(&g->stage[s], path);
+    for (int s = 0; s < g->stages && st == RF_OK; s++) {
+        list *in = &g->stage[s];
+        if (axis->stage >= 0 ? s != axis->stage : users && !has_file(in, path)) continue;
+        rf_lora_use use = {.path = path,
+                           .everywhere = axis->stage < 0 && !users,
+                           .partial = g->l->request->lora_partial};
+        for (int i = 0; i < in->count; i++)
+            if (same_file(in->use[i].path, path)) use = in->use[i];
+        use.unet = use.text = axis->strength;
+        st = add_use(g, s, &use, FROM_AXIS);
+    }
+done:
+    return st;
+}
+
 /* ---- all stages --------------------------------------------------------------------------- */
 
 static rf_status hand_over(gathering *g, rf_stage *stages)
@@ -255,6 +290,7 @@ rf_status rf_loras_settle(rf_loras *l, rf_engine *engine, const rf_job *job, rf_
     RF_TRY(add_options(&g));
     RF_TRY(rf_stage_tags_read(&tags, engine, job, l->request->hires_steps, RF_LORAS_MAX, trouble));
     for (int i = 0; i < tags.count; i++) RF_TRY(add_tag(&g, &tags.tag[i]));
+    for (int i = 0; i < l->of_axes_count; i++) RF_TRY(add_axis(&g, &l->of_axes[i]));
     RF_TRY(hand_over(&g, stages));
 done:
     rf_stage_tags_free(&tags);

@@ -4,7 +4,7 @@
  * stages in whose prompt it stands: all that share the prompt or, inside an edit, those that see it
  * at their first call (with --compat a1111 all that share it, as there).  Of one file named several
  * times for a stage the last naming counts: first --lora, then the stage's own options, then tags.
- */
+ * Axes of a sweep come behind all of them. */
 #ifndef RF_STAGE_LORAS_H
 #define RF_STAGE_LORAS_H
 
@@ -13,11 +13,21 @@
 
 enum { RF_LORAS_MAX = 64 }; /* of a stage, and tags of a prompt */
 
+/* A strength that an axis of a sweep varies: of the LoRA in that stage, or (-1) in every stage that
+ * has it; one that nobody has is merged there, or into all. */
+typedef struct rf_axis_lora {
+    int         stage;
+    const char *name; /* a name or a file */
+    double      strength;
+} rf_axis_lora;
+
 typedef struct rf_loras {
-    const rf_request *request;
-    rf_lora_files     files;
-    char             *hash_cache;
-    void             *blocks; /* what stages point to */
+    const rf_request   *request;
+    const rf_axis_lora *of_axes; /* of the next settling */
+    int                 of_axes_count;
+    rf_lora_files       files;
+    char               *hash_cache;
+    void               *blocks; /* what stages point to */
 } rf_loras;
 
 /* Scans the folders.  `request` must outlive *out. */

@@ -31,8 +31,9 @@ typedef struct rf_verb {
 extern const rf_verb *const rf_verbs[]; /* ends with NULL */
 
 extern const rf_verb rf_verb_render, rf_verb_sweep, rf_verb_explain, rf_verb_replay, rf_verb_meta,
-    rf_verb_recipes, rf_verb_tokens, rf_verb_noise, rf_verb_inspect, rf_verb_convert, rf_verb_synth,
-    rf_verb_devices, rf_verb_completion, rf_verb_version, rf_verb_help;
+    rf_verb_recipes, rf_verb_relays, rf_verb_tokens, rf_verb_noise, rf_verb_inspect,
+    rf_verb_convert, rf_verb_synth, rf_verb_devices, rf_verb_completion, rf_verb_version,
+    rf_verb_help;
 
 /* The verb called `name`; if there is none, NULL and *near is the nearest name or NULL. */
 const rf_verb *rf_verb_find(const char *name, const char **near);

@@ -6,38 +6,64 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void set(json_t *o, const char *key, const char *value)
+{
+    if (value) json_object_set_new(o, key, json_string(value));
+}
+
 static json_t *pair(const char *library, const char *class_name)
 {
     return json_pack("[s?, s?]", library, class_name);
 }
 
-static json_t *pipeline(const rf_sdxl_arch *a)
+static const char *scheduler_class(const rf_parameterisation *is)
 {
-    const char *diffusers = "diffusers", *transformers = "transformers";
-    const int   vae = a->has_vae;
-    return json_pack(
-        "{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "_class_name",
-        "StableDiffusionXLPipeline", "_diffusers_version", "0.19.0", "force_zeros_for_empty_prompt",
-        1, "scheduler", pair(diffusers, "EulerDiscreteScheduler"), "text_encoder",
-        pair(transformers, "CLIPTextModel"), "text_encoder_2",
-        pair(transformers, "CLIPTextModelWithProjection"), "tokenizer",
-        pair(transformers, "CLIPTokenizer"), "tokenizer_2", pair(transformers, "CLIPTokenizer"),
-        "unet", pair(diffusers, "UNet2DConditionModel"), "vae",
-        pair(vae ? diffusers : NULL, vae ? "AutoencoderKL" : NULL));
+    return is->range == RF_RANGE_EDM ? "EDMEulerScheduler" : "EulerDiscreteScheduler";
+}
+
+static json_t *pipeline(const rf_sdxl_arch *a, const rf_parameterisation *is)
+{
+    static const char D[] = "diffusers", T[] = "transformers", TOKENIZER[] = "CLIPTokenizer";
+    const int         base = a->has_clip_l, vae = a->has_vae;
+    json_t           *o = json_object();
+    set(o, "_class_name", base ? "StableDiffusionXLPipeline" : "StableDiffusionXLImg2ImgPipeline");
+    set(o, "_diffusers_version", "0.19.0");
+    json_object_set_new(o, "force_zeros_for_empty_prompt", json_boolean(base));
+    if (!base) json_object_set_new(o, "requires_aesthetics_score", json_true());
+    json_object_set_new(o, "scheduler", pair(D, scheduler_class(is)));
+    json_object_set_new(o, "text_encoder", base ? pair(T, "CLIPTextModel") : pair(NULL, NULL));
+    json_object_set_new(o, "text_encoder_2", pair(T, "CLIPTextModelWithProjection"));
+    json_object_set_new(o, "tokenizer", base ? pair(T, TOKENIZER) : pair(NULL, NULL));
+    json_object_set_new(o, "tokenizer_2", pair(T, TOKENIZER));
+    json_object_set_new(o, "unet", pair(D, "UNet2DConditionModel"));
+    json_object_set_new(o, "vae", vae ? pair(D, "AutoencoderKL") : pair(NULL, NULL));
+    return o;
+}
+
+/* CosXL's, as Stability publishes it: levels in even steps of the logarithm, data of variance 1. */
+static json_t *edm_scheduler(const rf_parameterisation *is)
+{
+    return json_pack("{s:s, s:s, s:i, s:s, s:f, s:f, s:f, s:f, s:s}", "_class_name",
+                     scheduler_class(is), "_diffusers_version", "0.19.0", "num_train_timesteps",
+                     1000, "prediction_type", "v_prediction", "rho", 7.0, "sigma_data", 1.0,
+                     "sigma_max", is->sigma_max, "sigma_min", is->sigma_min, "sigma_schedule",
+                     "exponential");
 }
 
 /* With zero-terminal-SNR the first step must be the last timestep: "trailing" (Lin et al. 2024). */
-static json_t *scheduler(rf_convert_prediction p)
+static json_t *scheduler(const rf_parameterisation *is)
 {
+    const int ztsnr = is->range == RF_RANGE_ZTSNR;
+    if (is->range == RF_RANGE_EDM) return edm_scheduler(is);
     return json_pack("{s:s, s:s, s:f, s:s, s:f, s:b, s:s, s:i, s:s, s:b, s:f, s:b, s:b, s:i, s:s, "
                      "s:n, s:b}",
-                     "_class_name", "EulerDiscreteScheduler", "_diffusers_version", "0.19.0",
-                     "beta_end", 0.012, "beta_schedule", "scaled_linear", "beta_start", 0.00085,
-                     "clip_sample", 0, "interpolation_type", "linear", "num_train_timesteps", 1000,
-                     "prediction_type", p.v ? "v_prediction" : "epsilon", "rescale_betas_zero_snr",
-                     p.ztsnr, "sample_max_value", 1.0, "set_alpha_to_one", 0, "skip_prk_steps", 1,
-                     "steps_offset", 1, "timestep_spacing", p.ztsnr ? "trailing" : "leading",
-                     "trained_betas", "use_karras_sigmas", 0);
+                     "_class_name", scheduler_class(is), "_diffusers_version", "0.19.0", "beta_end",
+                     0.012, "beta_schedule", "scaled_linear", "beta_start", 0.00085, "clip_sample",
+                     0, "interpolation_type", "linear", "num_train_timesteps", 1000,
+                     "prediction_type", is->v ? "v_prediction" : "epsilon",
+                     "rescale_betas_zero_snr", ztsnr, "sample_max_value", 1.0, "set_alpha_to_one",
+                     0, "skip_prk_steps", 1, "steps_offset", 1, "timestep_spacing",
+                     ztsnr ? "trailing" : "leading", "trained_betas", "use_karras_sigmas", 0);
 }
 
 /* ---- networks ----------------------------------------------------------------------------- */
@@ -129,34 +155,35 @@ static json_t *tokenizer(int open)
 /* ---- all ---------------------------------------------------------------------------------- */
 
 rf_status rf_convert_configs_make(rf_convert_config   out[RF_CONVERT_CONFIGS],
-                                  const rf_sdxl_arch *arch, rf_convert_prediction prediction,
+                                  const rf_sdxl_arch *arch, const rf_parameterisation *is,
                                   const char *dtype, rf_error *err)
 {
+    const int base = arch->has_clip_l;
     const struct {
         const char *name;
+        int         wanted;
         json_t     *json;
     } all[] = {
-        {"model_index.json", pipeline(arch)},
-        {"scheduler/scheduler_config.json", scheduler(prediction)},
-        {"unet/config.json", unet(&arch->unet)},
-        {"vae/config.json", arch->has_vae ? vae(&arch->vae) : NULL},
-        {"text_encoder/config.json", clip(&arch->clip_l, dtype)},
-        {"text_encoder_2/config.json", clip(&arch->clip_g, dtype)},
-        {"tokenizer/special_tokens_map.json", special_tokens(0)},
-        {"tokenizer/tokenizer_config.json", tokenizer(0)},
-        {"tokenizer_2/special_tokens_map.json", special_tokens(1)},
-        {"tokenizer_2/tokenizer_config.json", tokenizer(1)},
+        {"model_index.json", 1, pipeline(arch, is)},
+        {"scheduler/scheduler_config.json", 1, scheduler(is)},
+        {"unet/config.json", 1, unet(&arch->unet)},
+        {"vae/config.json", arch->has_vae, vae(&arch->vae)},
+        {"text_encoder/config.json", base, clip(&arch->clip_l, dtype)},
+        {"text_encoder_2/config.json", 1, clip(&arch->clip_g, dtype)},
+        {"tokenizer/special_tokens_map.json", base, special_tokens(0)},
+        {"tokenizer/tokenizer_config.json", base, tokenizer(0)},
+        {"tokenizer_2/special_tokens_map.json", 1, special_tokens(1)},
+        {"tokenizer_2/tokenizer_config.json", 1, tokenizer(1)},
     };
     int failed = 0;
     memset(out, 0, RF_CONVERT_CONFIGS * sizeof *out);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        const int wanted = arch->has_vae || strcmp(all[i].name, "vae/config.json") != 0;
         out[i].name = all[i].name;
-        out[i].text =
-            all[i].json
-                ? json_dumps(all[i].json, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(12))
-                : NULL;
-        failed |= wanted && !out[i].text;
+        if (all[i].wanted) {
+            out[i].text =
+                json_dumps(all[i].json, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
+            failed |= !out[i].text;
+        }
         json_decref(all[i].json);
     }
     if (!failed) return RF_OK;
@@ -182,11 +209,6 @@ static int is_outdated(const char *key)
     return 0;
 }
 
-static void set(json_t *o, const char *key, const char *value)
-{
-    if (value) json_object_set_new(o, key, json_string(value));
-}
-
 /* Keys that the input has and that would now be wrong get their new value. */
 static void correct(json_t *o, const char *key, const char *value)
 {
@@ -205,6 +227,7 @@ rf_status rf_convert_metadata(char **out, const rf_header *header, const rf_conv
     set(o, "refinery.vae", story->vae);
     correct(o, "modelspec.unet_dtype", story->dtype);
     correct(o, "modelspec.vae_dtype", story->dtype);
+    correct(o, "modelspec.prediction_type", story->v ? "v" : "epsilon");
     if (story->loras && json_object_get(o, "modelspec.sai_model_spec"))
         set(o, "modelspec.merged_from", story->loras);
     *out = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);

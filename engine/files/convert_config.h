@@ -4,13 +4,8 @@
 #define RF_CONVERT_CONFIG_H
 
 #include "engine/core/arch.h"
+#include "engine/core/parameterisation.h"
 #include "engine/files/header.h"
-
-/* What the scheduler must know. */
-typedef struct rf_convert_prediction {
-    int v;     /* v-prediction, else epsilon */
-    int ztsnr; /* zero-terminal-SNR */
-} rf_convert_prediction;
 
 enum { RF_CONVERT_CONFIGS = 12 };
 
@@ -19,9 +14,9 @@ typedef struct rf_convert_config {
     char       *text; /* NULL: there is no such part */
 } rf_convert_config;
 
-/* All of them but the tokenizers' vocabularies.  RF_E_NOMEM. */
+/* All of them but the tokenizers' vocabularies; `dtype` as torch calls it.  RF_E_NOMEM. */
 rf_status rf_convert_configs_make(rf_convert_config   out[RF_CONVERT_CONFIGS],
-                                  const rf_sdxl_arch *arch, rf_convert_prediction prediction,
+                                  const rf_sdxl_arch *arch, const rf_parameterisation *is,
                                   const char *dtype, rf_error *err);
 void      rf_convert_configs_free(rf_convert_config configs[RF_CONVERT_CONFIGS]);
 
@@ -32,6 +27,7 @@ typedef struct rf_convert_story {
     const char *loras; /* "a:0.8:0.8, b:1:1"; NULL: none */
     const char *vae;   /* name of the file; NULL: the input's own */
     const char *dtype; /* "float16" and the like; NULL: as it was */
+    int         v;     /* it predicts v */
 } rf_convert_story;
 
 rf_status rf_convert_metadata(char **out, const rf_header *header, const rf_convert_story *story,

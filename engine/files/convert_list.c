@@ -56,7 +56,7 @@ static const rf_tensor *find(const maker *m, const rf_layout_tensor *t, const rf
     *list = m->s->list;
     if (t->part != RF_PART_VAE || !m->s->vae) return rf_tensors_find(m->s->list, t->name);
     *list = m->s->vae;
-    snprintf(name, sizeof name, "%s%s", m->s->vae_prefix, t->name + strlen(RF_PREFIX_VAE));
+    snprintf(name, sizeof name, "%s%s", m->s->vae_prefix, t->inner);
     return rf_tensors_find(m->s->vae, name);
 }
 
@@ -100,12 +100,14 @@ static rf_status add_optional(maker *m, const rf_layout_tensor *t, const rf_tens
 /* One file's readers know the pooled text's projection as OpenCLIP's parameter, y = x P, alone. */
 static rf_status add_to_file(maker *m, const rf_layout_tensor *t, rf_convert_tensor *out)
 {
-    static const char LINEAR[] = RF_PREFIX_CLIP_G "text_projection.weight";
-    if (strcmp(t->name, LINEAR) != 0) return append(m->out, out, t->name, m->err);
+    char name[256];
+    if (t->part != RF_PART_CLIP_G || strcmp(t->inner, "text_projection.weight") != 0)
+        return append(m->out, out, t->name, m->err);
     out->transposed = 1;
     out->dim[0] = t->dim[1];
     out->dim[1] = t->dim[0];
-    return append(m->out, out, RF_PREFIX_CLIP_G "text_projection", m->err);
+    snprintf(name, sizeof name, "%.*s", (int)(strlen(t->name) - strlen(".weight")), t->name);
+    return append(m->out, out, name, m->err);
 }
 
 static rf_status add_to_folder(maker *m, const rf_layout_tensor *t, rf_convert_tensor *out)
@@ -157,10 +159,34 @@ rf_status rf_convert_list_make(rf_convert_list *out, const rf_convert_source *so
     return st;
 }
 
-rf_status rf_convert_list_mark(rf_convert_list *list, const char *name, rf_error *err)
+/* ---- marks -------------------------------------------------------------------------------- */
+
+/* One that the input has too is not left out of the output. */
+static rf_status mark(rf_convert_list *list, const rf_convert_source *s, const char *name,
+                      const double *value, rf_error *err)
 {
-    const rf_convert_tensor mark = {.part = RF_PART_UNET, .type = RF_FILE_F32, .ndim = 1};
-    return append(list, &mark, name, err);
+    const rf_convert_tensor t = {.part = RF_PART_UNET,
+                                 .type = RF_FILE_F32,
+                                 .ndim = value ? 0 : 1,
+                                 .value = value ? (float)*value : 0};
+    list->dropped -= rf_tensors_find(s->list, name) != NULL;
+    return append(list, &t, name, err);
+}
+
+rf_status rf_convert_list_mark(rf_convert_list *list, const rf_convert_source *source,
+                               const rf_parameterisation *is, rf_error *err)
+{
+    rf_status st = RF_OK;
+    if (!is->v) return RF_OK;
+    if (is->range == RF_RANGE_EDM) {
+        RF_TRY(mark(list, source, "edm_vpred.sigma_max", &is->sigma_max, err));
+        st = mark(list, source, "edm_vpred.sigma_min", &is->sigma_min, err);
+        goto done;
+    }
+    RF_TRY(mark(list, source, "v_pred", NULL, err));
+    if (is->range == RF_RANGE_ZTSNR) RF_TRY(mark(list, source, "ztsnr", NULL, err));
+done:
+    return st;
 }
 
 void rf_convert_list_free(rf_convert_list *list)

@@ -3,6 +3,7 @@
 #ifndef RF_CONVERT_LIST_H
 #define RF_CONVERT_LIST_H
 
+#include "engine/core/parameterisation.h"
 #include "engine/core/tensors.h"
 #include "engine/files/sdxl_layout.h"
 
@@ -18,7 +19,8 @@ typedef struct rf_convert_tensor {
     int               ndim;
     int64_t           dim[RF_TENSOR_DIMS];
     uint64_t          elems;
-    const rf_tensor  *source;     /* NULL: it is empty */
+    const rf_tensor  *source; /* NULL: `value`, one number in F32, or nothing at all */
+    float             value;
     const rf_tensors *list;       /* of the source */
     uint64_t          first;      /* element of the source at which it begins */
     int               transposed; /* rows and columns are exchanged against the source */
@@ -48,8 +50,10 @@ typedef struct rf_convert_source {
 rf_status rf_convert_list_make(rf_convert_list *out, const rf_convert_source *source,
                                rf_error *err);
 
-/* Adds an empty tensor, a mark by which readers know what the checkpoint predicts. */
-rf_status rf_convert_list_mark(rf_convert_list *list, const char *name, rf_error *err);
+/* Adds the marks by which readers of a single file know what it predicts: none for epsilon; v_pred,
+ * and with it ztsnr, both empty; edm_vpred.sigma_max and .sigma_min. */
+rf_status rf_convert_list_mark(rf_convert_list *list, const rf_convert_source *source,
+                               const rf_parameterisation *is, rf_error *err);
 
 void rf_convert_list_free(rf_convert_list *list); /* {0} is fine */
 

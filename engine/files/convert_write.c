@@ -224,14 +224,20 @@ done:
 
 /* ---- all ---------------------------------------------------------------------------------- */
 
+static rf_status write_tensor(writer *w, const rf_convert_tensor *t)
+{
+    if (!t->source) return put(w, &t->value, t->elems * sizeof t->value);
+    return t->transposed || is_touched(w, t) ? write_whole(w, t) : stream(w, t);
+}
+
 static rf_status write_data(writer *w)
 {
     rf_status st = RF_OK;
     for (size_t size = WIDEST; size > 0; size /= 2)
         for (size_t i = 0; i < w->list->count; i++) {
             const rf_convert_tensor *t = &w->list->item[i];
-            if (!belongs(w, t) || rf_filetype_bytes(t->type) != size || !t->source) continue;
-            RF_TRY(t->transposed || is_touched(w, t) ? write_whole(w, t) : stream(w, t));
+            if (!belongs(w, t) || rf_filetype_bytes(t->type) != size) continue;
+            RF_TRY(write_tensor(w, t));
         }
 done:
     return st;

@@ -264,6 +264,11 @@ const rf_tensors *rf_diffusers_folder_list(const rf_diffusers_folder *f)
     return rf_composed_list(f->composed);
 }
 
+const rf_header *rf_diffusers_folder_header(const rf_diffusers_folder *f)
+{
+    return rf_shards_header(f->part[RF_PART_UNET], 0);
+}
+
 int rf_diffusers_folder_files(const rf_diffusers_folder *f)
 {
     int files = 0;

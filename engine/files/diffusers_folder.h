@@ -4,6 +4,7 @@
 #define RF_DIFFUSERS_FOLDER_H
 
 #include "engine/core/tensors.h"
+#include "engine/files/header.h"
 
 typedef struct rf_diffusers_folder rf_diffusers_folder;
 
@@ -15,6 +16,9 @@ void      rf_diffusers_folder_close(rf_diffusers_folder *folder); /* NULL is fin
 
 /* Lives as long as the folder is open. */
 const rf_tensors *rf_diffusers_folder_list(const rf_diffusers_folder *folder);
+
+/* Of the UNet's first file, whose metadata are the folder's. */
+const rf_header *rf_diffusers_folder_header(const rf_diffusers_folder *folder);
 
 /* The weight files in use: "PATH/unet/diffusion_pytorch_model.safetensors". */
 int         rf_diffusers_folder_files(const rf_diffusers_folder *folder);

@@ -97,6 +97,10 @@ static rf_status add_side(rf_embedding_file *f, const rf_tensors *list, const rf
     rf_status     st = RF_OK;
     rf_inversion *e = NULL;
     RF_TRY(check_tensor(list, t, err));
+    f->numbers += (size_t)t->elems;
+    if (f->numbers > RF_INVERSION_NUMBERS_MAX)
+        return rf_fail(err, RF_E_MODEL, "%s: its embeddings are more than %d numbers", list->path,
+                       RF_INVERSION_NUMBERS_MAX);
     RF_TRY(find_or_add(&e, f, list, name, bytes, err));
     if (e->vector[side])
         return rf_fail(err, RF_E_MODEL, "%s: %s is there twice, in two spellings", list->path,

@@ -12,7 +12,8 @@
 enum {
     RF_INVERSION_VECTORS_MAX = 75, /* a chunk's prompt tokens */
     RF_INVERSION_WIDTH_MAX = 8192,
-    RF_INVERSIONS_MAX = 256, /* in one file */
+    RF_INVERSIONS_MAX = 256,            /* in one file */
+    RF_INVERSION_NUMBERS_MAX = 1 << 20, /* in one file: 75 vectors of SDXL are 153,600 */
 };
 
 enum { RF_INVERSION_L, RF_INVERSION_G, RF_INVERSION_SIDES };
@@ -28,6 +29,7 @@ typedef struct rf_inversion {
 typedef struct rf_embedding_file {
     rf_inversion *item; /* [count], ascending by name */
     int           count;
+    size_t        numbers; /* of all vectors */
 } rf_embedding_file;
 
 /* Reads a file of either kind.  Errors of rf_safetensors_open; RF_E_MODEL: it holds no embedding,

@@ -79,7 +79,8 @@ static char *keep(reader *r, const char *text, size_t bytes)
     enum { BLOCK = 1 << 16 };
     rf_header_text *block = r->out.text;
     if (!block || block->room - block->used < bytes + 1) {
-        const size_t room = bytes + 1 > BLOCK ? bytes + 1 : BLOCK;
+        const size_t usual = r->bytes < BLOCK ? (size_t)r->bytes : BLOCK;
+        const size_t room = bytes + 1 > usual ? bytes + 1 : usual;
         block = malloc(sizeof *block + room);
         if (!block) return NULL;
         *block = (rf_header_text){.next = r->out.text, .room = room};
@@ -403,19 +404,24 @@ static rf_status check_unique(reader *r)
 rf_status rf_header_parse(rf_header *out, rf_header_source *source, void *user, size_t bytes,
                           uint64_t file_bytes, const char *path, rf_error *err)
 {
-    rf_status st = RF_OK;
-    char     *window = malloc(RF_JSON_WINDOW);
-    reader    r = {.data_start = 8 + (uint64_t)bytes,
-                   .file_bytes = file_bytes,
-                   .source = source,
-                   .user = user,
-                   .bytes = bytes,
-                   .path = path,
-                   .err = err};
+    rf_status    st = RF_OK;
+    const size_t room = bytes < RF_JSON_WINDOW ? bytes + RF_JSON_MORE : RF_JSON_WINDOW;
+    char        *window = malloc(room);
+    reader       r = {.data_start = 8 + (uint64_t)bytes,
+                      .file_bytes = file_bytes,
+                      .source = source,
+                      .user = user,
+                      .bytes = bytes,
+                      .path = path,
+                      .err = err};
     *out = (rf_header){0};
     if (!window) return no_memory(&r);
-    r.json =
-        (rf_json){.at = window, .end = window, .window = window, .source = next_piece, .user = &r};
+    r.json = (rf_json){.at = window,
+                       .end = window,
+                       .window = window,
+                       .room = room,
+                       .source = next_piece,
+                       .user = &r};
     RF_TRY(read_entries(&r));
     if ((st = r.source_status) != RF_OK) goto done;
     if (r.out.tensor_count == 0) {

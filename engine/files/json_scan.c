@@ -25,7 +25,7 @@ static int refill(rf_json *j, char *keep, const char *kept_end)
     j->at = j->window + kept;
     j->end = j->at + unread;
     j->before = offset - kept;
-    const size_t got = j->source(j->user, j->end, (size_t)(j->window + RF_JSON_WINDOW - j->end));
+    const size_t got = j->source(j->user, j->end, (size_t)(j->window + j->room - j->end));
     j->end += got;
     return got > 0;
 }

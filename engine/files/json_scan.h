@@ -20,7 +20,8 @@ typedef struct rf_json {
     /* Of a text in pieces; else all zeros. */
     rf_json_source *source;
     void           *user;
-    char           *window;  /* [RF_JSON_WINDOW] */
+    char           *window;  /* [room] */
+    size_t          room;    /* RF_JSON_WINDOW, or as much as the whole text and some more */
     uint64_t        before;  /* bytes of the text that have left the window */
     size_t          skipped; /* values so far */
 } rf_json;
@@ -31,6 +32,7 @@ enum {
     RF_JSON_DIGITS = 64,          /* of one number */
     RF_JSON_STRING_MAX = 1 << 18, /* bytes of one string that a window keeps */
     RF_JSON_WINDOW = RF_JSON_STRING_MAX + (1 << 16),
+    RF_JSON_MORE = 16, /* than the text */
 };
 
 /* How far `at` is from the start of a text in pieces. */

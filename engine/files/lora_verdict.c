@@ -11,6 +11,8 @@ rf_lora_tally rf_lora_fit_tally(const rf_lora_fit *fit)
     if (lora->count[RF_PART_UNET])
         return (rf_lora_tally){"UNet modules", fit->matched[RF_PART_UNET],
                                lora->count[RF_PART_UNET]};
+    if (lora->count[RF_PART_CLIP_L] && !fit->matched[RF_PART_CLIP_L])
+        return (rf_lora_tally){"CLIP-L modules", 0, lora->count[RF_PART_CLIP_L]};
     return (rf_lora_tally){"modules", fit->matches, lora->modules};
 }
 

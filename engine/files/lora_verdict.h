@@ -5,9 +5,10 @@
 
 #include "engine/files/lora_fit.h"
 
-/* What a sentence counts: the UNet's modules say most about what a file is for. */
+/* What a sentence counts: the UNet's modules say most about what a file is for, then those of
+ * CLIP-L, which Stability's refiner has not. */
 typedef struct rf_lora_tally {
-    const char *of; /* "UNet modules" */
+    const char *of; /* "UNet modules", "CLIP-L modules" or "modules" */
     int         matched, modules;
 } rf_lora_tally;
 

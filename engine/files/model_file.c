@@ -69,6 +69,12 @@ const rf_header *rf_model_file_header(const rf_model_file *model)
     return model->file ? rf_safetensors_header(model->file) : NULL;
 }
 
+const rf_header *rf_model_file_told(const rf_model_file *model)
+{
+    return model->file ? rf_safetensors_header(model->file)
+                       : rf_diffusers_folder_header(model->folder);
+}
+
 /* ---- hashes ------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b)

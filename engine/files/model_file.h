@@ -19,6 +19,7 @@ const rf_tensors *rf_model_file_list(const rf_model_file *model);
 /* As they are stored: 8-bit types, and a file's own names. */
 const rf_tensors *rf_model_file_stored(const rf_model_file *model);
 const rf_header  *rf_model_file_header(const rf_model_file *model); /* NULL: a folder */
+const rf_header  *rf_model_file_told(const rf_model_file *model);   /* of a folder, its UNet's */
 
 /* rf_file_sha256 of a file.  Of a folder: the SHA-256 of the lines "HASH  NAME\n", as sha256sum
  * prints them, of its weight files in use, by name ("unet/...safetensors"). */

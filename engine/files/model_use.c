@@ -3,6 +3,7 @@
  * Whether a kind is an expert is model_kind.c's to say; here stands what else it is good for. */
 #include "engine/files/model_use.h"
 
+#include "engine/files/checkpoint.h"
 #include "engine/files/sdxl_derive.h"
 
 /* Whose latents a kind's VAE decodes. */
@@ -15,8 +16,9 @@ static const struct {
 } kinds[RF_MODEL_KINDS] = {
     [RF_MODEL_SDXL] = {"an SDXL checkpoint", SDXL_VAE, "--base or --refiner"},
     [RF_MODEL_SDXL_VPRED] = {"an SDXL checkpoint, v-prediction", SDXL_VAE, "--base or --refiner"},
-    [RF_MODEL_SDXL_EDM] = {"an SDXL checkpoint with EDM noise levels", SDXL_VAE, NULL},
-    [RF_MODEL_SDXL_REFINER] = {"Stability's SDXL refiner", SDXL_VAE, "--refiner"},
+    [RF_MODEL_SDXL_COSXL] = {"an SDXL checkpoint, CosXL", SDXL_VAE, "--base or --refiner"},
+    [RF_MODEL_SDXL_EDM] = {"Playground 2.5", OTHER_VAE, NULL},
+    [RF_MODEL_SDXL_REFINER] = {"Stability's SDXL refiner", SDXL_VAE, "--refiner or --base"},
     [RF_MODEL_SDXL_INPAINT] = {"an SDXL inpainting checkpoint", SDXL_VAE, NULL},
     [RF_MODEL_SDXL_EDIT] = {"an SDXL edit checkpoint", SDXL_VAE, NULL},
     [RF_MODEL_SSD_1B] = {"an SSD-1B checkpoint", SDXL_VAE, NULL},
@@ -34,7 +36,7 @@ static const struct {
     [RF_MODEL_CONTROLNET] = {"a ControlNet", NO_VAE, NULL},
     [RF_MODEL_IP_ADAPTER] = {"an IP-Adapter", NO_VAE, NULL},
     [RF_MODEL_UPSCALER] = {"an upscaler", NO_VAE, NULL},
-    [RF_MODEL_EMBEDDING] = {"a textual inversion", NO_VAE, NULL},
+    [RF_MODEL_EMBEDDING] = {"a textual inversion", NO_VAE, "--embedding"},
     [RF_MODEL_UNKNOWN] = {"no model that is known here", NO_VAE, NULL},
 };
 
@@ -83,10 +85,11 @@ rf_status rf_model_use_check_vae(rf_vae_arch *out, const char **prefix, const rf
                                  rf_error *err)
 {
     const rf_model_kind kind = rf_model_kind_of(list);
-    const rf_status     st = rf_model_use_check(kind, RF_USE_VAE, list->path, err);
+    rf_status           st = rf_model_use_check(kind, RF_USE_VAE, list->path, err);
     if (st != RF_OK) return st;
     if (kind != RF_MODEL_VAE && !rf_tensors_find(list, RF_PREFIX_VAE "decoder.conv_in.weight"))
         return rf_fail(err, RF_E_MODEL, "%s has no VAE; name a file that has one with --vae",
                        list->path);
-    return rf_vae_derive(out, prefix, list, err);
+    st = rf_vae_derive(out, prefix, list, err);
+    return st == RF_OK ? rf_checkpoint_check_vae(out, *prefix, list, err) : st;
 }

@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "engine/files/whole_file.h"
 #include "kernels/half.h"
 
-enum { PATH_BYTES = 4096, CONFIG_MAX = 1 << 20, SIDECAR_MAX = 1 << 16 };
+enum { PATH_BYTES = 4096, CONFIG_MAX = 1 << 16, SIDECAR_MAX = 1 << 16 };
 
 static const struct {
     const char         *name;
@@ -159,8 +160,12 @@ static rf_status ask_scheduler(rf_prediction *out, const char *folder, rf_error 
     if (st == RF_E_NOT_FOUND) return RF_OK;
     if (st != RF_OK) return st;
     json_t *config = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
-    st = config ? read_config(out, config, path, err)
-                : rf_fail(err, RF_E_FORMAT, "%s: line %d: %s", path, why.line, why.text);
+    if (!config)
+        st = rf_fail(err, RF_E_FORMAT, "%s: line %d: %s", path, why.line, why.text);
+    else if (!json_is_object(config))
+        st = rf_fail(err, RF_E_FORMAT, "%s is not an object", path);
+    else
+        st = read_config(out, config, path, err);
     json_decref(config);
     free(text);
     return st;
@@ -226,25 +231,31 @@ static void read_sidecar(rf_prediction *out, const char *text, size_t bytes)
     }
 }
 
-static void ask_sidecar(rf_prediction *out, const char *path)
+/* What cannot be a configuration is worth a doubt; what fails to be read is an error, for an
+ * expert that silently predicts something else gives noise. */
+static rf_status ask_sidecar(rf_prediction *out, const char *path, rf_error *err)
 {
     char        sidecar[PATH_BYTES];
     char       *text = NULL;
     size_t      bytes = 0;
+    struct stat info;
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     const char *dot = strrchr(name, '.');
     const int   stem = (int)((dot && dot > name ? dot : path + strlen(path)) - path);
-    rf_error    why = {0};
-    if (snprintf(sidecar, sizeof sidecar, "%.*s.yaml", stem, path) >= (int)sizeof sidecar) return;
-    const rf_status st = rf_whole_file_read(&text, &bytes, sidecar, SIDECAR_MAX, &why);
-    if (st == RF_OK)
-        read_sidecar(out, text, bytes);
-    else if (st != RF_E_NOT_FOUND)
+    rf_status   st = RF_OK;
+    if (snprintf(sidecar, sizeof sidecar, "%.*s.yaml", stem, path) >= (int)sizeof sidecar ||
+        stat(sidecar, &info) != 0)
+        return RF_OK;
+    if (!S_ISREG(info.st_mode) || info.st_size > SIDECAR_MAX) {
         snprintf(out->doubt, sizeof out->doubt,
-                 "what it predicts is not read from the .yaml file "
-                 "beside it: %.200s",
-                 why.message);
+                 "the .yaml beside it is not read: it is no file of at most %d bytes", SIDECAR_MAX);
+        return RF_OK;
+    }
+    RF_TRY(rf_whole_file_read(&text, &bytes, sidecar, SIDECAR_MAX, err));
+    read_sidecar(out, text, bytes);
+done:
     free(text);
+    return st;
 }
 
 /* ---- all of them -------------------------------------------------------------------------- */
@@ -268,7 +279,7 @@ rf_status rf_prediction_find(rf_prediction *out, const rf_tensors *list, const r
     RF_TRY(ask_tensors(out, list, err));
     if (!out->source && !header) RF_TRY(ask_scheduler(out, path, err));
     if (!out->source) ask_metadata(out, header);
-    if (!out->source && header) ask_sidecar(out, path);
+    if (!out->source && header) RF_TRY(ask_sidecar(out, path, err));
     if (!out->source) look_at_name(out, path);
 done:
     return st;

@@ -34,7 +34,7 @@ typedef struct rf_prediction {
 } rf_prediction;
 
 /* Of an opened file or folder at `path`.  `header`: of the file, NULL for a folder.  Reads at most
- * two numbers of tensors, a megabyte of scheduler configuration and 64 KiB of side-car. RF_E_MODEL:
+ * two numbers of tensors, 64 KiB of scheduler configuration and as much of side-car.  RF_E_MODEL:
  * levels that make no sense, a prediction that is neither epsilon nor v, another latent
  * normalisation; RF_E_FORMAT: a damaged configuration; what reading gives. */
 rf_status rf_prediction_find(rf_prediction *out, const rf_tensors *list, const rf_header *header,

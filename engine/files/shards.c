@@ -261,3 +261,8 @@ const char *rf_shards_path(const rf_shards *s, int file)
 {
     return rf_safetensors_list(s->file[file])->path;
 }
+
+const rf_header *rf_shards_header(const rf_shards *s, int file)
+{
+    return rf_safetensors_header(s->file[file]);
+}

@@ -7,6 +7,7 @@
 #define RF_SHARDS_H
 
 #include "engine/core/tensors.h"
+#include "engine/files/header.h"
 
 enum { RF_SHARDS_MAX = 256 };
 
@@ -23,5 +24,7 @@ const rf_tensor *rf_shards_find(const rf_shards *shards, const char *name, const
 
 int         rf_shards_files(const rf_shards *shards);
 const char *rf_shards_path(const rf_shards *shards, int file); /* of each */
+
+const rf_header *rf_shards_header(const rf_shards *shards, int file); /* likewise */
 
 #endif

@@ -99,6 +99,9 @@ static rf_status open_model(rf_conversion *c)
     RF_TRY(rf_model_file_open(&c->model, c->from, c->err));
     RF_TRY(rf_checkpoint_check(&checkpoint, rf_model_file_list(c->model), c->err));
     c->arch = checkpoint.arch;
+    RF_TRY(rf_prediction_find(&c->prediction, rf_model_file_list(c->model),
+                              rf_model_file_header(c->model), c->from, c->err));
+    if (*c->prediction.doubt) warn(c, "%s: %s", c->from, c->prediction.doubt);
     if (checkpoint.unknown_count)
         warn(c, "%s: %zu tensors are not part of an SDXL checkpoint and are dropped, such as %s",
              c->from, checkpoint.unknown_count, checkpoint.unknown[0]);
@@ -169,9 +172,9 @@ static rf_status tell(rf_conversion *c, const char *torch)
     char                  *from = rf_file_stem(c->from);
     char                  *vae = c->options->vae ? rf_file_stem(c->options->vae) : NULL;
     const rf_convert_story story = {
-        .from = from, .loras = c->loras_text, .vae = vae, .dtype = torch};
+        .from = from, .loras = c->loras_text, .vae = vae, .dtype = torch, .v = c->prediction.is.v};
     const rf_status st =
-        rf_convert_metadata(&c->metadata, rf_model_file_header(c->model), &story, c->err);
+        rf_convert_metadata(&c->metadata, rf_model_file_told(c->model), &story, c->err);
     free(from);
     free(vae);
     return st;
@@ -212,6 +215,14 @@ static rf_status prepare(rf_conversion *c)
                                       .layout = c->layout,
                                       .type = type};
     RF_TRY(rf_convert_list_make(&c->list, &source, c->err));
+    if (c->layout == RF_CONVERT_FILE)
+        RF_TRY(rf_convert_list_mark(&c->list, &source, &c->prediction.is, c->err));
+    else if (c->arch.unet.middle_depth != c->arch.unet.depth[c->arch.unet.levels - 1] &&
+             c->arch.unet.depth[c->arch.unet.levels - 1] > 0)
+        warn(c,
+             "%s: its middle block has another depth than the last level, which diffusers cannot "
+             "be told: refinery will read the folder, diffusers will not",
+             c->from);
     RF_TRY(tell(c, torch));
     RF_TRY(check_room(c));
     c->job.lora = c->lora;

@@ -6,6 +6,7 @@
 #include "engine/files/convert_config.h"
 #include "engine/files/convert_write.h"
 #include "engine/files/model_file.h"
+#include "engine/files/prediction.h"
 #include "engine/refinery.h"
 
 typedef struct rf_conversion {
@@ -15,7 +16,7 @@ typedef struct rf_conversion {
     rf_model_file            *model, *vae; /* vae NULL: the model's own */
     const char               *vae_prefix;
     rf_sdxl_arch              arch;
-    rf_convert_prediction     prediction;
+    rf_prediction             prediction;
     rf_lora_names            *names;
     rf_convert_lora          *lora; /* [job.loras] */
     char                     *loras_text;

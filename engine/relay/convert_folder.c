@@ -11,8 +11,18 @@
 
 enum { PATH_BYTES = 4096, LINE_BYTES = 160 };
 
-static const char *const subfolders[] = {
-    "scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae"};
+static const struct {
+    const char *name;
+    rf_part     part; /* without which it is not there */
+} subfolders[] = {
+    {"scheduler", RF_PART_UNET},
+    {"text_encoder", RF_PART_CLIP_L},
+    {"text_encoder_2", RF_PART_CLIP_G},
+    {"tokenizer", RF_PART_CLIP_L},
+    {"tokenizer_2", RF_PART_CLIP_G},
+    {"unet", RF_PART_UNET},
+    {"vae", RF_PART_VAE},
+};
 
 /* Everything that is written: only a folder of these is ever replaced. */
 static const char *const files[] = {
@@ -80,7 +90,7 @@ static rf_status write_configs(const rf_conversion *c, const rf_outfolder *to)
     const char       *dtype = type == RF_FILE_F16    ? "float16"
                               : type == RF_FILE_BF16 ? "bfloat16"
                                                      : "float32";
-    RF_TRY(rf_convert_configs_make(config, &c->arch, c->prediction, dtype, c->err));
+    RF_TRY(rf_convert_configs_make(config, &c->arch, &c->prediction.is, dtype, c->err));
     for (int i = 0; i < RF_CONVERT_CONFIGS; i++)
         if (config[i].text)
             RF_TRY(write_text(c, to, config[i].name, config[i].text, strlen(config[i].text)));
@@ -96,8 +106,10 @@ static rf_status write_vocabularies(const rf_conversion *c, const rf_outfolder *
     size_t    vocab_bytes = 0, merges_bytes = 0;
     RF_TRY(rf_vocab_json(&vocab, &vocab_bytes, c->err));
     RF_TRY(rf_vocab_merges_txt(&merges, &merges_bytes, c->err));
-    RF_TRY(write_text(c, to, "tokenizer/vocab.json", vocab, vocab_bytes));
-    RF_TRY(write_text(c, to, "tokenizer/merges.txt", merges, merges_bytes));
+    if (c->arch.has_clip_l) {
+        RF_TRY(write_text(c, to, "tokenizer/vocab.json", vocab, vocab_bytes));
+        RF_TRY(write_text(c, to, "tokenizer/merges.txt", merges, merges_bytes));
+    }
     RF_TRY(write_text(c, to, "tokenizer_2/vocab.json", vocab, vocab_bytes));
     RF_TRY(write_text(c, to, "tokenizer_2/merges.txt", merges, merges_bytes));
 done:
@@ -156,8 +168,8 @@ rf_status rf_convert_folder_write(rf_conversion *c, rf_converted *out)
     rf_outfolder to = {.path = NULL};
     RF_TRY(rf_outfolder_create(&to, c->to, c->options->overwrite, knows, c->err));
     for (size_t i = 0; i < sizeof subfolders / sizeof *subfolders; i++)
-        if (c->arch.has_vae || strcmp(subfolders[i], "vae") != 0)
-            RF_TRY(rf_outfolder_subfolder(&to, subfolders[i], c->err));
+        if (has_part(c, subfolders[i].part))
+            RF_TRY(rf_outfolder_subfolder(&to, subfolders[i].name, c->err));
     RF_TRY(write_configs(c, &to));
     RF_TRY(write_vocabularies(c, &to));
     RF_TRY(write_weights(c, &to, out));

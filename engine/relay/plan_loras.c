@@ -20,6 +20,18 @@ void rf_plan_tidy(rf_plan *p, int loaded)
 
 /* ---- does it fit? ------------------------------------------------------------------------- */
 
+static void pass_over(rf_plan *p, const rf_opened_lora *l, const rf_expert *e,
+                      const rf_lora_tally *t)
+{
+    if (l->lora->count[RF_PART_UNET])
+        rf_plan_warn(p, "%s on %s: %d of %d modules fit the %s UNet (%d channels): skipped",
+                     l->name, e->name, t->matched, t->modules,
+                     e->arch.has_clip_l ? "base" : "refiner", e->arch.unet.width);
+    else
+        rf_plan_warn(p, "%s on %s: %d of %d %s fit: skipped", l->name, e->name, t->matched,
+                     t->modules, t->of);
+}
+
 /* Sets *used. */
 static rf_status judge(rf_plan *p, const rf_lora_use *use, const rf_opened_lora *l,
                        const rf_expert *e, int *used, rf_error *err)
@@ -27,8 +39,7 @@ static rf_status judge(rf_plan *p, const rf_lora_use *use, const rf_opened_lora 
     const rf_lora_tally t = rf_lora_fit_tally(&l->fit);
     *used = 0;
     if (use->everywhere && rf_lora_is_foreign(&t)) {
-        rf_plan_warn(p, "%s is for another architecture: not used by %s (%d of %d %s fit)", l->name,
-                     e->name, t.matched, t.modules, t.of);
+        pass_over(p, l, e, &t);
         return RF_OK;
     }
     const rf_status st = rf_lora_fit_check(&l->fit, e->name, use->partial, err);

@@ -97,6 +97,9 @@ rf_attention_fn rf_attention_ref, rf_attention_cpu, rf_attention_sm80, rf_attent
     X(unet_cross_hi_3, 1, 4096, 231, 10, 64, 0, "UNet cross, 1024 px, 64x64, three chunks")        \
     X(unet_1024_hi, 1, 4096, 4096, 10, 64, 0, "UNet self, 1024 px, 64x64")                         \
     X(unet_1024_lo, 1, 1024, 1024, 20, 64, 0, "UNet self, 1024 px, 32x32")                         \
+    X(refiner_1024_hi, 1, 4096, 4096, 12, 64, 0, "refiner self, 1024 px, 64x64")                   \
+    X(refiner_1024_lo, 1, 1024, 1024, 24, 64, 0, "refiner self, 1024 px, 32x32")                   \
+    X(refiner_cross_lo, 1, 1024, 77, 24, 64, 0, "refiner cross, 1024 px, 32x32")                   \
     X(vae_512, 1, 4096, 4096, 1, 512, 0, "VAE middle, 512 px")                                     \
     X(vae_1024, 1, 16384, 16384, 1, 512, 0, "VAE middle, 1024 px")
 

@@ -147,6 +147,19 @@ typedef rf_status rf_conv_pack_fn(void *stream, const rf_conv_weight_shape *s, v
     X(unet_64_down, 1, 64, 64, 640, 0, 640, RF_CONV_DOWN, "level 1 to 2")                          \
     X(unet_32_up, 1, 32, 32, 1280, 0, 1280, RF_CONV_UP2, "level 2 to 1")                           \
     X(unet_64_up, 1, 64, 64, 640, 0, 640, RF_CONV_UP2, "level 1 to 0")                             \
+    X(refiner_in, 1, 128, 128, 4, 0, 384, RF_CONV_SAME, "refiner: conv_in")                        \
+    X(refiner_out, 1, 128, 128, 384, 0, 4, RF_CONV_SAME, "refiner: conv_out")                      \
+    X(refiner_128_384, 1, 128, 128, 384, 0, 384, RF_CONV_SAME, "refiner, level 0")                 \
+    X(refiner_128_1152, 1, 128, 128, 1152, 0, 384, RF_CONV_SAME, "refiner, after concatenation")   \
+    X(refiner_64_384_768, 1, 64, 64, 384, 0, 768, RF_CONV_SAME, "refiner, level 1, first")         \
+    X(refiner_64_768, 1, 64, 64, 768, 0, 768, RF_CONV_SAME, "refiner, level 1")                    \
+    X(refiner_32_1536, 1, 32, 32, 1536, 0, 1536, RF_CONV_SAME, "refiner, level 2")                 \
+    X(refiner_16_1536, 1, 16, 16, 1536, 0, 1536, RF_CONV_SAME, "refiner, level 3")                 \
+    X(refiner_16_two, 1, 16, 16, 3072, 1536, 1536, RF_CONV_SAME, "refiner, level 3, two sources")  \
+    X(refiner_128_down, 1, 128, 128, 384, 0, 384, RF_CONV_DOWN, "refiner, level 0 to 1")           \
+    X(refiner_32_down, 1, 32, 32, 1536, 0, 1536, RF_CONV_DOWN, "refiner, level 2 to 3")            \
+    X(refiner_16_up, 1, 16, 16, 1536, 0, 1536, RF_CONV_UP2, "refiner, level 3 to 2")               \
+    X(refiner_64_up, 1, 64, 64, 768, 0, 768, RF_CONV_UP2, "refiner, level 1 to 0")                 \
     X(vae_128_in, 1, 128, 128, 4, 0, 512, RF_CONV_SAME, "decoder conv_in")                         \
     X(vae_128_512, 1, 128, 128, 512, 0, 512, RF_CONV_SAME, "decoder, lowest level")                \
     X(vae_128_up, 1, 128, 128, 512, 0, 512, RF_CONV_UP2, "decoder, first enlargement")             \

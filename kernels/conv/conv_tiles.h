@@ -41,8 +41,8 @@ static inline rf_conv_tile rf_conv_tile_sm80(int pixels, int cin, int cout, int 
     if (cout <= 16) return RF_CONV_THIN;
     /* conv_in has two steps of k: nothing to overlap, so more and smaller blocks. */
     if (cout <= 64 || cin <= 8) return RF_CONV_SMALL;
-    /* 160 divides every width of SDXL's UNet; 128 those of the VAE.  Of 128 x 128 a card with 99
-     * KiB holds three stages, of 128 x 160 only two. */
+    /* 160 divides every width of SDXL's base UNet; 128 the refiner's, and those of the VAE.  Of 128
+     * x 128 a card with 99 KiB holds three stages, of 128 x 160 only two. */
     if (cout % 160 || shared_bytes < 145 * 1024) return RF_CONV_SQUARE;
     /* From 64 tall tiles an image on, the two of classifier-free guidance fill 97 % of a wave:
      * 640 channels at 64 x 64, 320 at 128 x 128.  1280 at 32 x 32 needs the wide ones for that. */

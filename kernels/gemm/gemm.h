@@ -126,6 +126,20 @@ typedef rf_status rf_gemm_pack_fn(void *stream, const rf_gemm_weight_shape *s, v
     X(unet_4k_1_skip_320, 4096, 640, 320, 0, RF_ACT_NONE, "level 1: 1x1 skip")                     \
     X(unet_16k_0_skip, 16384, 320, 960, 640, RF_ACT_NONE, "level 0: 1x1 skip")                     \
     X(unet_16k_0_skip_640, 16384, 320, 640, 320, RF_ACT_NONE, "level 0: 1x1 skip")                 \
+    X(refiner_time, 1, 1536, 384, 0, RF_ACT_SILU, "refiner: time_embed.0")                         \
+    X(refiner_label, 1, 1536, 2560, 0, RF_ACT_SILU, "refiner: label_emb.0.0")                      \
+    X(refiner_kv, 77, 3072, 1280, 0, RF_ACT_NONE, "refiner: cross k and v, per prompt")            \
+    X(refiner_256_3_skip, 256, 1536, 3072, 1536, RF_ACT_NONE, "refiner, level 3: 1x1 skip")        \
+    X(refiner_1k_2, 1024, 1536, 1536, 0, RF_ACT_NONE, "refiner, level 2: attn out, q2, proj")      \
+    X(refiner_1k_2_qkv, 1024, 4608, 1536, 0, RF_ACT_NONE, "refiner, level 2: self q, k, v")        \
+    X(refiner_1k_2_geglu, 1024, 12288, 1536, 0, RF_ACT_GEGLU, "refiner, level 2")                  \
+    X(refiner_1k_2_ff, 1024, 1536, 6144, 0, RF_ACT_NONE, "refiner, level 2: ff out")               \
+    X(refiner_1k_2_skip, 1024, 1536, 2304, 1536, RF_ACT_NONE, "refiner, level 2: 1x1 skip")        \
+    X(refiner_4k_1, 4096, 768, 768, 0, RF_ACT_NONE, "refiner, level 1: attn out, q2, proj")        \
+    X(refiner_4k_1_qkv, 4096, 2304, 768, 0, RF_ACT_NONE, "refiner, level 1: self q, k, v")         \
+    X(refiner_4k_1_geglu, 4096, 6144, 768, 0, RF_ACT_GEGLU, "refiner, level 1")                    \
+    X(refiner_4k_1_skip, 4096, 768, 1152, 768, RF_ACT_NONE, "refiner, level 1: 1x1 skip")          \
+    X(refiner_16k_0_skip, 16384, 384, 1152, 768, RF_ACT_NONE, "refiner, level 0: 1x1 skip")        \
     X(vae_post_quant, 16384, 4, 4, 0, RF_ACT_NONE, "1x1 on the latent")                            \
     X(vae_qkv, 16384, 1536, 512, 0, RF_ACT_NONE, "mid attention")                                  \
     X(vae_skip, 65536, 256, 512, 0, RF_ACT_NONE, "1x1 skip, upper levels")                         \

@@ -35,8 +35,9 @@ static inline rf_gemm_tile rf_gemm_tile_sm80(int rows, int k, int shared_bytes)
     if (rows <= 64) return RF_GEMM_SMALL;
     /* Less than a step of k: nothing to overlap, so more and smaller blocks. */
     if (k <= 64) return RF_GEMM_SMALL;
-    /* 160 divides every width of SDXL's UNet; 128 those of the text encoders and the VAE.  Of 128 x
-     * 128 a card with 99 KiB holds three stages, of 128 x 160 only two. */
+    /* 160 divides every width of SDXL's base UNet; 128 the refiner's, and those of the text
+     * encoders and the VAE.  Of 128 x 128 a card with 99 KiB holds three stages, of 128 x 160 only
+     * two. */
     if (rows % 160 || shared_bytes < 144 * 1024) return RF_GEMM_SQUARE;
     /* 640 and 1920 belong to the level with 4096 rows an image, and 5120 and more have columns
      * enough: 97 % of a wave's slots work with tall tiles.  1280 and 3840 need the wide ones. */

@@ -61,6 +61,9 @@ rf_groupnorm_fn rf_groupnorm_ref, rf_groupnorm_cpu, rf_groupnorm_sm80;
     X(unet_1024_skip, 1, 16384, 960, 640, 32, "UNet up path, 128x128, two sources")                \
     X(unet_1024_mid, 1, 1024, 1280, 0, 32, "UNet middle, 1024 px, 32x32")                          \
     X(unet_512_skip, 2, 256, 2560, 1280, 32, "UNet up path, 512 px, 16x16, CFG pair")              \
+    X(refiner_1024_hi, 1, 16384, 384, 0, 32, "refiner, 1024 px, 128x128: 12 channels a group")     \
+    X(refiner_1024_skip, 1, 16384, 1152, 768, 32, "refiner up path, 128x128: 36 a group")          \
+    X(refiner_1024_lo, 1, 256, 3072, 1536, 32, "refiner up path, 16x16: 96 a group")               \
     X(vae_512_top, 1, 262144, 128, 0, 32, "VAE decoder, last level, 512 px")                       \
     X(vae_1024_top, 1, 1048576, 128, 0, 32, "VAE decoder, last level, 1024 px")                    \
     X(vae_1024_wide, 1, 1048576, 256, 0, 32, "VAE decoder, first block of the last level")

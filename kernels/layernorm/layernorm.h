@@ -45,6 +45,8 @@ rf_layernorm_fn rf_layernorm_ref, rf_layernorm_cpu, rf_layernorm_sm80;
     X(clip_g, 77, 1280, "OpenCLIP bigG")                                                           \
     X(unet_hi, 4096, 640, "UNet transformer, 1024 px, 64x64")                                      \
     X(unet_lo, 1024, 1280, "UNet transformer, 1024 px, 32x32")                                     \
+    X(refiner_hi, 4096, 768, "refiner transformer, 1024 px, 64x64")                                \
+    X(refiner_lo, 1024, 1536, "refiner transformer, 1024 px, 32x32")                               \
     X(unet_batch, 8192, 1280, "a batch of four with CFG, 32x32")
 
 #ifdef __cplusplus

@@ -72,6 +72,7 @@ rf_lincomb_fn rf_lincomb_ref, rf_lincomb_cpu, rf_lincomb_sm80;
     X(edge_one, 1, 1, 1, "smallest")                                                               \
     X(edge_ragged, 3, 77, 2, "not a multiple of a vector")                                         \
     X(edge_most, 2, 129, 8, "as many terms as there can be")                                       \
+    X(cells, 256, 4, 1, "cells that a mask keeps: a sample is a latent's pixel")                   \
     X(cfg_512, 4, 16384, 3, "512 px: latent, cond, uncond")                                        \
     X(step_1024, 1, 65536, 4, "1024 px: one sampler step with noise")                              \
     X(step_batch, 8, 65536, 6, "a batch of eight, two histories")

@@ -38,6 +38,7 @@ rf_timestep_fn rf_timestep_ref, rf_timestep_cpu, rf_timestep_sm80;
     X(edge_least, 1, 2, 2, "one frequency")                                                        \
     X(edge_stride, 3, 10, 17, "rows farther apart than they are long")                             \
     X(unet_time, 30, 320, 320, "the time embeddings of a whole run")                               \
+    X(refiner_time, 30, 384, 384, "the same of the refiner")                                       \
     X(unet_size, 12, 256, 256, "SDXL's size and crop values")
 
 #ifdef __cplusplus

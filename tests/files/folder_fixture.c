@@ -144,9 +144,13 @@ static void write_index(maker *m)
 
 void folder_make(const char *folder, const char *checkpoint, const char *arch, int shards)
 {
-    static const char pipeline[] =
+    static const char base[] =
         "{\"_class_name\":\"StableDiffusionXLPipeline\","
         "\"text_encoder\":[\"transformers\",\"CLIPTextModel\"],"
+        "\"text_encoder_2\":[\"transformers\",\"CLIPTextModelWithProjection\"]}";
+    static const char refiner[] =
+        "{\"_class_name\":\"StableDiffusionXLImg2ImgPipeline\","
+        "\"requires_aesthetics_score\":true,\"text_encoder\":[null,null],"
         "\"text_encoder_2\":[\"transformers\",\"CLIPTextModelWithProjection\"]}";
     rf_safetensors *file = NULL;
     maker          *m = calloc(1, sizeof *m);
@@ -159,12 +163,15 @@ void folder_make(const char *folder, const char *checkpoint, const char *arch, i
     m->map = open_memstream(&m->map_text, &m->map_bytes);
     make_directory(folder, NULL);
     for (int i = 0; i < RF_PARTS; i++) {
+        if (i == RF_PART_CLIP_L && !m->arch.has_clip_l) continue;
         make_directory(folder, rf_diffusers_part((rf_part)i));
         for (int k = 0; k < (i == RF_PART_UNET ? shards : 1); k++) begin(&m->file[i][k]);
     }
     cr_assert_eq(rf_sdxl_layout(&m->arch, cut, m), RF_OK);
-    for (int i = 0; i < RF_PARTS; i++) finish_part(m, (rf_part)i);
+    for (int i = 0; i < RF_PARTS; i++)
+        if (i != RF_PART_CLIP_L || m->arch.has_clip_l) finish_part(m, (rf_part)i);
     write_index(m);
+    const char *pipeline = m->arch.has_clip_l ? base : refiner;
     folder_write(folder, "model_index.json", pipeline, strlen(pipeline));
     rf_safetensors_close(file);
     free(m);

@@ -2,8 +2,9 @@
 #ifndef RF_FOLDER_FIXTURE_H
 #define RF_FOLDER_FIXTURE_H
 
-/* Writes the checkpoint of architecture `arch` ("tiny") at `checkpoint` as a folder; the UNet in so
- * many shards with an index, or in one file (1).  Fails the test on any error. */
+/* Writes the checkpoint of architecture `arch` ("tiny" or "tiny-refiner", in F32) at `checkpoint`
+ * as a folder; the UNet in so many shards with an index, or in one file (1).  Fails the test on any
+ * error. */
 void folder_make(const char *folder, const char *checkpoint, const char *arch, int shards);
 
 /* Removes a folder and what is in it. */

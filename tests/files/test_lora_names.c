@@ -128,3 +128,43 @@ Test(lora_names, full_size_has_the_modules_that_kohya_trains)
     cr_expect_gt(c.all, 5000);
     rf_lora_names_destroy(names);
 }
+
+/* The refiner's: bigG alone, in another place; enlarging behind a level without attention. */
+Test(lora_names, of_the_refiner)
+{
+    static const struct {
+        const char *name, *weight;
+    } refiner[] = {
+        {"lora_unet_down_blocks_1_attentions_0_transformer_blocks_3_attn2_to_k",
+         RF_PREFIX_UNET "input_blocks.4.1.transformer_blocks.3.attn2.to_k.weight"},
+        {"lora_unet_input_blocks_7_1_proj_in", RF_PREFIX_UNET "input_blocks.7.1.proj_in.weight"},
+        {"lora_unet_down_blocks_2_downsamplers_0_conv",
+         RF_PREFIX_UNET "input_blocks.9.0.op.weight"},
+        {"lora_unet_down_blocks_3_resnets_1_conv1",
+         RF_PREFIX_UNET "input_blocks.11.0.in_layers.2.weight"},
+        {"lora_unet_up_blocks_0_upsamplers_0_conv", RF_PREFIX_UNET "output_blocks.2.1.conv.weight"},
+        {"lora_unet_output_blocks_2_1_conv", RF_PREFIX_UNET "output_blocks.2.1.conv.weight"},
+        {"lora_unet_up_blocks_2_upsamplers_0_conv", RF_PREFIX_UNET "output_blocks.8.2.conv.weight"},
+        {"unet.up_blocks.1.attentions.2.proj_out",
+         RF_PREFIX_UNET "output_blocks.5.1.proj_out.weight"},
+        {"unet.mid_block.attentions.0.transformer_blocks.3.attn1.to_q",
+         RF_PREFIX_UNET "middle_block.1.transformer_blocks.3.attn1.to_q.weight"},
+        {"lora_te2_text_model_encoder_layers_7_self_attn_k_proj",
+         RF_PREFIX_REFINER_CLIP_G "transformer.resblocks.7.attn.in_proj_weight"},
+        {"lora_te2_text_projection", RF_PREFIX_REFINER_CLIP_G "text_projection"},
+    };
+    rf_lora_names *names = names_of("sdxl-refiner");
+    census         c = {.names = names};
+    for (size_t i = 0; i < sizeof refiner / sizeof *refiner; i++) {
+        const rf_lora_layer *layer = rf_lora_names_find(names, refiner[i].name);
+        cr_assert_not_null(layer, "%s", refiner[i].name);
+        cr_expect_str_eq(layer->weight, refiner[i].weight);
+    }
+    cr_expect_null(rf_lora_names_find(names, "lora_unet_output_blocks_2_2_conv"), "is the base's");
+    cr_expect_null(rf_lora_names_find(names, "lora_te1_text_model_encoder_layers_3_mlp_fc1"));
+    rf_lora_names_each(names, count, &c);
+    cr_expect_eq(c.twice, 0, "a spelling means two layers");
+    cr_expect_eq(c.te1, 0);
+    cr_expect_eq(c.te2, 192);
+    rf_lora_names_destroy(names);
+}

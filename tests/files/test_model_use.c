@@ -14,7 +14,8 @@ static int passes(rf_model_kind kind, rf_model_use use)
 {
     switch (use) {
     case RF_USE_LORA: return kind == RF_MODEL_LORA || kind == RF_MODEL_UNKNOWN;
-    case RF_USE_VAE: return kind <= RF_MODEL_KOALA || kind == RF_MODEL_VAE;
+    case RF_USE_VAE:
+        return (kind <= RF_MODEL_KOALA && kind != RF_MODEL_SDXL_EDM) || kind == RF_MODEL_VAE;
     default: return rf_model_kind_refusal(kind) == NULL;
     }
 }

@@ -25,7 +25,8 @@ static void make_unet(const char *folder, const char *index)
 }
 
 static const char pipeline[] = "{\"_class_name\":\"StableDiffusionXLPipeline\","
-                               "\"text_encoder\":[\"transformers\",\"CLIPTextModel\"]}";
+                               "\"text_encoder\":[\"transformers\",\"CLIPTextModel\"],"
+                               "\"text_encoder_2\":[\"transformers\",\"CLIPTextModel\"]}";
 
 static void make_folder(const char *folder)
 {

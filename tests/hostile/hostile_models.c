@@ -101,7 +101,7 @@ static const struct {
     {"a language model",
      {{"wte.weight", "50257,768"}, {"h.0.ln_1.weight", "768"}},
      "no model that is known"},
-    {"an upscaler", {{"conv_first.weight", "64,3,3,3"}}, "no model that is known"},
+    {"an upscaler", {{"conv_first.weight", "64,3,3,3"}}, "an upscaler"},
     {"a hollow SDXL",
      {{UNET "input_blocks.0.0.weight", "320,4,3,3"}, {G "ln_final.weight", "1280"}},
      "without tensor"},

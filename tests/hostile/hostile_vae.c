@@ -51,7 +51,7 @@ void hostile_vaes(hostile *h)
     } others[] = {
         {"decoder.conv_in.weight", "512,4,3,3", ""},
         {VAE "decoder.conv_in.weight", "512,4,3,3", ""},
-        {RF_PREFIX_UNET "input_blocks.0.0.weight", "320,4,3,3", "without text encoders"},
+        {RF_PREFIX_UNET "input_blocks.0.0.weight", "320,4,3,3", "a UNet alone"},
         {RF_PREFIX_UNET "double_blocks.0.img_attn.qkv.weight", "9,3", "Flux"},
         {"clip_l", "4,768", "textual inversion"},
         {"lora_unet_x.lora_up.weight", "4,4", "LoRA"},

@@ -160,8 +160,8 @@ void hostile_write(hostile_tensors *t, const char *path)
     must(fd >= 0, path);
     for (int i = 0; i < t->values; i++) {
         const uint64_t at = t->value[i].at, left = t->data - at;
-        must(pwrite(fd, t->value[i].bytes, left < 8 ? left : 8, (off_t)(8 + t->bytes + at)) > 0,
-             path);
+        const size_t   now = left < 8 ? (size_t)left : 8;
+        must(pwrite(fd, t->value[i].bytes, now, (off_t)(8 + t->bytes + at)) == (ssize_t)now, path);
     }
     must(close(fd) == 0, path);
     free(t->text);

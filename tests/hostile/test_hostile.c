@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/files/embedding.h"
 #include "engine/files/lora_fit.h"
 #include "engine/files/synth.h"
 #include "engine/relay/engine.h"
@@ -81,10 +82,15 @@ static rf_status open_lora(bench *b, const char *path, rf_error *err)
 
 static rf_status open_case(bench *b, hostile_slot slot, const char *path, rf_error *err)
 {
-    rf_expert *expert = NULL;
-    rf_status  st = RF_OK;
+    rf_expert        *expert = NULL;
+    rf_embedding_file embedding = {0};
+    rf_status         st = RF_OK;
     switch (slot) {
     case HOSTILE_LORA: return open_lora(b, path, err);
+    case HOSTILE_EMBEDDING:
+        st = rf_embedding_file_read(&embedding, path, err);
+        rf_embedding_file_free(&embedding);
+        return st;
     case HOSTILE_VAE: st = rf_expert_open_vae(&expert, b->engine, path, err); break;
     default: st = rf_expert_open(&expert, b->engine, path, err); break;
     }
@@ -177,6 +183,8 @@ FAMILY(loras, 50)
 FAMILY(lora_shapes, 45)
 FAMILY(vaes, 35)
 FAMILY(folders, 20)
+FAMILY(embeddings, 35)
+FAMILY(levels, 12)
 
 static void count(void *user, const hostile_case *c, const char *path)
 {

@@ -222,9 +222,9 @@ static void *real_run(const real *c, int threads, int first, int m)
     return y;
 }
 
-static const char *const real_rows[] = {"unet_1k_2",      "unet_1k_1_geglu", "unet_1k_2_ff",
-                                        "unet_1k_2_skip", "clip_g_mlp",      "unet_kv",
-                                        "unet_256_2",     "time_embed_all",  "edge_n3"};
+static const char *const real_rows[] = {
+    "unet_1k_2",  "unet_1k_1_geglu", "unet_1k_2_ff", "unet_1k_2_skip", "clip_g_mlp", "unet_kv",
+    "unet_256_2", "time_embed_all",  "edge_n3",      "refiner_1k_2",   "refiner_kv"};
 enum { REAL_ROWS = sizeof real_rows / sizeof *real_rows };
 
 static void check_threads(rf_dtype dtype)

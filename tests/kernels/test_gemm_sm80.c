@@ -331,6 +331,8 @@ Test(gemm_sm80, real_widths, .timeout = 120)
     check_sample("unet_1k_2", 40, GPU_SHARED_A100);
     check_sample("unet_1k_2", 40, GPU_SHARED_SMALL);
     check_sample("unet_4k_1", 70, GPU_SHARED_H100);
+    check_sample("refiner_1k_2", 40, GPU_SHARED_A100);
+    check_sample("refiner_4k_1", 70, GPU_SHARED_H100);
 }
 
 /* ---- tiles, traffic, pipeline ---------------------------------------------------------------- */

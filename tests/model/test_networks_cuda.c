@@ -1,6 +1,6 @@
-/* The tiny model's UNet and VAE through the CUDA device, emulated, against PyTorch's recorded
- * values (tests/golden/networks.md): weights from the file, programs as graphs, and two experts
- * taking turns on one slab. */
+/* The tiny model's UNet and VAE, both ways, through the CUDA device, emulated, against PyTorch's
+ * recorded values (tests/golden/networks.md): weights from the file, programs as graphs, and two
+ * experts taking turns on one slab. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,14 +60,20 @@ static void *put(const void *host, size_t bytes)
     return at;
 }
 
+static void *put_rounded(const float *f, size_t elems, rf_dtype dtype)
+{
+    void *rounded = malloc(elems * rf_dtype_bytes(dtype));
+    for (size_t i = 0; i < elems; i++) rf_store(rounded, dtype, i, f[i]);
+    void *at = put(rounded, elems * rf_dtype_bytes(dtype));
+    free(rounded);
+    return at;
+}
+
 /* A recorded tensor in `dtype`. */
 static void *put_golden(const char *name, rf_dtype dtype, size_t *elems)
 {
     float *f = golden_f32(name, elems);
-    void  *rounded = malloc(*elems * rf_dtype_bytes(dtype));
-    for (size_t i = 0; i < *elems; i++) rf_store(rounded, dtype, i, f[i]);
-    void *at = put(rounded, *elems * rf_dtype_bytes(dtype));
-    free(rounded);
+    void  *at = put_rounded(f, *elems, dtype);
     free(f);
     return at;
 }
@@ -271,6 +277,34 @@ Test(networks_cuda, vae_decoder, .timeout = 600)
     rf_pixels_stats *got = get(args.stats, sizeof stats);
     cr_expect(got->non_finite == 0 && got->least < got->greatest);
     free(want), free(image), free(got);
+    close_expert(&e);
+    end();
+}
+
+Test(networks_cuda, vae_encoder, .timeout = 600)
+{
+    enum { LATENT_H = 2, LATENT_W = 3 };
+    expert e;
+    slab   s = {.bytes = 2 << 20};
+    size_t elems = 0;
+    start();
+    s.at = take(s.bytes);
+    open_expert(&e, 7, RF_PREFIX_VAE, RF_BF16);
+    rf_vae_encode_args args = {
+        .arch = &e.checkpoint.arch.vae, .n = 1, .h = LATENT_H, .w = LATENT_W};
+    must(rf_record_list(&device, &e.weights, rf_vae_encode, &args, &err));
+    load(&e);
+    float *pixels = encoder_f32("small.pixels", &elems);
+    args.pixels = put_rounded(pixels, elems, RF_BF16);
+    free(pixels);
+    float *want = encoder_f32("small.moments", &elems);
+    args.moments = take(elems * 2);
+    place(&e, &s, 0, rf_vae_encode, &args);
+    must(rf_program_run(&e.program, &device, &err));
+    void        *moments = get(args.moments, elems * 2);
+    const double error = relative_error(moments, RF_BF16, want, elems);
+    cr_expect(error <= parity_bound(RF_BF16), "relative error %.3g", error);
+    free(want), free(moments);
     close_expert(&e);
     end();
 }

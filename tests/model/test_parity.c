@@ -366,7 +366,7 @@ static void check_encoder(rf_level level, rf_dtype dtype, const char *size, int 
     bench  b;
     char   name[64];
     size_t elems = 0, expected = 0;
-    setup(&b, level, dtype, RF_PREFIX_VAE);
+    setup(&b, level, dtype, RF_PREFIX_VAE, "");
     snprintf(name, sizeof name, "%s.pixels", size);
     float *given = encoder_f32(name, &elems);
     cr_assert_eq(elems, (size_t)h * (size_t)w * 64 * 3);

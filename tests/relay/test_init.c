@@ -300,34 +300,71 @@ Test(init, a_mask_keeps_what_it_covers, .timeout = 240)
 }
 
 /* What the model sees where nothing is painted is the picture under that level's noise: x0 is the
- * picture's there, at every call. */
+ * picture's there at every call, also the one that DDIM CFG++ takes its direction from. */
 Test(init, kept_cells_follow_the_picture_on_the_way, .timeout = 120)
 {
-    relays       r;
-    float        latent[LATENT], noise[LATENT];
-    rf_error     err = {0};
-    static steps s;
+    static const char *const deterministic[] = {"Euler", "Heun", "DPM++ 2M", "DDIM", "DDIM CFG++"};
+    relays                   r;
+    float                    latent[LATENT], noise[LATENT];
+    rf_error                 err = {0};
+    static steps             s;
     relays_open(&r, NULL);
     paint();
     init.mask = mask;
     encode(&r, picture[0], latent);
     must(rf_noise_of("nv", 5, 0, 4, CELLS, CELLS, noise, &err), &err);
+    const rf_stage stages[] = {
+        {.expert = r.expert[0], .until = 1, .prompt = "a", .negative = "b", .cfg_scale = 2}};
+    for (size_t k = 0; k < sizeof deterministic / sizeof *deterministic; k++) {
+        rf_job job = job_from(stages, 1, 6);
+        job.sampler = deterministic[k];
+        const rf_explanation *e = NULL;
+        must(rf_explain(&e, r.engine, &job, 0, &err), &err);
+        render(&r, &job, NULL, &s);
+        cr_assert_eq(s.count, e->calls);
+        for (int c = 0; c < s.count; c++)
+            for (int i = 0; i < LATENT; i++) {
+                if (i / 4 % CELLS >= CELLS / 2) continue;
+                const double want = (double)latent[i] +
+                                    e->call[c].sigma * (double)noise[i % 4 * CELLS * CELLS + i / 4];
+                cr_assert_float_eq(s.before[c][i], want, 1e-4 * (1 + fabs(want)),
+                                   "%s, call %d, value %d", deterministic[k], c, i);
+            }
+        rf_explanation_free(e);
+        pictures_free(&s.out);
+    }
+    relays_close(&r);
+}
+
+/* Root of the mean square. */
+static double distance(const float *a, const float *b)
+{
+    double sum = 0;
+    for (int i = 0; i < LATENT; i++) sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+    return sqrt(sum / LATENT);
+}
+
+/* One call at the lowest level: what comes out is nearly what went in. */
+Test(init, no_strength_gives_the_picture_back, .timeout = 60)
+{
+    relays   r;
+    float    latent[LATENT];
+    pictures p;
+    relays_open(&r, NULL);
+    paint();
+    init.denoise = 0;
+    encode(&r, picture[0], latent);
     const rf_stage stages[] = {{.expert = r.expert[0], .until = 1, .prompt = "a", .cfg_scale = 1}};
-    rf_job         job = job_from(stages, 1, 6);
-    rf_plan       *plan = relays_plan(&r, &job);
-    double         sigma[8];
-    memcpy(sigma, plan->job[0].course.sigmas.sigma, 5 * sizeof *sigma);
-    rf_plan_destroy(plan);
-    render(&r, &job, NULL, &s);
-    for (int k = 0; k < s.count; k++)
-        for (int i = 0; i < LATENT; i++) {
-            if (i / 4 % CELLS >= CELLS / 2) continue;
-            const double want =
-                (double)latent[i] + sigma[k] * (double)noise[i % 4 * CELLS * CELLS + i / 4];
-            cr_assert_float_eq(s.before[k][i], want, 1e-5 * (1 + fabs(want)), "step %d, value %d",
-                               k, i);
-        }
-    pictures_free(&s.out);
+    const rf_job   job = job_from(stages, 1, 6);
+    relays_render(&r, &job, &p);
+    cr_expect_lt(distance(p.latent[0], latent), 3 * 0.0292,
+                 "the noise of that level, and what the "
+                 "model takes for it");
+    init.denoise = 1;
+    pictures_free(&p);
+    relays_render(&r, &job, &p);
+    cr_expect_gt(distance(p.latent[0], latent), 0.5);
+    pictures_free(&p);
     relays_close(&r);
 }
 

@@ -71,6 +71,75 @@ Test(relay_cuda, four_steps_with_a_switch, .timeout = 300)
     gpu_close(&r);
 }
 
+/* ---- from a picture ----------------------------------------------------------------------- */
+
+static uint8_t rgb[SIDE * SIDE * 3], mask[SIDE * SIDE];
+
+/* Of which the left half stays. */
+static rf_init some_picture(void)
+{
+    for (int i = 0; i < SIDE * SIDE * 3; i++)
+        rgb[i] = (uint8_t)(3 * (i / 3 % SIDE) + 50 * (i % 3) + i / 3 / SIDE * 2);
+    for (int i = 0; i < SIDE * SIDE; i++) mask[i] = i % SIDE < SIDE / 2 ? 0 : 255;
+    return (rf_init){.rgb = rgb, .mask = mask, .denoise = 0.5};
+}
+
+/* The encoder's latent, the noise on it, what is kept on the way, and the blend of pixels: within
+ * what the types allow of the CPU's, and the kept bytes as they were given. */
+Test(relay_cuda, a_picture_is_painted_over_inside_a_mask, .timeout = 300)
+{
+    relays   r;
+    pictures want, naive;
+    shooting s = shooting_whole;
+    fast_alone();
+    gpu_open(&r, f16);
+    const rf_init  init = some_picture();
+    const rf_stage stage[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
+    rf_job         job = small_job(stage, 2, 2);
+    job.init = &init;
+    must_shoot(&r, &job, 1, &s);
+    cr_expect_eq(s.launches, 2);
+    render_on_cpu(&r, "f32", job, &want);
+    render_on_cpu(&r, "bf16", job, &naive);
+    const double bf16 = relative_error(naive.latent[0], RF_F32, want.latent[0], LATENT);
+    const double error = relative_error(s.latent[0], RF_F32, want.latent[0], LATENT);
+    cr_expect_gt(bf16, 0.0);
+    cr_expect(error <= 2 * bf16, "relative error %.3g, bf16's is %.3g", error, bf16);
+    for (int i = 0; i < SIDE * SIDE * 3; i++)
+        if (mask[i / 3] == 0) cr_assert_eq(s.rgb[0][i], rgb[i], "byte %d", i);
+    pictures_free(&want);
+    pictures_free(&naive);
+    gpu_close(&r);
+}
+
+/* Two seeds of a base alone and of a base with a refiner, which share the base's call; and one of
+ * them by itself. */
+Test(relay_cuda, pictures_from_one_share_its_latent, .timeout = 300)
+{
+    relays   r;
+    shooting tree = shooting_latents, one = shooting_latents;
+    fast_alone();
+    gpu_open(&r, f16);
+    const rf_init  init = some_picture();
+    const rf_stage relay[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
+    rf_job         jobs[3];
+    for (int i = 0; i < 3; i++) {
+        jobs[i] = small_job(relay, i == 0 ? 1 : 2, 2);
+        jobs[i].sampler = "Euler a";
+        jobs[i].init = &init;
+        jobs[i].seed += i == 2;
+        jobs[i].batch = 2;
+    }
+    must_shoot(&r, jobs, 3, &tree);
+    cr_expect_eq(tree.launches, 3, "the first call is shared, and two are one launch twice");
+    must_shoot(&r, &jobs[1], 1, &one);
+    cr_expect(same_latent(&tree, 1, &one, 0), "with and without company");
+    cr_expect_not(same_latent(&tree, 2, &one, 0), "another seed");
+    gpu_close(&r);
+}
+
 /* ---- the same bytes ----------------------------------------------------------------------- */
 
 /* Four pictures one by one and as one launch; and of a base alone, a base with a refiner, which
@@ -101,6 +170,35 @@ Test(relay_cuda, batches_and_shared_prefixes_change_nothing, .timeout = 300)
     must_shoot(&r, jobs, 2, &tree);
     cr_expect_eq(tree.launches, 3, "the first call is shared");
     cr_expect(same_latent(&tree, 1, &one, 0), "with and without a shared prefix");
+    gpu_close(&r);
+}
+
+/* Stability's refiner has the slab in its turn: other sizes, four levels, one text encoder. */
+Test(relay_cuda, a_relay_to_the_refiner, .timeout = 300)
+{
+    relays   r = {.path = {make_tiny(7), make_expert("tiny-refiner", 9, RF_FILE_F16)}};
+    pictures want, naive;
+    shooting two = shooting_latents, one = shooting_latents;
+    fast_alone();
+    gpu_start(&r, f16);
+    const rf_stage stage[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
+    rf_job         job = small_job(stage, 2, 2);
+    job.count = job.batch = 2;
+    must_shoot(&r, &job, 1, &two);
+    cr_expect_eq(two.launches, 2);
+    job.seed += 1;
+    job.count = job.batch = 1;
+    must_shoot(&r, &job, 1, &one);
+    cr_expect(same_latent(&two, 1, &one, 0), "batch 2 and batch 1");
+    render_on_cpu(&r, "f32", job, &want);
+    render_on_cpu(&r, "bf16", job, &naive);
+    const double bf16 = relative_error(naive.latent[0], RF_F32, want.latent[0], LATENT);
+    const double error = relative_error(one.latent[0], RF_F32, want.latent[0], LATENT);
+    cr_expect_gt(bf16, 0.0);
+    cr_expect(error <= 2 * bf16 / 8, "relative error %.3g, bf16's is %.3g", error, bf16);
+    pictures_free(&want);
+    pictures_free(&naive);
     gpu_close(&r);
 }
 

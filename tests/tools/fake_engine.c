@@ -30,7 +30,8 @@ struct rf_engine {
 };
 
 struct rf_expert {
-    char name[256], path[1024];
+    char        name[256], path[1024];
+    const char *prediction;
 };
 
 struct rf_plan {
@@ -127,6 +128,24 @@ const char *rf_expert_name(const rf_expert *expert)
 const char *rf_expert_path(const rf_expert *expert)
 {
     return expert->path;
+}
+
+void rf_expert_get_prediction(const rf_expert *expert, rf_prediction_info *out)
+{
+    const char *told = expert->prediction;
+    *out = (rf_prediction_info){.prediction = told && *told == 'v' ? "v" : "epsilon",
+                                .ztsnr = told && strcmp(told, "v-ztsnr") == 0,
+                                .by_user = told != NULL,
+                                .sigma_min = 0.03,
+                                .sigma_max = 14.6,
+                                .reason = told ? "asked for" : "nothing says otherwise"};
+}
+
+rf_status rf_expert_set_prediction(rf_expert *expert, const char *prediction, rf_error *err)
+{
+    (void)err;
+    expert->prediction = prediction;
+    return RF_OK;
 }
 
 /* Of a file called "slow" it takes ten seconds. */

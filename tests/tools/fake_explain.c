@@ -95,6 +95,7 @@ static void fill_calls(fake_explanation *e, const rf_job *job, const int *set_of
             .prompt_entry = e->used[stage && e->set[set].prompt.part[0].entries > 1],
             .negative_entry = stage && e->set[set].negative.part[0].entries > 1,
             .negative_skipped = job->stages[0].cfg_scale == 1,
+            .cfg_scale = (double)job->stages[stage].cfg_scale,
         };
     }
     for (int i = 0; i < last; i++) {

@@ -74,7 +74,8 @@ static void make_cell(story *s, int i, int width, int height)
                                 .negative = "lowres",
                                 .cfg_scale = 6};
     s->stage[i][1] = (rf_stage){.prompt = "1girl, masterpiece", .cfg_scale = -1};
-    *cell = (rf_cell){.job = rf_job_default(), .file = {0, 1}, .name = s->name[i]};
+    s->of[i][0] = 0, s->of[i][1] = 1;
+    *cell = (rf_cell){.job = rf_job_default(), .file = s->of[i], .name = s->name[i]};
     for (int a = 0; a < RF_AXES; a++) {
         cell->at[a] = at[a];
         const double v = axis[a].value[at[a]].number;

@@ -13,6 +13,7 @@ typedef struct story {
     rf_cell        cell[STORY_CELLS];
     rf_cell_record record[STORY_CELLS];
     rf_stage       stage[STORY_CELLS][RF_REQUEST_STAGES];
+    int            of[STORY_CELLS][RF_REQUEST_STAGES]; /* files of stages */
     char           name[STORY_CELLS][32];
     char           number[RF_AXES][STORY_VALUES][32];
     const char    *file[2];

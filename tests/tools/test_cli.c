@@ -458,9 +458,9 @@ Test(cli, a_second_signal_quits_at_once)
 
 /* ---- help --------------------------------------------------------------------------------- */
 
-static const char *const VERBS[] = {"",      "render",  "sweep",      "explain", "replay",
-                                    "meta",  "recipes", "tokens",     "noise",   "inspect",
-                                    "synth", "devices", "completion", "version", "help"};
+static const char *const VERBS[] = {
+    "",      "render",  "sweep",   "explain", "replay",  "meta",       "recipes", "tokens",
+    "noise", "inspect", "convert", "synth",   "devices", "completion", "version", "help"};
 
 Test(cli, help_teaches_within_a_page)
 {
@@ -494,7 +494,7 @@ Test(cli, completion_scripts_are_valid_and_complete)
 {
     expect("completion bash > c.bash && bash -n c.bash", 0, "");
     rf_spawn(&r, "completion bash > c.bash; bash -c '. ./c.bash; COMP_WORDS=(refinery render "
-                 "--refiner-p); COMP_CWORD=2; _refinery; echo \"${COMPREPLY[@]}\"; "
+                 "--refiner-pro); COMP_CWORD=2; _refinery; echo \"${COMPREPLY[@]}\"; "
                  "COMP_WORDS=(refinery render --sampler Eu); COMP_CWORD=3; _refinery; "
                  "echo \"${COMPREPLY[@]}\"; COMP_WORDS=(refinery de); COMP_CWORD=1; _refinery; "
                  "echo \"${COMPREPLY[@]}\"; COMP_WORDS=(refinery render -m po); COMP_CWORD=3; "

@@ -48,10 +48,9 @@ static void make_sdxl(const char *path)
 
 static void make_refiner(const char *path)
 {
-    fixture f = {0};
-    add(&f, UNET "input_blocks.0.0.weight", 384, 4);
-    add(&f, "conditioner.embedders.0.model.ln_final.weight", 1280, 1);
-    fixture_write(&f, path);
+    char command[200];
+    snprintf(command, sizeof command, "synth -q --arch tiny-refiner %s", path);
+    rf_spawn_expect(&r, command, 0, "");
 }
 
 static void make_vpred(const char *path)
@@ -166,14 +165,11 @@ static const struct {
      {NULL, NULL, "an SDXL checkpoint, not a LoRA: it belongs to --base or --refiner", NULL}},
     {"refiner.safetensors",
      make_refiner,
-     {"Stability's SDXL refiner (one text encoder); this version refines with",
-      "Stability's SDXL refiner (one text encoder); this version refines with",
-      "Stability's SDXL refiner, not a LoRA: it belongs to --refiner", "has no VAE"}},
+     {NULL, NULL, "Stability's SDXL refiner, not a LoRA: it belongs to --refiner or --base", NULL}},
     {"vpred.safetensors",
      make_vpred,
-     {"an SDXL v-prediction model; this version opens epsilon-prediction models only",
-      "an SDXL v-prediction model; this version opens epsilon-prediction models only",
-      "an SDXL checkpoint, v-prediction, not a LoRA: it belongs to --base or --refiner", NULL}},
+     {NULL, NULL, "an SDXL checkpoint, v-prediction, not a LoRA: it belongs to --base or --refiner",
+      NULL}},
     {"folder", make_folder, {NULL, NULL, "a diffusers folder, not a LoRA", NULL}},
     {"inpaint.safetensors",
      make_inpaint,
@@ -204,7 +200,8 @@ static const struct {
     {"embedding.safetensors",
      make_embedding,
      {"a textual inversion, not a checkpoint", "a textual inversion, not a checkpoint",
-      "a textual inversion, not a LoRA", "a textual inversion, not a VAE"}},
+      "a textual inversion, not a LoRA: it belongs to --embedding",
+      "a textual inversion, not a VAE: it belongs to --embedding"}},
     {"model.ckpt",
      make_pickle,
      {"can run code when opened", "can run code when opened", "can run code when opened",

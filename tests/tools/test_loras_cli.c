@@ -253,7 +253,6 @@ Test(loras, a_relay_that_is_wrong_is_said_in_a_sentence)
     rf_spawn_expect(&r, "render --stage 'expert=pony.safetensors;prompt=@none.txt'", 66,
                     "none.txt");
     rf_spawn_expect(&r, "render --stage 'expert=none.safetensors'", 66, "none.safetensors");
-    rf_spawn_expect(&r, "sweep --stage 'expert=a' --x 'Seed: 1'", 2, "has no option --stage");
     rf_spawn_expect(&r, "render --size 64x64 --stage 'expert=pony.safetensors;until=1'", 0,
                     "until= of the last --stage has no effect");
 }

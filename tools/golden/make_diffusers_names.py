@@ -4,7 +4,8 @@
     python tools/golden/make_diffusers_names.py tiny7.safetensors tests/golden/diffusers_names.txt
 
 Every line: a folder, a name and its shape, sorted.  The tiny model's are listed; of the full one's
-(2640, built without memory) stand the number and a hash of the same lines (FNV-1a, 64 bits).
+(2641, built without memory) and of the refiner's stand the number and a hash of the same lines
+(FNV-1a, 64 bits).
 """
 import sys
 
@@ -47,6 +48,23 @@ def full():
                 up_block_types=["UpDecoderBlock2D"] * 4)}
 
 
+def refiner():
+    """Stability's refiner (sd_xl_refiner.yaml)."""
+    parts = full()
+    del parts["text_encoder"]
+    with torch.device("meta"):
+        parts["unet"] = UNet2DConditionModel(
+            block_out_channels=[384, 768, 1536, 1536], layers_per_block=2,
+            down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D",
+                              "DownBlock2D"],
+            up_block_types=["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+            transformer_layers_per_block=4, cross_attention_dim=1280,
+            attention_head_dim=[6, 12, 24, 24], use_linear_projection=True,
+            addition_embed_type="text_time", addition_time_embed_dim=256,
+            projection_class_embeddings_input_dim=2560)
+    return parts
+
+
 def lines(modules):
     return sorted(f"{folder} {name} {'x'.join(map(str, t.shape))}\n"
                   for folder, module in modules.items()
@@ -61,9 +79,10 @@ def fnv(text):
 
 
 def main(checkpoint, out):
-    whole = lines(full())
     with open(out, "w") as f:
-        f.write(f"full {len(whole)} {fnv(''.join(whole)):016x}\n")
+        for name, modules in (("full", full()), ("refiner", refiner())):
+            whole = lines(modules)
+            f.write(f"{name} {len(whole)} {fnv(''.join(whole)):016x}\n")
         f.writelines(lines(tiny(checkpoint)))
 
 

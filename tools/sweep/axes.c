@@ -17,6 +17,7 @@ void rf_axis_release(rf_axis *axis)
 {
     free(axis->value);
     free(axis->block);
+    free(axis->own_name);
     *axis = (rf_axis){0};
 }
 
@@ -120,17 +121,32 @@ done:
 
 /* ---- whole axes --------------------------------------------------------------------------- */
 
-static rf_status make(rf_axis *out, const char *flag, const rf_axis_rule *rule,
+/* An axis of that name, without values. */
+static rf_status name_axis(rf_axis *axis, const rf_axis_rule **rule, const char *flag,
+                           const char *name, rf_trouble *trouble)
+{
+    rf_status st = RF_OK;
+    *axis = (rf_axis){0};
+    RF_TRY(rf_text_check(name, flag, trouble));
+    RF_TRY(rf_axis_name_read(axis, rule, flag, name, trouble));
+done:
+    if (st != RF_OK) rf_axis_release(axis);
+    return st;
+}
+
+/* Takes `axis`, which has its name, over. */
+static rf_status make(rf_axis *out, rf_axis axis, const char *flag, const rf_axis_rule *rule,
                       const char *const *texts, int count, rf_trouble *trouble)
 {
     rf_status st = RF_OK;
     char      where[160];
-    rf_axis   axis = {.kind = rule->kind, .name = rule->name};
     const int numbers = rule->takes >= RF_TAKES_SEEDS;
-    snprintf(where, sizeof where, "%.100s %s", flag, rule->name);
-    if (count < 1 || count > RF_AXIS_VALUES_MAX)
-        return rf_fail(&trouble->error, RF_E_ARG, "%s has %d values; it can have 1 to %d", where,
-                       count, RF_AXIS_VALUES_MAX);
+    snprintf(where, sizeof where, "%.100s %.50s", flag, axis.name);
+    if (count < 1 || count > RF_AXIS_VALUES_MAX) {
+        st = rf_fail(&trouble->error, RF_E_ARG, "%s has %d values; it can have 1 to %d", where,
+                     count, RF_AXIS_VALUES_MAX);
+        goto done;
+    }
     for (int i = 0; i < count; i++) RF_TRY(rf_text_check(texts[i], where, trouble));
     RF_TRY(numbers ? take_numbers(&axis, rule, where, texts, count, trouble)
                    : take_texts(&axis, rule, where, texts, count, trouble));
@@ -146,10 +162,10 @@ rf_status rf_axis_make(rf_axis *out, const char *flag, const char *name, const c
 {
     rf_status           st = RF_OK;
     const rf_axis_rule *rule = NULL;
+    rf_axis             axis = {0};
     *out = (rf_axis){0};
-    RF_TRY(rf_text_check(name, flag, trouble));
-    RF_TRY(rf_axis_rule_find(&rule, flag, name, trouble));
-    RF_TRY(make(out, flag, rule, texts, count, trouble));
+    RF_TRY(name_axis(&axis, &rule, flag, name, trouble));
+    RF_TRY(make(out, axis, flag, rule, texts, count, trouble));
 done:
     return st;
 }
@@ -173,7 +189,8 @@ rf_status rf_axis_parse(rf_axis *out, const char *flag, const char *text, rf_tro
     rf_status           st = RF_OK;
     const rf_axis_rule *rule = NULL;
     rf_axis_list        list = {0};
-    char                name[100], where[160];
+    rf_axis             axis = {0};
+    char                name[200], where[160];
     *out = (rf_axis){0};
     if (!text) return make_nothing(out, trouble);
     RF_TRY(rf_text_check(text, flag, trouble));
@@ -185,16 +202,19 @@ rf_status rf_axis_parse(rf_axis *out, const char *flag, const char *text, rf_tro
         goto done;
     }
     snprintf(name, sizeof name, "%.*s", (int)(colon - text), text);
-    RF_TRY(rf_axis_rule_find(&rule, flag, name, trouble));
-    snprintf(where, sizeof where, "%.100s %s", flag, rule->name);
+    RF_TRY(name_axis(&axis, &rule, flag, name, trouble));
+    snprintf(where, sizeof where, "%.100s %.50s", flag, axis.name);
     const char *values = rf_axis_skip_blanks(colon + 1);
     if (!*values) {
         st = rf_fail(&trouble->error, RF_E_ARG, "%s: there are no values after the ':'", where);
         goto done;
     }
     RF_TRY(rf_axis_list_split(&list, where, values, trouble));
-    RF_TRY(make(out, flag, rule, list.item, list.count, trouble));
+    const rf_axis named = axis;
+    axis = (rf_axis){0};
+    RF_TRY(make(out, named, flag, rule, list.item, list.count, trouble));
 done:
+    rf_axis_release(&axis);
     rf_axis_list_release(&list);
     return st;
 }

@@ -35,6 +35,12 @@ typedef enum rf_axis_kind {
     RF_VARY_SIGMA_MIN,
     RF_VARY_SIGMA_MAX,
     RF_VARY_RHO,
+    RF_VARY_CFG_END, /* of a stage whose CFG moves: that of its last call */
+    RF_VARY_S_CHURN,
+    RF_VARY_S_TMIN,
+    RF_VARY_S_TMAX,
+    RF_VARY_S_NOISE,
+    RF_VARY_LORA, /* "LoRA NAME": its strength */
     RF_VARY_KINDS
 } rf_axis_kind;
 
@@ -46,11 +52,14 @@ typedef struct rf_axis_value {
 
 typedef struct rf_axis {
     rf_axis_kind   kind;
-    const char    *name;  /* "Refiner switch at", the table's spelling */
-    rf_axis_value *value; /* [count] */
-    int            count; /* >= 1 */
-    int            drawn; /* has seeds that were drawn: read again, they are others */
-    char          *block; /* owns the texts */
+    int            stage;    /* of "Stage 2 CFG Scale", from 1; 0: what the name alone means */
+    const char    *lora;     /* of "LoRA pose": whose strength it is; else NULL */
+    const char    *name;     /* "Refiner switch at", the table's spelling */
+    rf_axis_value *value;    /* [count] */
+    int            count;    /* >= 1 */
+    int            drawn;    /* has seeds that were drawn: read again, they are others */
+    char          *block;    /* owns the texts */
+    char          *own_name; /* what name and lora point into, where the table's is not all */
 } rf_axis;
 
 /* `text`: "NAME: VALUES"; NULL: an axis of one value that changes nothing.  VALUES is a CSV list

@@ -12,9 +12,9 @@
 /* clang-format off */
 static const rf_axis_rule RULES[] = {
     {"Refiner switch at", RF_VARY_SWITCH, RF_TAKES_NUMBERS, -1000000000, 1000000000,
-     {"refinerswitchat", "switchat", "switch", "switchpoint", "refinerswitch"}},
+     {"refinerswitchat", "switchat", "switch", "switchpoint", "refinerswitch", "until"}},
     {"Checkpoint name", RF_VARY_BASE, RF_TAKES_NAMES, 0, 0,
-     {"checkpointname", "base", "checkpoint", "basecheckpoint", "model"}},
+     {"checkpointname", "base", "checkpoint", "basecheckpoint", "model", "expert"}},
     {"Refiner checkpoint", RF_VARY_REFINER, RF_TAKES_NAMES, 0, 0,
      {"refinercheckpoint", "refiner", "refinermodel"}},
     {"VAE", RF_VARY_VAE, RF_TAKES_NAMES, 0, 0, {"vae", "sdvae"}},
@@ -44,13 +44,20 @@ static const rf_axis_rule RULES[] = {
     {"Schedule max sigma", RF_VARY_SIGMA_MAX, RF_TAKES_NUMBERS, 0, 1000000,
      {"schedulemaxsigma", "maxsigma", "sigmamax"}},
     {"Schedule rho", RF_VARY_RHO, RF_TAKES_NUMBERS, 0, 1000, {"schedulerho", "rho"}},
+    {"CFG end", RF_VARY_CFG_END, RF_TAKES_NUMBERS, 0, 1000, {"cfgend"}},
+    {"Sigma churn", RF_VARY_S_CHURN, RF_TAKES_NUMBERS, 0, 1000000, {"sigmachurn", "schurn"}},
+    {"Sigma tmin", RF_VARY_S_TMIN, RF_TAKES_NUMBERS, 0, 1000000, {"sigmatmin", "stmin"}},
+    {"Sigma tmax", RF_VARY_S_TMAX, RF_TAKES_NUMBERS, 0, 1000000, {"sigmatmax", "stmax"}},
+    {"Sigma noise", RF_VARY_S_NOISE, RF_TAKES_NUMBERS, 0, 100, {"sigmanoise", "snoise"}},
+    {"LoRA", RF_VARY_LORA, RF_TAKES_NUMBERS, -100, 100, {"lora"}},
 };
 
 const char *const rf_axis_names[] = {
     "Refiner switch at", "Checkpoint name", "Refiner checkpoint", "VAE", "Seed", "Var. seed",
     "Var. strength", "Steps", "CFG Scale", "Base CFG", "Refiner CFG", "Sampler", "Refiner sampler",
     "Schedule type", "Prompt S/R", "Base prompt S/R", "Refiner prompt S/R", "Size", "Clip skip",
-    "Eta", "Schedule min sigma", "Schedule max sigma", "Schedule rho", NULL};
+    "Eta", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "CFG end", "Sigma churn", "Sigma tmin",
+    "Sigma tmax", "Sigma noise", "LoRA", NULL};
 /* clang-format on */
 
 enum { RULE_COUNT = sizeof RULES / sizeof *RULES, TYPED_MAX = 64 };
@@ -88,6 +95,7 @@ rf_status rf_axis_rule_find(const rf_axis_rule **out, const char *flag, const ch
         rf_trouble_hint(trouble, "did you mean '%s'?", nearest);
     else
         rf_trouble_hint(trouble, "axes are Refiner switch at, Refiner checkpoint, Seed, Steps, CFG "
-                                 "Scale, Sampler, Schedule type, Prompt S/R, Size and others");
+                                 "Scale, Sampler, Schedule type, Prompt S/R, Size, LoRA NAME, "
+                                 "Stage 2 CFG Scale and others");
     return rf_fail(&trouble->error, RF_E_ARG, "%s: there is no axis called '%.80s'", flag, name);
 }

@@ -24,12 +24,17 @@ typedef struct rf_axis_rule {
     rf_axis_takes takes;
     int64_t       min, max; /* of numbers */
     /* Spellings in small letters and digits alone, the name's first; up to a NULL. */
-    const char *spelling[6];
+    const char *spelling[8];
 } rf_axis_rule;
 
 /* The axis called `name`; case, blanks and signs do not matter.  RF_E_ARG with the nearest name. */
 rf_status rf_axis_rule_find(const rf_axis_rule **out, const char *flag, const char *name,
                             rf_trouble *trouble);
+
+/* Likewise `name` with a stage before it or a LoRA's name behind it (axis_stages.c): fills kind,
+ * stage, lora and name of *axis, which is to be released.  RF_E_ARG also for what no stage has. */
+rf_status rf_axis_name_read(rf_axis *axis, const rf_axis_rule **rule, const char *flag,
+                            const char *name, rf_trouble *trouble);
 
 /* ---- lists (axis_list.c) ------------------------------------------------------------------ */
 

@@ -27,14 +27,18 @@ const char *rf_stage_sampler(const rf_job *job, int stage)
 
 float rf_stage_cfg(const rf_job *job, int stage)
 {
-    while (stage > 0 && job->stages[stage].cfg_scale < 0) stage--;
-    const float cfg = job->stages[stage].cfg_scale;
-    return cfg < 0 ? 6 : cfg; /* rf_stage's default */
+    const rf_stage *s = job->stages;
+    int             from = stage;
+    while (from > 0 && s[from].cfg_scale < 0) from--;
+    float cfg = s[from].cfg_scale < 0 ? 6 : s[from].cfg_scale; /* rf_stage's default */
+    for (; from < stage; from++)
+        if (s[from].cfg_ramp != 0) cfg = fmaxf(0, cfg + s[from].cfg_ramp);
+    return cfg;
 }
 
 const char *rf_stage_file(const rf_cells *cells, const rf_cell *cell, int stage)
 {
-    const int file = stage < RF_REQUEST_STAGES ? cell->file[stage] : -1;
+    const int file = stage < cell->job.stage_count ? cell->file[stage] : -1;
     return file >= 0 && file < cells->files ? cells->file[file] : NULL;
 }
 

@@ -11,13 +11,13 @@ enum { ALL_BYTES_MAX = 64 << 20 }; /* of all texts that are made */
 /* Whether the axis replaces in the texts of `stage`. */
 static int addresses(const rf_axis *axis, int stage)
 {
-    return axis->kind == RF_VARY_PROMPT ||
-           axis->kind == (stage ? RF_VARY_REFINER_PROMPT : RF_VARY_BASE_PROMPT);
+    const rf_cell_target t = rf_cell_target_of(axis);
+    return t.kind == RF_VARY_PROMPT && rf_cell_reaches(t, stage);
 }
 
 static int replaces(const rf_axis *axis)
 {
-    return addresses(axis, 0) || addresses(axis, 1);
+    return rf_cell_target_of(axis).kind == RF_VARY_PROMPT;
 }
 
 int rf_cell_choice(const rf_cells *cells, const int at[RF_AXES])
@@ -28,13 +28,16 @@ int rf_cell_choice(const rf_cells *cells, const int at[RF_AXES])
     return choice;
 }
 
-/* The request's text of a stage, what it inherits included. */
-static const char *original(const rf_request *q, int stage, int side)
+static const char *own_text(const rf_cell_maker *m, int stage, int side)
 {
-    for (int s = stage; s >= 0; s--) {
-        const char *text = side ? q->stages[s].negative : q->stages[s].prompt;
-        if (text) return text;
-    }
+    return side ? m->plain[stage].negative : m->plain[stage].prompt;
+}
+
+/* The request's text of a stage, what it inherits included. */
+static const char *original(const rf_cell_maker *m, int stage, int side)
+{
+    for (int s = stage; s >= 0; s--)
+        if (own_text(m, s, side)) return own_text(m, s, side);
     return "";
 }
 
@@ -42,17 +45,21 @@ static const char *original(const rf_request *q, int stage, int side)
 
 static rf_status check_found(const rf_cell_maker *m, int a)
 {
-    const rf_axis *axis = &m->cells->axis[a];
-    const char    *search = axis->value[0].text;
-    for (int s = 0; s < RF_REQUEST_STAGES; s++)
+    const rf_axis       *axis = &m->cells->axis[a];
+    const rf_cell_target t = rf_cell_target_of(axis);
+    const char          *search = axis->value[0].text;
+    char                 of[24] = "";
+    for (int s = 0; s < m->cells->stages; s++)
         for (int side = 0; side < RF_CELL_SIDES; side++)
-            if (addresses(axis, s) && strstr(original(m->request, s, side), search)) return RF_OK;
+            if (addresses(axis, s) && strstr(original(m, s, side), search)) return RF_OK;
+    if (t.stage >= 0 && axis->stage) snprintf(of, sizeof of, " of stage %d", t.stage + 1);
     rf_trouble_hint(m->trouble, "the first value is searched for, letter by letter, and each value "
                                 "takes its place");
     return rf_fail(&m->trouble->error, RF_E_ARG,
                    "axis %c (%s): '%.200s' is neither in the prompt nor in the negative prompt%s",
                    'x' + a, axis->name, search,
-                   axis->kind == RF_VARY_PROMPT        ? ""
+                   axis->stage                         ? of
+                   : axis->kind == RF_VARY_PROMPT      ? ""
                    : axis->kind == RF_VARY_BASE_PROMPT ? " of the base"
                                                        : " of the refiner");
 }
@@ -98,18 +105,22 @@ static rf_status replace(writer *w, const char **text, int a, int i)
     return RF_OK;
 }
 
-/* The text of one stage and side; a refiner's that is the base's stays told by NULL, as in a job
- * whose prompts were given like that. */
-static rf_status make_text(writer *w, rf_cell_texts *out, const int at[RF_AXES], int stage,
-                           int side)
+/* The texts of one choice: [stages][RF_CELL_SIDES].  A stage's that is the one before it stays told
+ * by NULL, as in a job whose prompts were given like that. */
+static rf_status make_texts(writer *w, const char **out, const int at[RF_AXES])
 {
-    rf_status         st = RF_OK;
-    const rf_request *q = w->maker->request;
-    const char       *text = original(q, stage, side);
-    for (int a = 0; a < RF_AXES; a++)
-        if (addresses(&w->maker->cells->axis[a], stage)) RF_TRY(replace(w, &text, a, at[a]));
-    const int inherits = stage && !(side ? q->stages[stage].negative : q->stages[stage].prompt);
-    out->of[stage][side] = inherits && strcmp(text, out->of[0][side]) == 0 ? NULL : text;
+    rf_status            st = RF_OK;
+    const rf_cell_maker *m = w->maker;
+    const char          *before[RF_CELL_SIDES] = {"", ""};
+    for (int s = 0; s < m->cells->stages; s++)
+        for (int side = 0; side < RF_CELL_SIDES; side++) {
+            const char *text = original(m, s, side);
+            for (int a = 0; a < RF_AXES; a++)
+                if (addresses(&m->cells->axis[a], s)) RF_TRY(replace(w, &text, a, at[a]));
+            const int inherits = s && !own_text(m, s, side) && strcmp(text, before[side]) == 0;
+            *out++ = inherits ? NULL : text;
+            before[side] = text;
+        }
 done:
     return st;
 }
@@ -124,7 +135,8 @@ rf_status rf_cell_texts_make(rf_cell_maker *m)
         RF_TRY(check_found(m, a));
         m->choices *= m->cells->axis[a].count; /* at most as many as cells */
     }
-    m->texts = rf_cells_take(m->cells, (size_t)m->choices, sizeof *m->texts);
+    const size_t texts = (size_t)m->cells->stages * RF_CELL_SIDES;
+    m->texts = rf_cells_take(m->cells, (size_t)m->choices * texts, sizeof *m->texts);
     if (!m->texts)
         return rf_fail(&m->trouble->error, RF_E_NOMEM, "no memory for the prompts of the cells");
     for (int i = 0; i < m->choices; i++) {
@@ -134,9 +146,7 @@ rf_status rf_cell_texts_make(rf_cell_maker *m)
             at[a] = left % m->cells->axis[a].count;
             left /= m->cells->axis[a].count;
         }
-        for (int s = 0; s < RF_REQUEST_STAGES; s++)
-            for (int side = 0; side < RF_CELL_SIDES; side++)
-                RF_TRY(make_text(&w, &m->texts[i], at, s, side));
+        RF_TRY(make_texts(&w, m->texts + (size_t)i * texts, at));
     }
 done:
     return st;

@@ -1,8 +1,8 @@
 /* Cells: the request's job, with one value of each axis put in; see cells.h.
  *
- * Inside, a cell has two stages and both tell their settings, so that "Base CFG" cannot move the
- * refiner's; what the refiner would inherit anyway is left out again at the end.  So a cell's job
- * is the one that `render` makes of the same values. */
+ * Inside, a cell has all stages and each tells its settings, so that "Base CFG" cannot move the
+ * refiner's; what a stage would inherit anyway is left out again at the end.  So a cell's job is
+ * the one that `render` makes of the same values. */
 #include "tools/sweep/cells.h"
 
 #include <stdio.h>
@@ -44,6 +44,93 @@ static rf_status no_memory(const rf_cell_maker *m)
     return rf_fail(&m->trouble->error, RF_E_NOMEM, "no memory for the cells of the sweep");
 }
 
+/* ---- what axes mean ----------------------------------------------------------------------- */
+
+rf_cell_target rf_cell_target_of(const rf_axis *axis)
+{
+    rf_cell_target t = {.kind = axis->kind, .stage = -1, .lora = axis->lora};
+    switch (axis->kind) {
+    case RF_VARY_SWITCH: t.stage = 0; break;
+    case RF_VARY_BASE: t.stage = 0; break;
+    case RF_VARY_REFINER: t = (rf_cell_target){.kind = RF_VARY_BASE, .stage = 1}; break;
+    case RF_VARY_BASE_CFG: t = (rf_cell_target){.kind = RF_VARY_CFG, .stage = 0}; break;
+    case RF_VARY_REFINER_CFG: t = (rf_cell_target){.kind = RF_VARY_CFG, .stage = 1}; break;
+    case RF_VARY_REFINER_SAMPLER: t = (rf_cell_target){.kind = RF_VARY_SAMPLER, .stage = 1}; break;
+    case RF_VARY_BASE_PROMPT: t = (rf_cell_target){.kind = RF_VARY_PROMPT, .stage = 0}; break;
+    case RF_VARY_REFINER_PROMPT: t = (rf_cell_target){.kind = RF_VARY_PROMPT, .stage = 1}; break;
+    default: break;
+    }
+    if (axis->stage) t.stage = axis->stage - 1;
+    return t;
+}
+
+/* Of a relay of three, nobody knows who the refiner is. */
+static int means_a_pair(const rf_axis *axis)
+{
+    switch (axis->kind) {
+    case RF_VARY_SWITCH:
+    case RF_VARY_REFINER:
+    case RF_VARY_REFINER_CFG:
+    case RF_VARY_REFINER_SAMPLER:
+    case RF_VARY_REFINER_PROMPT: return axis->stage == 0;
+    default: return 0;
+    }
+}
+
+static rf_status check_axis(const rf_cell_maker *m, int a)
+{
+    const rf_axis       *axis = &m->cells->axis[a];
+    const rf_cell_target t = rf_cell_target_of(axis);
+    const int            stages = m->cells->stages;
+    rf_error            *err = &m->trouble->error;
+    if (m->relay && stages != 2 && means_a_pair(axis)) {
+        rf_trouble_hint(m->trouble, "--%c \"Stage 2 CFG Scale: 4-7\", for example", 'x' + a);
+        return rf_fail(err, RF_E_ARG,
+                       "axis %c (%s): of %d stages it does not say which one it means", 'x' + a,
+                       axis->name, stages);
+    }
+    if (t.stage >= stages)
+        return rf_fail(err, RF_E_ARG, "axis %c (%s): there %s %d stage%s", 'x' + a, axis->name,
+                       stages == 1 ? "is" : "are", stages, stages == 1 ? "" : "s");
+    if (t.kind == RF_VARY_SWITCH && axis->stage && t.stage + 1 == stages)
+        return rf_fail(err, RF_E_ARG, "axis %c (%s): the last stage makes all steps that are left",
+                       'x' + a, axis->name);
+    return RF_OK;
+}
+
+/* ---- the request's stages ----------------------------------------------------------------- */
+
+static float end_of(const rf_stage *s)
+{
+    const float end = s->cfg_scale + s->cfg_ramp;
+    return s->cfg_ramp == 0 || end > 0 ? end : 0;
+}
+
+/* Each with its CFG; of base and refiner as they were asked for, both. */
+static rf_status settle_plain(rf_cell_maker *m)
+{
+    rf_status         st = RF_OK;
+    const rf_request *q = m->request;
+    const int         stages = m->relay ? q->job.stage_count : RF_REQUEST_STAGES;
+    const rf_stage   *from = m->relay ? q->job.stages : q->stages;
+    m->cells->stages = stages;
+    m->plain = rf_cells_take(m->cells, (size_t)stages, sizeof *m->plain);
+    m->inherits = rf_cells_take(m->cells, (size_t)stages, 1);
+    m->file_axis = rf_cells_take(m->cells, (size_t)stages, sizeof *m->file_axis);
+    m->file_of = rf_cells_take(m->cells, (size_t)stages, sizeof *m->file_of);
+    if (!m->plain || !m->inherits || !m->file_axis || !m->file_of) return no_memory(m);
+    for (int s = 0; s < stages; s++) {
+        m->plain[s] = from[s];
+        m->plain[s].sampling = NULL;
+        m->inherits[s] = s > 0 && from[s].cfg_scale < 0;
+        if (m->inherits[s]) m->plain[s].cfg_scale = end_of(&m->plain[s - 1]);
+    }
+    if (!m->relay) m->plain[0].until = q->switch_at;
+    for (int a = 0; a < RF_AXES; a++) RF_TRY(check_axis(m, a));
+done:
+    return st;
+}
+
 /* ---- files -------------------------------------------------------------------------------- */
 
 /* The number of `path`; -1 for none. */
@@ -61,50 +148,85 @@ static const char *file_or_none(const char *name)
     return strcasecmp(name, "none") == 0 ? NULL : name;
 }
 
-static rf_status find_files(rf_cell_maker *m)
+static const char *given_file(const rf_cell_maker *m, int stage)
 {
-    static const rf_axis_kind KINDS[] = {RF_VARY_BASE, RF_VARY_REFINER};
-    rf_cells                 *cells = m->cells;
-    const char *const         given[] = {m->request->base, m->request->refiner};
-    size_t                    room = 0;
-    for (int s = 0; s < RF_REQUEST_STAGES; s++) {
-        m->file_axis[s] = -1;
-        for (int a = 0; a < RF_AXES; a++)
-            if (cells->axis[a].kind == KINDS[s]) m->file_axis[s] = a;
-        room += m->file_axis[s] < 0 ? 1 : (size_t)cells->axis[m->file_axis[s]].count;
-    }
-    if (m->file_axis[0] < 0 && !given[0])
-        return rf_fail(&m->trouble->error, RF_E_ARG,
-                       "--base is missing: which checkpoint shall begin?");
-    cells->file = rf_cells_take(cells, room, sizeof *cells->file);
-    for (int s = 0; s < RF_REQUEST_STAGES; s++) {
-        const rf_axis *axis = m->file_axis[s] < 0 ? NULL : &cells->axis[m->file_axis[s]];
-        const int      count = axis ? axis->count : 1;
-        m->file_of[s] = rf_cells_take(cells, (size_t)count, sizeof *m->file_of[s]);
-        if (!cells->file || !m->file_of[s]) return no_memory(m);
-        for (int i = 0; i < count; i++) {
-            const char *name = axis ? axis->value[i].text : given[s];
-            m->file_of[s][i] = number_file(cells, s && name ? file_or_none(name) : name);
-            m->refines |= s > 0 && m->file_of[s][i] >= 0;
-        }
+    if (m->relay) return m->request->files[stage];
+    return stage ? m->request->refiner : m->request->base;
+}
+
+/* Of a stage: which axis tells it, and what of each value. */
+static rf_status number_files(rf_cell_maker *m, int stage)
+{
+    rf_cells      *cells = m->cells;
+    const rf_axis *axis = m->file_axis[stage] < 0 ? NULL : &cells->axis[m->file_axis[stage]];
+    const int      count = axis ? axis->count : 1, may_lack = stage > 0 && !m->relay;
+    m->file_of[stage] = rf_cells_take(cells, (size_t)count, sizeof *m->file_of[stage]);
+    if (!m->file_of[stage]) return no_memory(m);
+    for (int i = 0; i < count; i++) {
+        const char *name = axis ? axis->value[i].text : given_file(m, stage);
+        m->file_of[stage][i] = number_file(cells, may_lack && name ? file_or_none(name) : name);
+        m->refines |= stage > 0 && (m->relay || m->file_of[stage][i] >= 0);
     }
     return RF_OK;
 }
 
+static rf_status find_files(rf_cell_maker *m)
+{
+    rf_status st = RF_OK;
+    rf_cells *cells = m->cells;
+    size_t    room = 0;
+    for (int s = 0; s < cells->stages; s++) {
+        m->file_axis[s] = -1;
+        for (int a = 0; a < RF_AXES; a++) {
+            const rf_cell_target t = rf_cell_target_of(&cells->axis[a]);
+            if (t.kind == RF_VARY_BASE && t.stage == s) m->file_axis[s] = a;
+        }
+        room += m->file_axis[s] < 0 ? 1 : (size_t)cells->axis[m->file_axis[s]].count;
+    }
+    if (!m->relay && m->file_axis[0] < 0 && !given_file(m, 0))
+        return rf_fail(&m->trouble->error, RF_E_ARG,
+                       "--base is missing: which checkpoint shall begin?");
+    cells->file = rf_cells_take(cells, room, sizeof *cells->file);
+    if (!cells->file) return no_memory(m);
+    for (int s = 0; s < cells->stages; s++) RF_TRY(number_files(m, s));
+done:
+    return st;
+}
+
 /* ---- one cell ----------------------------------------------------------------------------- */
 
-void rf_cell_begin(rf_cell *cell, const rf_request *request)
+/* Whether some stage may have numbers of its own for its sampler. */
+static int has_numbers(const rf_cell_maker *m)
 {
-    const rf_stage *stage = request->stages;
-    *cell = (rf_cell){.job = request->job};
+    int own = 0;
+    for (int s = 0; m->relay && s < m->cells->stages; s++) own |= m->request->relay.given[s] != 0;
+    for (int a = 0; a < RF_AXES; a++) own |= m->cells->axis[a].stage > 0;
+    return own;
+}
+
+rf_status rf_cell_room(rf_cell_maker *m, rf_cell *cell)
+{
+    const size_t stages = (size_t)m->cells->stages;
+    const int    numbers = has_numbers(m);
+    cell->stages = rf_cells_take(m->cells, stages, sizeof *cell->stages);
+    cell->file = rf_cells_take(m->cells, stages, sizeof *cell->file);
+    if (numbers) cell->sampling = rf_cells_take(m->cells, stages, sizeof *cell->sampling);
+    return cell->stages && cell->file && (cell->sampling || !numbers) ? RF_OK : no_memory(m);
+}
+
+void rf_cell_begin(rf_cell_maker *m, rf_cell *cell)
+{
+    const rf_relay *relay = &m->request->relay;
+    cell->job = m->request->job;
     cell->job.count = 1;
     cell->job.stages = cell->stages;
-    cell->job.stage_count = RF_REQUEST_STAGES;
-    cell->stages[0] = (rf_stage){.until = request->switch_at, .cfg_scale = stage[0].cfg_scale};
-    cell->stages[1] =
-        (rf_stage){.until = 1,
-                   .cfg_scale = stage[1].cfg_scale < 0 ? stage[0].cfg_scale : stage[1].cfg_scale,
-                   .sampler = stage[1].sampler};
+    cell->job.stage_count = m->cells->stages;
+    for (int s = 0; s < m->cells->stages; s++) {
+        cell->stages[s] = m->plain[s];
+        cell->stages[s].prompt = cell->stages[s].negative = NULL;
+        m->given[s] = m->relay ? relay->given[s] : 0;
+        if (m->relay) m->own[s] = relay->sampling[s];
+    }
 }
 
 /* "None" and "Automatic": the checkpoint's own. */
@@ -121,62 +243,121 @@ static void set_size(rf_job *job, const char *text)
     job->height = (int)strtol(cross + 1, NULL, 10);
 }
 
-void rf_cell_apply(rf_cell *cell, const rf_axis *axis, int value)
+/* A number of a sampler: the job's, or one stage's own. */
+static void set_number(rf_cell_maker *m, rf_cell *cell, rf_cell_target t, double v)
+{
+    rf_stage_sampling *own = &m->own[t.stage < 0 ? 0 : t.stage];
+    rf_job            *job = &cell->job;
+    rf_relay_key       key = RF_KEY_ETA;
+    double            *at = t.stage < 0 ? &job->eta : &own->eta;
+    if (t.kind == RF_VARY_S_CHURN)
+        key = RF_KEY_S_CHURN, at = t.stage < 0 ? &job->s_churn : &own->s_churn;
+    if (t.kind == RF_VARY_S_TMIN)
+        key = RF_KEY_S_TMIN, at = t.stage < 0 ? &job->s_tmin : &own->s_tmin;
+    if (t.kind == RF_VARY_S_TMAX)
+        key = RF_KEY_S_TMAX, at = t.stage < 0 ? &job->s_tmax : &own->s_tmax;
+    if (t.kind == RF_VARY_S_NOISE)
+        key = RF_KEY_S_NOISE, at = t.stage < 0 ? &job->s_noise : &own->s_noise;
+    *at = v;
+    if (t.stage >= 0) m->given[t.stage] |= 1u << key;
+}
+
+/* What stages have of their own, too; 0: it is no such thing. */
+static int apply_to_stages(rf_cell_maker *m, rf_cell *cell, rf_cell_target t,
+                           const rf_axis_value *v)
+{
+    const int first = t.stage < 0 ? 0 : t.stage;
+    const int last = t.stage < 0 ? m->cells->stages - 1 : t.stage;
+    switch (t.kind) {
+    case RF_VARY_SWITCH:
+        cell->stages[t.stage].until = v->number;
+        cell->job.idle_stages = 1; /* who varies it means its ends */
+        return 1;
+    case RF_VARY_CFG:
+        for (int s = first; s <= last; s++) cell->stages[s].cfg_scale = (float)v->number;
+        return 1;
+    case RF_VARY_SAMPLER:
+        if (t.stage < 0) cell->job.sampler = v->text;
+        for (int s = first; s <= last; s++) cell->stages[s].sampler = t.stage < 0 ? NULL : v->text;
+        return 1;
+    case RF_VARY_CLIP_SKIP:
+        if (t.stage < 0)
+            cell->job.clip_skip = (int)v->number;
+        else
+            cell->stages[t.stage].clip_skip = (int)v->number;
+        return 1;
+    case RF_VARY_ETA:
+    case RF_VARY_S_CHURN:
+    case RF_VARY_S_TMIN:
+    case RF_VARY_S_TMAX:
+    case RF_VARY_S_NOISE: set_number(m, cell, t, v->number); return 1;
+    default: return 0;
+    }
+}
+
+void rf_cell_apply(rf_cell_maker *m, rf_cell *cell, const rf_axis *axis, int value)
 {
     const rf_axis_value *v = &axis->value[value];
     rf_job              *job = &cell->job;
-    rf_stage            *stage = cell->stages;
+    if (apply_to_stages(m, cell, rf_cell_target_of(axis), v)) return;
     switch (axis->kind) {
-    case RF_VARY_SWITCH:
-        stage[0].until = v->number;
-        job->idle_stages = 1; /* who varies it means its ends */
-        break;
     case RF_VARY_VAE: job->vae = vae_of(v->text); break;
     /* a double does not hold all seeds */
     case RF_VARY_SEED: job->seed = strtoull(v->text, NULL, 10); break;
     case RF_VARY_VARIATION_SEED: job->variation_seed = strtoull(v->text, NULL, 10); break;
     case RF_VARY_VARIATION: job->variation = v->number; break;
     case RF_VARY_STEPS: job->steps = (int)v->number; break;
-    case RF_VARY_CFG: stage[0].cfg_scale = stage[1].cfg_scale = (float)v->number; break;
-    case RF_VARY_BASE_CFG: stage[0].cfg_scale = (float)v->number; break;
-    case RF_VARY_REFINER_CFG: stage[1].cfg_scale = (float)v->number; break;
-    case RF_VARY_SAMPLER:
-        job->sampler = v->text;
-        stage[1].sampler = NULL;
-        break;
-    case RF_VARY_REFINER_SAMPLER: stage[1].sampler = v->text; break;
     case RF_VARY_SCHEDULE: job->schedule = v->text; break;
     case RF_VARY_SIZE: set_size(job, v->text); break;
-    case RF_VARY_CLIP_SKIP: job->clip_skip = (int)v->number; break;
-    case RF_VARY_ETA: job->eta = v->number; break;
     case RF_VARY_SIGMA_MIN: job->sigma_min = v->number; break;
     case RF_VARY_SIGMA_MAX: job->sigma_max = v->number; break;
     case RF_VARY_RHO: job->rho = v->number; break;
-    default: break; /* files and prompts */
+    default: break; /* files, prompts, LoRAs; ends of CFG */
     }
 }
 
-static void fill_cell(rf_cell *cell, const rf_cell_maker *m, const int at[RF_AXES])
+void rf_cell_finish(rf_cell_maker *m, rf_cell *cell)
 {
-    const rf_request *q = m->request;
-    rf_cell_begin(cell, q);
+    for (int a = 0; a < RF_AXES; a++) { /* whatever axis said where it begins */
+        const rf_axis       *axis = &m->cells->axis[a];
+        const rf_cell_target t = rf_cell_target_of(axis);
+        for (int s = 0; t.kind == RF_VARY_CFG_END && s < m->cells->stages; s++)
+            if (rf_cell_reaches(t, s))
+                cell->stages[s].cfg_ramp =
+                    (float)(axis->value[cell->at[a]].number - (double)cell->stages[s].cfg_scale);
+    }
+    for (int s = 0; cell->sampling && s < m->cells->stages; s++)
+        rf_relay_settle_sampling(m->given[s], &m->own[s], &cell->job, &cell->stages[s],
+                                 &cell->sampling[s]);
+    float before = 0;
+    for (int s = 0; s < m->cells->stages; s++) {
+        rf_stage   *stage = &cell->stages[s];
+        const float end = end_of(stage);
+        if (m->inherits[s] && stage->cfg_scale == before) stage->cfg_scale = -1;
+        before = end;
+    }
+}
+
+static void fill_cell(rf_cell *cell, rf_cell_maker *m, const int at[RF_AXES])
+{
+    const int stages = m->cells->stages;
+    rf_cell_begin(m, cell);
     for (int a = 0; a < RF_AXES; a++) {
         cell->at[a] = at[a];
-        rf_cell_apply(cell, &m->cells->axis[a], at[a]);
+        rf_cell_apply(m, cell, &m->cells->axis[a], at[a]);
     }
-    const rf_cell_texts *texts = &m->texts[rf_cell_choice(m->cells, at)];
-    for (int s = 0; s < RF_REQUEST_STAGES; s++) {
-        cell->stages[s].prompt = texts->of[s][0];
-        cell->stages[s].negative = texts->of[s][1];
+    rf_cell_finish(m, cell);
+    const char **text =
+        m->texts + (size_t)rf_cell_choice(m->cells, at) * (size_t)stages * RF_CELL_SIDES;
+    for (int s = 0; s < stages; s++) {
+        cell->stages[s].prompt = *text++;
+        cell->stages[s].negative = *text++;
         cell->file[s] = m->file_of[s][m->file_axis[s] < 0 ? 0 : at[m->file_axis[s]]];
     }
-    rf_stage *base = &cell->stages[0], *refiner = &cell->stages[1];
-    if (q->stages[1].cfg_scale < 0 && refiner->cfg_scale == base->cfg_scale)
-        refiner->cfg_scale = -1;
-    if (cell->file[1] >= 0) return;
+    if (m->relay || cell->file[1] >= 0) return;
     cell->job.stage_count = 1;
-    base->until = 1;
-    *refiner = (rf_stage){0};
+    cell->stages[0].until = 1;
+    cell->stages[1] = (rf_stage){0};
 }
 
 /* ---- all cells ---------------------------------------------------------------------------- */
@@ -215,6 +396,8 @@ static rf_status fill_cells(rf_cell_maker *m)
         int at[RF_AXES], left = i;
         for (int a = 0; a < RF_AXES; left /= cells->axis[a++].count)
             at[a] = left % cells->axis[a].count;
+        const rf_status st = rf_cell_room(m, &cells->cell[i]);
+        if (st != RF_OK) return st;
         char *name = names + (size_t)i * NAME_BYTES;
         snprintf(name, NAME_BYTES, "x%0*d-y%0*d-z%0*d", digits[0], at[0], digits[1], at[1],
                  digits[2], at[2]);
@@ -231,12 +414,14 @@ rf_status rf_cells_make(rf_cells *out, const rf_request *request, rf_axis axis[R
     rf_status     st = RF_OK;
     rf_cell_maker m = {
         .cells = out, .request = request, .warn = warn, .user = user, .trouble = trouble};
+    m.relay = rf_request_has_relay(request);
     *out = (rf_cells){0};
     for (int a = 0; a < RF_AXES; a++) {
         out->axis[a] = axis[a];
         axis[a] = (rf_axis){0};
     }
     RF_TRY(count_cells(&m));
+    RF_TRY(settle_plain(&m));
     RF_TRY(find_files(&m));
     RF_TRY(rf_cell_texts_make(&m));
     RF_TRY(rf_cells_check(&m));

@@ -8,18 +8,20 @@
 enum { RF_CELLS_MAX = 100000 };
 
 typedef struct rf_cell {
-    int         at[RF_AXES];               /* which value of each axis */
-    rf_job      job;                       /* count 1; its stages are those below */
-    rf_stage    stages[RF_REQUEST_STAGES]; /* they lack their experts */
-    int         file[RF_REQUEST_STAGES]; /* of each stage: index into `files`; -1: no such stage */
-    const char *name; /* of its files, without extension: "x03-y01-z00", digits as needed */
+    int                at[RF_AXES]; /* which value of each axis */
+    rf_job             job;         /* count 1; its stages are those below */
+    rf_stage          *stages;      /* [stages of the cells]; they lack their experts and LoRAs */
+    rf_stage_sampling *sampling;    /* likewise: what stages point to; NULL: none has its own */
+    int               *file; /* likewise: index into `files`; -1: no such stage, or no file given */
+    const char        *name; /* of its files, without extension: "x03-y01-z00", digits as needed */
 } rf_cell;
 
 typedef struct rf_cells {
     rf_axis      axis[RF_AXES];
     rf_cell     *cell; /* [count], x fastest, then y, then z; they stay where they are */
     int          count;
-    const char **file; /* [files]: distinct paths of checkpoints, as given */
+    int          stages; /* most of any cell */
+    const char **file;   /* [files]: distinct paths of checkpoints, as given */
     int          files;
     void        *blocks; /* what cells point to */
 } rf_cells;

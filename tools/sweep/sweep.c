@@ -51,7 +51,7 @@ static rf_status check_request(rf_sweep *s)
         rf_trouble_hint(t, "give the same number to all of them");
         return rf_fail(&t->error, RF_E_ARG, "--shard: every shard would draw a seed of its own");
     }
-    if (!q->base) {
+    if (!q->base && !rf_request_has_relay(q)) {
         rf_trouble_hint(t, "refinery sweep -m pony.safetensors -r anime.safetensors --x \"Refiner "
                            "switch at: 0-1 [11]\" -p \"1girl, forest\"");
         return rf_fail(&t->error, RF_E_ARG, "--base is missing: which checkpoint shall render?");
@@ -111,7 +111,7 @@ static rf_status take_memory(rf_sweep *s)
     const size_t n = (size_t)s->cells.count;
     s->expert = calloc((size_t)s->cells.files + 1, sizeof(rf_expert *));
     s->job = calloc(n, sizeof *s->job);
-    s->stage = calloc(n * RF_REQUEST_STAGES, sizeof *s->stage);
+    s->stage = calloc(n * (size_t)s->cells.stages, sizeof *s->stage);
     s->group = calloc(n, sizeof *s->group);
     s->owner = calloc(n, sizeof *s->owner);
     s->cost = calloc(n, sizeof *s->cost);
@@ -120,6 +120,28 @@ static rf_status take_memory(rf_sweep *s)
     if (s->expert && s->job && s->stage && s->group && s->owner && s->cost && s->map && s->record)
         return RF_OK;
     return rf_fail(&s->in->trouble.error, RF_E_NOMEM, "no memory for %d cells", s->cells.count);
+}
+
+/* What --base-prediction and --refiner-prediction say of a file, by where the cells have it. */
+static rf_status prediction_of(const rf_sweep *s, int file, const char **out)
+{
+    const rf_request *q = &s->o->request;
+    const char *const said[RF_REQUEST_STAGES] = {q->base_prediction, q->refiner_prediction};
+    int               known = 0;
+    *out = NULL;
+    for (int i = 0; i < s->cells.count; i++)
+        for (int k = 0; k < s->cells.cell[i].job.stage_count; k++) {
+            if (s->cells.cell[i].file[k] != file) continue;
+            const int same = *out && said[k] ? strcmp(*out, said[k]) == 0 : !*out == !said[k];
+            if (known && !same)
+                return rf_fail(&s->in->trouble.error, RF_E_ARG,
+                               "%.300s is a base and a refiner of this sweep: --base-prediction "
+                               "and --refiner-prediction must agree",
+                               s->cells.file[file]);
+            *out = said[k];
+            known = 1;
+        }
+    return RF_OK;
 }
 
 static rf_status open_experts(rf_sweep *s)
@@ -131,8 +153,12 @@ static rf_status open_experts(rf_sweep *s)
     q->device = rf_rank_device(&s->ranks, q->device, s->gpu);
     RF_TRY(rf_experts_begin(&s->experts, q, NULL, rf_sweep_warn, NULL, s, t));
     rf_experts_say_device(&s->experts, q, &s->in->console);
-    for (int i = 0; i < s->cells.files; i++)
-        RF_TRY(rf_experts_open(&s->experts, s->cells.file[i], &s->expert[i], &t->error));
+    for (int i = 0; i < s->cells.files; i++) {
+        const char *prediction = NULL;
+        RF_TRY(prediction_of(s, i, &prediction));
+        RF_TRY(
+            rf_experts_open(&s->experts, s->cells.file[i], prediction, &s->expert[i], &t->error));
+    }
 done:
     return st;
 }
@@ -141,7 +167,7 @@ static void make_jobs(rf_sweep *s)
 {
     for (int i = 0; i < s->cells.count; i++) {
         const rf_cell *c = &s->cells.cell[i];
-        rf_stage      *stage = &s->stage[i * RF_REQUEST_STAGES];
+        rf_stage      *stage = &s->stage[(size_t)i * (size_t)s->cells.stages];
         s->job[i] = c->job;
         s->job[i].batch = s->o->request.job.batch;
         s->job[i].stages = stage;
@@ -152,14 +178,31 @@ static void make_jobs(rf_sweep *s)
     }
 }
 
+/* What the axes of strengths say of a cell's LoRAs. */
+static int axis_loras(const rf_sweep *s, const rf_cell *c, rf_axis_lora out[RF_AXES])
+{
+    int count = 0;
+    for (int a = 0; a < RF_AXES; a++) {
+        const rf_axis *axis = &s->cells.axis[a];
+        if (axis->kind == RF_VARY_LORA)
+            out[count++] = (rf_axis_lora){.stage = axis->stage - 1,
+                                          .name = axis->lora,
+                                          .strength = axis->value[c->at[a]].number};
+    }
+    return count;
+}
+
 /* Prompt S/R may replace in tags, so every cell's prompts are read. */
 static rf_status add_loras(rf_sweep *s)
 {
-    rf_status   st = RF_OK;
-    rf_trouble *t = &s->in->trouble;
+    rf_status    st = RF_OK;
+    rf_trouble  *t = &s->in->trouble;
+    rf_axis_lora of_axes[RF_AXES];
     RF_TRY(rf_loras_begin(&s->loras, &s->o->request, t));
+    s->loras.of_axes = of_axes;
     for (int i = 0; i < s->cells.count; i++) {
-        rf_stage *stage = &s->stage[i * RF_REQUEST_STAGES];
+        s->loras.of_axes_count = axis_loras(s, &s->cells.cell[i], of_axes);
+        rf_stage *stage = &s->stage[(size_t)i * (size_t)s->cells.stages];
         RF_TRY(
             rf_loras_settle(&s->loras, s->experts.engine, &s->job[i], stage, rf_sweep_warn, s, t));
         for (int k = 0; k < s->job[i].stage_count; k++) {
@@ -168,6 +211,7 @@ static rf_status add_loras(rf_sweep *s)
         }
     }
 done:
+    s->loras.of_axes_count = 0;
     return st;
 }
 

@@ -42,7 +42,7 @@ typedef struct rf_sweep {
     rf_cells          cells;
     rf_expert       **expert; /* [cells.files] */
     rf_job           *job;    /* [cells.count], complete */
-    rf_stage         *stage;  /* [cells.count][RF_REQUEST_STAGES], of `job` */
+    rf_stage         *stage;  /* [cells.count][cells.stages], of `job` */
     rf_plan          *whole;  /* of all cells */
     rf_plan_info      info;   /* its; texts and noise levels are not kept */
     int              *group;  /* [cells.count]: which group a cell is in */

@@ -191,7 +191,7 @@ static rf_status write_outputs(rf_sweep *s)
         .cells = &s->cells,
         .record = s->record,
         .folder = s->o->folder,
-        .title = s->o->request.stages[0].prompt,
+        .title = s->o->request.job.stages[0].prompt,
         .device = rf_engine_device(s->experts.engine),
         .calls_naive = s->info.calls_naive,
         .calls_shared = s->info.calls_shared,
