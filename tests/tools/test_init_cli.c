@@ -292,6 +292,39 @@ Test(init_cli, a_signal_ends_the_pass_and_all_others)
     cr_expect(rf_spawn_exists("out-pass1.png") && !rf_spawn_exists("out.png"));
 }
 
+/* ---- sweep --------------------------------------------------------------------------------- */
+
+Test(init_cli, all_cells_of_a_sweep_begin_from_the_picture)
+{
+    static const char *const CELLS[][2] = {{"x00-y00-z00", "0"}, {"x01-y01-z00", "0.5"}};
+    char                     command[200], path[60];
+    expect("sweep " EXPERTS "-i grey.png --mask half.png --x 'Denoising: 0, 0.5, 1' "
+           "--y 'Seed: 1-2' --no-grid --no-report",
+           0, "");
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof command,
+                 "render " EXPERTS "-i grey.png --mask half.png --overwrite --denoise %s --seed %d "
+                 "-o one.png",
+                 CELLS[i][1], i + 1);
+        expect(command, 0, "");
+        snprintf(path, sizeof path, "sweep/cells/%s.png", CELLS[i][0]);
+        cr_expect(same_files("one.png", path), "%s", path);
+    }
+    rf_spawn(&r, "version > /dev/null; cat sweep/results.jsonl");
+    cr_expect(strstr(r.out, "\"init\":{\"path\":\"grey.png\"") && strstr(r.out, "\"denoise\":0.5"),
+              "%s", r.out);
+    expect("sweep " EXPERTS "-i grey.png --x 'Size: 64x64, 72x64' -o other", 2,
+           "with --init all cells have one size");
+    expect("sweep " EXPERTS "-i grey.png --x 'Denoising: 0, 2' -o other", 2, "Denoising");
+    expect(
+        "sweep -m pony.safetensors --size 64x64 --x 'Denoising: 0, 0.5' --progress none -o other",
+        0, "axis x (Denoising) has no effect without --init");
+    expect("sweep " EXPERTS "-i none.png --x 'Seed: 1-2' -o third", 66, "none.png");
+    expect("sweep " EXPERTS "-i half.png --mask half.png --x 'Denoising: 0, 0.5, 1' "
+           "--y 'Seed: 1-2' --no-grid --no-report --resume",
+           2, "belongs to another sweep");
+}
+
 /* ---- replay -------------------------------------------------------------------------------- */
 
 Test(init_cli, pictures_are_replayed_with_what_they_began_from)
