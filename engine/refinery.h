@@ -285,7 +285,8 @@ typedef struct rf_job {
 
     /* Neither changes a picture nor is saved with it. */
     int         preview_every; /* calls between previews of a picture, 0: none */
-    const char *preview_vae;   /* TAESDXL decoder for them; NULL: a linear map */
+    const char *preview_vae;   /* TAESDXL decoder for them (.safetensors); NULL: a linear map.  The
+                                  jobs of a plan that show previews have one for all of them */
     int idle_stages; /* 1: a stage without calls is meant, as at the ends of a sweep over switch
                         points: no warning */
 } rf_job;
@@ -420,7 +421,7 @@ typedef struct rf_plan_info {
     int    stage_count;
     int    batch;      /* as planned: at most all pictures */
     size_t slab_bytes; /* activations, shared by all experts: the largest of the next two, the text
-                          encoders' and the VAE encoder's */
+                          encoders', the VAE encoder's and TAESDXL's */
     size_t unet_slab_bytes, vae_slab_bytes; /* of a launch of `batch` pictures, of decoding one */
     size_t kv_bytes;      /* the pool of prompt keys and values, and time embeddings */
     size_t kv_pool_bytes; /* the pool alone ... */
@@ -430,7 +431,8 @@ typedef struct rf_plan_info {
     size_t staging_bytes; /* fixed buffers through which files are read */
     size_t text_bytes;    /* largest text encoders, released once the prompts are encoded */
     size_t unet_bytes;    /* UNet weights of all experts, packed */
-    size_t vae_bytes;     /* decoder weights; an encoder's are released before the first step */
+    size_t vae_bytes;     /* decoder weights, TAESDXL's included; an encoder's are released before
+                             the first step */
     size_t peak_bytes;    /* most that is held at once */
     size_t host_bytes;    /* beside a GPU: of the host's memory, pinned tables, encoded prompts, and
                              the largest tensor that a LoRA is merged into */
@@ -508,7 +510,8 @@ typedef struct rf_image {
     const char    *job;        /* the whole job as JSON: rf_saved_job_from_json reads it */
 } rf_image;
 
-/* A look at a picture on its way: what the expert takes the finished one to be (x0). */
+/* A look at a picture on its way: what the expert takes the finished one to be (x0, guided).  A
+ * call that several pictures share is shown once, for the first of them. */
 typedef struct rf_preview {
     int            job_index, index;
     int            call, calls;   /* made, and of this picture in all (0: not known) */
@@ -531,7 +534,9 @@ typedef struct rf_callbacks {
     /* Called instead for a picture that went wrong (RF_E_NAN); the others go on, and rf_plan_run
      * returns RF_OK.  NULL: the first such picture ends the run. */
     void (*failed)(void *user, int job_index, int index, rf_status status, const char *message);
-    /* Called after every rf_job.preview_every calls of a picture; NULL: no previews. */
+    /* Called after every rf_job.preview_every calls of a picture but the last one, which the
+     * picture itself follows; NULL: no previews.  It waits for the GPU; nothing else of the run
+     * changes. */
     void (*preview)(void *user, const rf_preview *preview);
     void *user;
 } rf_callbacks;

@@ -69,13 +69,14 @@ static void find_prediction(rf_inspection *x)
 /* What the engine would say, by asking what the engine asks. */
 static void inspect_uses(rf_inspection *x, const rf_against *against)
 {
-    const char *prefix;
-    rf_vae_arch vae;
+    rf_vae_view *view = NULL;
+    rf_vae_arch  vae;
     x->use[RF_USE_BASE] = x->use[RF_USE_REFINER] = x->identity.problem;
     rf_lora_inspect(&x->lora, x->path, against);
     x->is_lora = x->identity.kind == RF_MODEL_LORA || x->lora.lora;
     (void)rf_lora_inspection_check(&x->lora, &x->use[RF_USE_LORA]);
-    (void)rf_model_use_check_vae(&vae, &prefix, x->tensors, &x->use[RF_USE_VAE]);
+    (void)rf_model_use_check_vae(&vae, &view, x->tensors, &x->use[RF_USE_VAE]);
+    rf_vae_view_close(view);
 }
 
 /* What is no safetensors file is good for nothing. */

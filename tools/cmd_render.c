@@ -34,6 +34,7 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_count,
                                            rf_options_batch,
                                            rf_options_output,
+                                           rf_options_preview,
                                            rf_options_machine,
                                            COMMON,
                                            rf_options_profile,
@@ -50,15 +51,16 @@ static rf_status check_base(rf_invocation *in, const rf_request *request)
 
 static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
-    enum { OTHERS = 7 };
+    enum { OTHERS = 7 }; /* besides --relay */
     int            n = 0;
-    rf_input       inputs[OTHERS + RF_RELAY_STAGES + 1] = {{NULL, NULL}};
-    const rf_input others[OTHERS - 1] = {{"--vae", q->job.vae},
-                                         {"--prompt-file", q->prompt_file},
-                                         {"--negative-file", q->negative_file},
-                                         {"--init", q->start.init},
-                                         {"--mask", q->start.mask},
-                                         {"--styles", q->styles.count ? q->styles_file : NULL}};
+    rf_input       inputs[OTHERS + RF_RELAY_STAGES + 2] = {{NULL, NULL}};
+    const rf_input others[OTHERS] = {{"--vae", q->job.vae},
+                                     {"--prompt-file", q->prompt_file},
+                                     {"--negative-file", q->negative_file},
+                                     {"--styles", q->styles.count ? q->styles_file : NULL},
+                                     {"--init", q->start.init},
+                                     {"--mask", q->start.mask},
+                                     {"--preview-vae", q->job.preview_vae}};
     for (int i = 0; i < q->job.stage_count; i++)
         inputs[n++] = (rf_input){q->relay_name          ? "--relay"
                                  : q->stage_texts.count ? "--stage"
@@ -66,7 +68,7 @@ static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
                                                         : "--base",
                                  q->files[i]};
     inputs[n++] = (rf_input){"--relay", q->relay_path};
-    for (int i = 0; i < OTHERS - 1; i++) inputs[n++] = others[i];
+    for (int i = 0; i < OTHERS; i++) inputs[n++] = others[i];
     const rf_output_request outputs = {
         .pattern = q->output          ? q->output
                    : q->job.count > 1 ? "out-{index}.png"
@@ -77,6 +79,7 @@ static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
         .same_seed = q->job.variation > 0,
         .overwrite = q->overwrite,
         .trace = q->trace,
+        .previews = q->job.preview_every || q->job.preview_vae,
         .inputs = inputs,
     };
     return rf_outputs_prepare(&r->outputs, &outputs, &r->in->trouble);

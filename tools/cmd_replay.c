@@ -90,8 +90,9 @@ static const rf_option FILES[] = {
 };
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
-static const rf_option *const OPTIONS[] = {FILES,  rf_options_output,  rf_options_machine,
-                                           COMMON, rf_options_profile, NULL};
+static const rf_option *const OPTIONS[] = {
+    FILES, rf_options_output, rf_options_preview, rf_options_machine, COMMON, rf_options_profile,
+    NULL};
 
 /* One of the jobs that lead to the picture. */
 typedef struct saved_pass {
@@ -323,6 +324,7 @@ static rf_status prepare_output(replay *p)
         .seed = (int64_t)p->links[0]->job.seed,
         .overwrite = p->q->overwrite,
         .trace = p->q->trace,
+        .previews = p->q->job.preview_every || p->q->job.preview_vae,
         .inputs = inputs,
     };
     RF_TRY(rf_outputs_prepare(&p->r.outputs, &outputs, &p->r.in->trouble));

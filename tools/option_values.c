@@ -32,6 +32,17 @@ static rf_status convert_int(const rf_option *o, const char *flag, const char *t
     return RF_OK;
 }
 
+static rf_status convert_every(const rf_option *o, const char *flag, const char *text, int *out,
+                               rf_trouble *trouble)
+{
+    const size_t word = strncmp(text, "every=", 6) == 0 ? 6 : 0;
+    rf_trouble   unused = {.hint = ""};
+    if (convert_int(o, flag, text + word, out, &unused) == RF_OK) return RF_OK;
+    return rf_fail(&trouble->error, RF_E_ARG,
+                   "%s: '%.80s' is not every=N, or N, a whole number from %.0f to %.0f", flag, text,
+                   o->min, o->max);
+}
+
 static rf_status convert_long(const rf_option *o, const char *flag, const char *text, int64_t *out,
                               rf_trouble *trouble)
 {
@@ -234,6 +245,7 @@ rf_status rf_option_convert(const rf_option *option, const char *flag, const cha
     case RF_OPTION_SEED: return convert_seed(flag, text, at, trouble);
     case RF_OPTION_SIZE:
     case RF_OPTION_PIXELS: return convert_size(option, flag, text, at, trouble);
+    case RF_OPTION_EVERY: return convert_every(option, flag, text, at, trouble);
     case RF_OPTION_STRETCH: return convert_stretch(option, flag, text, at, trouble);
     }
     return rf_fail(&trouble->error, RF_E_BUG, "option %s has no kind", option->name);

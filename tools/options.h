@@ -29,6 +29,7 @@ typedef enum rf_option_kind {
     RF_OPTION_SEED,    /* int64_t; RF_SEED_RANDOM for "random" (or -1) */
     RF_OPTION_SIZE,    /* int[2]: "1024x768", each side in min..max and a multiple of 8 */
     RF_OPTION_PIXELS,  /* int[2], of any number */
+    RF_OPTION_EVERY,   /* int in min..max: "every=5", or "5" */
     RF_OPTION_STRETCH, /* int[2]: "12:18", whole numbers in min..max, the first not the larger */
 } rf_option_kind;
 
@@ -58,7 +59,7 @@ typedef struct rf_option {
     const char *aliases;    /* other spellings, separated by blanks, never shown; NULL: none */
     const char *const *choices;   /* CHOICE, NAME: the names, ended by NULL */
     const char        *extension; /* INPUT: what completion looks for, e.g. "safetensors" */
-    double             min, max;  /* INT, LONG, REAL, SIZE, PIXELS, STRETCH */
+    double             min, max;  /* INT, LONG, REAL, SIZE, PIXELS, EVERY, STRETCH */
 } rf_option;
 
 /* Options every verb has; the first member of every struct of values. */

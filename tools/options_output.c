@@ -94,6 +94,35 @@ const rf_option rf_options_output[] = {
     {.name = NULL},
 };
 
+const rf_option rf_options_preview[] = {
+    {.name = "preview",
+     .kind = RF_OPTION_EVERY,
+     .place = RF_PLACE_MORE,
+     AT(job.preview_every),
+     .value = "every=N",
+     .help = "every N calls a look, in OUTPUT.preview.png",
+     .group = "Pictures",
+     .aliases = "preview-interval",
+     .min = 1,
+     .max = 10000},
+    {.name = "preview-vae",
+     .kind = RF_OPTION_INPUT,
+     .place = RF_PLACE_MORE,
+     AT(job.preview_vae),
+     .value = "FILE",
+     .help = "TAESDXL's decoder for them: in full size",
+     .group = "Pictures",
+     .aliases = "taesd",
+     .extension = "safetensors"},
+    {.name = "keep-previews",
+     .kind = RF_OPTION_FLAG,
+     .place = RF_PLACE_MORE,
+     AT(keep_previews),
+     .help = "leave the last preview beside its picture",
+     .group = "Pictures"},
+    {.name = NULL},
+};
+
 const rf_option rf_options_machine[] = {
     {.name = "dry-run",
      .kind = RF_OPTION_FLAG,

@@ -113,6 +113,10 @@ static rf_status make_room(rf_rendering *r)
 rf_status rf_rendering_run_passes(rf_rendering *r)
 {
     rf_status st = RF_OK;
+    for (int k = 0; k < r->passes.count; k++) {
+        r->passes.pass[k].job.preview_every = r->job.preview_every;
+        r->passes.pass[k].job.preview_vae = r->job.preview_vae;
+    }
     RF_TRY(plan_all(r));
     if (r->request->dry_run) goto done;
     RF_TRY(make_room(r));

@@ -383,6 +383,33 @@ void rf_meter_update(rf_meter *m, const rf_progress *progress, double at)
     m->shown = at;
 }
 
+static void show_json_preview(const char *path, const rf_preview *preview)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "phase", rf_json_text("preview"));
+    json_object_set_new(o, "image", json_integer(preview->index));
+    json_object_set_new(o, "call", json_integer(preview->call));
+    json_object_set_new(o, "calls", preview->calls ? json_integer(preview->calls) : json_null());
+    json_object_set_new(o, "width", json_integer(preview->width));
+    json_object_set_new(o, "height", json_integer(preview->height));
+    json_object_set_new(o, "path", rf_json_text(path));
+    if (json_dumpf(o, stderr, JSON_COMPACT) == 0) fputc('\n', stderr);
+    json_decref(o);
+}
+
+void rf_meter_preview(rf_meter *m, const char *path, const rf_preview *preview)
+{
+    char text[RF_ERROR_BYTES], name[400];
+    if (m->mode == RF_METER_JSON) show_json_preview(path, preview);
+    if (m->mode == RF_METER_JSON || m->mode == RF_METER_NONE || m->told_preview) return;
+    m->told_preview = 1;
+    snprintf(name, sizeof name, "%s", path);
+    rf_make_printable(name);
+    snprintf(text, sizeof text, "preview: %s%s", name,
+             m->count > 1 ? ", and one beside each other picture" : "");
+    rf_console_note(m->console, text);
+}
+
 void rf_meter_end(rf_meter *meter)
 {
     rf_console_clear_line(meter->console);

@@ -33,6 +33,7 @@ typedef struct rf_meter {
     int         told;              /* something has been printed, */
     int         told_stage;        /* at this stage */
     rf_phase    told_phase;        /* and in this phase */
+    int         told_preview;      /* where previews are */
 
     int pass, passes; /* of one that follows on others, from 0; passes 0: there is one */
 
@@ -60,6 +61,8 @@ void rf_meter_finished(rf_meter *meter, int finished); /* jobs, by now */
 void rf_meter_pass(rf_meter *meter, int pass, int passes, int64_t later);
 
 void rf_meter_update(rf_meter *meter, const rf_progress *progress, double at);
+/* A preview is in that file: people are told once, programs each time. */
+void rf_meter_preview(rf_meter *meter, const char *path, const rf_preview *preview);
 void rf_meter_end(rf_meter *meter);
 
 /* What the bar says, in at most `columns` columns: "pony 12/15 | animagine 0/15 | 1.9 s/step |

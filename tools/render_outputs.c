@@ -118,6 +118,14 @@ static rf_status check_not_input(const char *path, const char *option, const rf_
                    input->flag);
 }
 
+rf_status rf_preview_path(char **out, const char *path)
+{
+    const int stem = (int)(strlen(path) - strlen(".png"));
+    if (asprintf(out, "%.*s.preview%s", stem, path, path + stem) >= 0) return RF_OK;
+    *out = NULL;
+    return RF_E_NOMEM;
+}
+
 static rf_status check_path(const char *path, const char *option, const rf_output_request *q,
                             rf_trouble *trouble)
 {
@@ -126,6 +134,28 @@ static rf_status check_path(const char *path, const char *option, const rf_outpu
         RF_TRY(check_not_input(path, option, i, trouble));
     RF_TRY(rf_output_check(path, q->overwrite, &trouble->error));
 done:
+    return st;
+}
+
+/* One that a killed run has left is ours: it is replaced. */
+static rf_status check_preview(const char *output, const rf_output_request *request,
+                               rf_trouble *trouble)
+{
+    rf_output_request q = *request;
+    char             *path = NULL;
+    rf_status         st = rf_preview_path(&path, output);
+    place             own, trace;
+    if (st != RF_OK) return rf_fail(&trouble->error, st, "no memory for a file name");
+    q.overwrite = 1;
+    RF_TRY(check_path(path, "--preview", &q, trouble));
+    if (!request->trace) goto done;
+    find_place(&own, path, 0);
+    find_place(&trace, request->trace, 0);
+    if (by_place(&own, &trace) == 0)
+        st = rf_fail(&trouble->error, RF_E_ARG, "--trace %.400s: a preview has that name",
+                     request->trace);
+done:
+    free(path);
     return st;
 }
 
@@ -156,6 +186,7 @@ static rf_status make_path(rf_outputs *o, const rf_output_request *q, rf_trouble
     }
     o->count++;
     RF_TRY(check_path(*out, "--output", q, trouble));
+    if (q->previews && pass < 0) RF_TRY(check_preview(*out, q, trouble));
 done:
     return st;
 }

@@ -29,8 +29,9 @@ typedef struct rf_output_request {
     int64_t         seed;      /* of the first picture, drawn already; they count up, */
     int             same_seed; /* or do not */
     int             overwrite;
-    const char     *trace;  /* one more file that is written; NULL: none */
-    const rf_input *inputs; /* files that are read, ended by a row without a flag */
+    const char     *trace;    /* one more file that is written; NULL: none */
+    int             previews; /* each picture's preview is one more */
+    const rf_input *inputs;   /* files that are read, ended by a row without a flag */
 } rf_output_request;
 
 /* Expands the pattern for every picture and checks that each file can be written: before any work.
@@ -39,6 +40,9 @@ typedef struct rf_output_request {
 rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request,
                              rf_trouble *trouble);
 void      rf_outputs_release(rf_outputs *outputs);
+
+/* "out.preview.png" of "out.png", to be freed by the caller.  RF_E_NOMEM. */
+rf_status rf_preview_path(char **out, const char *path);
 
 /* `pattern` with {seed} and {index} replaced, to be freed by the caller.  RF_E_ARG, RF_E_NOMEM. */
 rf_status rf_pattern_expand(char **out, const char *pattern, int64_t seed, int index,

@@ -88,8 +88,9 @@ static int on_progress(void *user, const rf_progress *progress)
     return rf_signals_caught();
 }
 
+/* preview: the number of the one that the picture replaces; -1: none. */
 static rf_status write_picture(rf_rendering *r, const rf_image *image, const char *path,
-                               rf_error *err)
+                               int preview, rf_error *err)
 {
     rf_status             st = RF_OK;
     const double          begun = rf_meter_clock();
@@ -101,6 +102,7 @@ static rf_status write_picture(rf_rendering *r, const rf_image *image, const cha
     if (st != RF_OK) goto done;
     r->report.write_s += rf_meter_clock() - begun;
     rf_console_clear_line(&r->in->console);
+    if (preview >= 0) rf_previews_drop(&r->previews, preview);
     RF_TRY(rf_report_picture(&r->report, r->in->console.json, path, image, err));
     RF_TRY(rf_console_flush(err));
 done:
@@ -115,9 +117,18 @@ static rf_status on_image(void *user, const rf_image *image, rf_error *err)
     const int     passes = r->passes.count > 1 ? r->passes.count : 1, last = r->pass == passes - 1;
     if (!last) RF_TRY(rf_pass_picture_keep(&r->made[number - r->first], image, err));
     if (!last && !r->request->start.save_passes) goto done;
-    RF_TRY(write_picture(r, image, rf_outputs_path(&r->outputs, number, r->pass, passes), err));
+    RF_TRY(write_picture(r, image, rf_outputs_path(&r->outputs, number, r->pass, passes),
+                         last ? number : -1, err));
 done:
     return st;
+}
+
+static void on_preview(void *user, const rf_preview *preview)
+{
+    rf_rendering *r = user;
+    rf_preview    at = *preview;
+    at.index = picture_number(r, preview->job_index, preview->index);
+    rf_previews_show(&r->previews, &at);
 }
 
 static void tell_timings(const rf_rendering *r)
@@ -137,8 +148,13 @@ rf_status rf_rendering_run_plan(rf_rendering *r)
     rf_status          st = RF_OK;
     rf_console        *console = &r->in->console;
     rf_error          *err = &r->in->trouble.error;
-    const rf_callbacks callbacks = {.progress = on_progress, .image = on_image, .user = r};
-    if (!r->ran) rf_experts_say_device(&r->experts, r->request, console);
+    const rf_callbacks callbacks = {
+        .progress = on_progress, .image = on_image, .preview = on_preview, .user = r};
+    if (!r->ran) {
+        rf_experts_say_device(&r->experts, r->request, console);
+        RF_TRY(rf_previews_begin(&r->previews, console, &r->meter, &r->outputs,
+                                 r->request->keep_previews, err));
+    }
     rf_job shown = *r->report.job; /* one of many, perhaps: pictures are counted through all */
     shown.count = r->job.count;
     RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
@@ -148,6 +164,7 @@ rf_status rf_rendering_run_plan(rf_rendering *r)
     r->ran = 1;
     st = rf_plan_run(r->plan, &callbacks, err);
     rf_meter_end(&r->meter);
+    rf_previews_end(&r->previews);
     if (st == RF_OK && console->verbose) tell_timings(r);
 done:
     return st;
@@ -189,6 +206,7 @@ done:
 rf_status rf_rendering_run(rf_rendering *r)
 {
     rf_status st = RF_OK;
+    rf_previews_settle(r->request, &r->job, rf_rendering_warn, r);
     if (r->passes.count > 1) return rf_rendering_run_passes(r);
     RF_TRY(rf_plan_create(&r->plan, r->experts.engine, &r->job, &r->in->trouble.error));
     RF_TRY(rf_rendering_tell_plan(r, &r->job));

@@ -6,6 +6,7 @@
 #include "tools/experts.h"
 #include "tools/job_embeddings.h"
 #include "tools/pass_jobs.h"
+#include "tools/previews.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
 #include "tools/render_report.h"
@@ -34,6 +35,8 @@ typedef struct rf_rendering {
     rf_plan  *plan;
     rf_report report;
     rf_meter  meter;
+
+    rf_previews previews;
 
     rf_text_file trace; /* --trace; out NULL: none */
     int          ran;   /* the plan was run, well or not: there is something in it */

@@ -56,7 +56,7 @@ typedef struct rf_request {
     int files_optional; /* explain: a stage may lack its file */
 
     const char *output; /* pattern; NULL: the verb's own default */
-    int         overwrite, no_metadata, dry_run;
+    int         overwrite, no_metadata, dry_run, keep_previews;
     const char *dtype, *device;
     int         strict;  /* unknown tensors of a checkpoint are an error */
     int         threads; /* 0: one per core */
@@ -79,6 +79,7 @@ extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_con
 extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
 extern const rf_option rf_options_init[], rf_options_passes[];
 extern const rf_option rf_options_output[], rf_options_machine[], rf_options_profile[];
+extern const rf_option rf_options_preview[];
 
 void rf_request_prepare(void *request); /* rf_verb.prepare */
 

@@ -47,6 +47,14 @@ typedef struct rf_vae_arch {
     int groups;              /* 32 */
 } rf_vae_arch;
 
+/* The decoder of a tiny autoencoder, TAESDXL: layers known by number, which differ by one between
+ * spellings (taesd_layout.h). */
+typedef struct rf_taesd_arch {
+    int         width;  /* of every map: 64 */
+    int         first;  /* number of its first convolution: 1, in diffusers 0 */
+    const char *prefix; /* of every name; static */
+} rf_taesd_arch;
+
 typedef struct rf_sdxl_arch {
     rf_unet_arch unet;
     rf_clip_arch clip_l, clip_g;

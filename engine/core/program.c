@@ -63,6 +63,8 @@ int rf_call_by_vendor(const rf_device *device, const rf_op_call *call)
     case RF_OP_ATTENTION: key = rf_attention_choice_key(&call->args.attention); break;
     default: return 0;
     }
+    /* a row is of plain convolutions: the vendor's has no ReLU */
+    if (call->kind == RF_OP_CONV && call->args.conv.relu) return 0;
     const rf_choice *row = rf_choose(device->choices, &key);
     return row && row->level == RF_LEVEL_VENDOR;
 }

@@ -220,7 +220,7 @@ void rf_do_linear(rf_recorder *r, rf_gemm_args args, const char *name)
     rf_do_gemm(r, args, &(rf_gemm_layer){.weight = {weight.text}, .bias = {bias.text}});
 }
 
-void rf_do_conv(rf_recorder *r, rf_conv_args args, const char *name)
+static void conv(rf_recorder *r, rf_conv_args args, const char *name, int biased)
 {
     one_name       n;
     const rf_slot *slot = slot_of(
@@ -230,9 +230,19 @@ void rf_do_conv(rf_recorder *r, rf_conv_args args, const char *name)
     args.dtype = r->dtype;
     args.wdtype = slot->wdtype;
     args.wt = address_of(r, slot);
-    args.bias = vector(r, args.cout, suffixed(&n, name, ".bias"));
-    if (!args.bias) args.bias = (const float *)r->path; /* as in rf_do_gemm */
+    if (biased) args.bias = vector(r, args.cout, suffixed(&n, name, ".bias"));
+    if (biased && !args.bias) args.bias = (const float *)r->path; /* as in rf_do_gemm */
     state(r, &(rf_op_call){.kind = RF_OP_CONV, .args.conv = args}, name);
+}
+
+void rf_do_conv(rf_recorder *r, rf_conv_args args, const char *name)
+{
+    conv(r, args, name, 1);
+}
+
+void rf_do_conv_bare(rf_recorder *r, rf_conv_args args, const char *name)
+{
+    conv(r, args, name, 0);
 }
 
 void rf_do_groupnorm(rf_recorder *r, rf_groupnorm_args args, const char *name)

@@ -80,6 +80,7 @@ typedef struct rf_gemm_layer {
 void rf_do_gemm(rf_recorder *r, rf_gemm_args args, const rf_gemm_layer *layer);
 void rf_do_linear(rf_recorder *r, rf_gemm_args args, const char *name); /* .weight and .bias */
 void rf_do_conv(rf_recorder *r, rf_conv_args args, const char *name);
+void rf_do_conv_bare(rf_recorder *r, rf_conv_args args, const char *name); /* without bias */
 void rf_do_groupnorm(rf_recorder *r, rf_groupnorm_args args, const char *name);
 void rf_do_layernorm(rf_recorder *r, rf_layernorm_args args, const char *name);
 void rf_do_attention(rf_recorder *r, rf_attention_args args, const char *name);

@@ -52,12 +52,8 @@ static int is_float(rf_filetype type)
 
 static const rf_tensor *find(const maker *m, const rf_layout_tensor *t, const rf_tensors **list)
 {
-    char name[256];
-    *list = m->s->list;
-    if (t->part != RF_PART_VAE || !m->s->vae) return rf_tensors_find(m->s->list, t->name);
-    *list = m->s->vae;
-    snprintf(name, sizeof name, "%s%s", m->s->vae_prefix, t->inner);
-    return rf_tensors_find(m->s->vae, name);
+    *list = t->part == RF_PART_VAE && m->s->vae ? m->s->vae : m->s->list;
+    return rf_tensors_find(*list, t->name);
 }
 
 static uint64_t elems_of(const rf_layout_tensor *t)

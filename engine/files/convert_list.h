@@ -39,10 +39,9 @@ typedef struct rf_convert_list {
 typedef struct rf_convert_source {
     const rf_sdxl_arch *arch;
     const rf_tensors   *list;
-    const rf_tensors   *vae;        /* NULL: `list` */
-    const char         *vae_prefix; /* of the names in `vae` */
-    rf_convert_layout   layout;     /* of the output */
-    rf_filetype         type;       /* F16, BF16, F32; RF_FILETYPES: every tensor keeps its own */
+    const rf_tensors   *vae;    /* NULL: `list` */
+    rf_convert_layout   layout; /* of the output */
+    rf_filetype         type;   /* F16, BF16, F32; RF_FILETYPES: every tensor keeps its own */
 } rf_convert_source;
 
 /* RF_E_MODEL: a tensor is missing, of another size or of a type that holds no weights; RF_E_NOMEM.

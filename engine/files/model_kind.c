@@ -6,6 +6,7 @@
 
 #include "engine/core/arch.h"
 #include "engine/files/lora_keys.h"
+#include "engine/files/taesd_layout.h"
 
 static const struct {
     const char *name, *refusal;
@@ -41,6 +42,9 @@ static const struct {
                               "the UNet of a diffusers folder; a full single-file checkpoint is "
                               "needed"},
     [RF_MODEL_VAE] = {"VAE", "a VAE alone, not a checkpoint"},
+    [RF_MODEL_TAESD] = {"tiny autoencoder (TAESD)",
+                        "a tiny autoencoder (TAESD), which previews are made with, not a "
+                        "checkpoint: it belongs to --preview-vae"},
     [RF_MODEL_TEXT_ENCODER] = {"text encoder", "a text encoder alone, not a checkpoint"},
     [RF_MODEL_LORA] = {"LoRA", "a LoRA, which changes a checkpoint and is not one"},
     [RF_MODEL_CONTROLNET] = {"ControlNet", "a ControlNet, not a checkpoint"},
@@ -147,6 +151,7 @@ static rf_model_kind part_kind(const rf_tensors *list)
         has(list, "first_stage_model.decoder.conv_in.weight") ||
         has(list, "vae.decoder.conv_in.weight"))
         return RF_MODEL_VAE;
+    if (rf_is_taesd(list)) return RF_MODEL_TAESD;
     if (has(list, "input_blocks.0.0.weight")) return RF_MODEL_UNET;
     if (any_under(list, "down_blocks.") && has(list, "conv_in.weight")) return RF_MODEL_UNET_FOLDER;
     if (any_under(list, "text_model.") || any_under(list, "transformer.resblocks.") ||

@@ -22,6 +22,7 @@ typedef enum rf_model_kind {
     RF_MODEL_UNET,        /* a UNet alone, in this layout */
     RF_MODEL_UNET_FOLDER, /* a part of a diffusers folder */
     RF_MODEL_VAE,
+    RF_MODEL_TAESD, /* a tiny autoencoder, whole or one half of it */
     RF_MODEL_TEXT_ENCODER,
     RF_MODEL_LORA,
     RF_MODEL_CONTROLNET,

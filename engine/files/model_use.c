@@ -31,6 +31,7 @@ static const struct {
     [RF_MODEL_UNET] = {"a UNet alone", NO_VAE, NULL},
     [RF_MODEL_UNET_FOLDER] = {"the UNet of a diffusers folder", NO_VAE, NULL},
     [RF_MODEL_VAE] = {"a VAE", SDXL_VAE, "--vae"},
+    [RF_MODEL_TAESD] = {"a tiny autoencoder", NO_VAE, "--preview-vae"},
     [RF_MODEL_TEXT_ENCODER] = {"a text encoder", NO_VAE, NULL},
     [RF_MODEL_LORA] = {"a LoRA", NO_VAE, "--lora"},
     [RF_MODEL_CONTROLNET] = {"a ControlNet", NO_VAE, NULL},
@@ -81,15 +82,23 @@ rf_status rf_model_use_check(rf_model_kind kind, rf_model_use use, const char *p
     return refuse(kind, use, path, err);
 }
 
-rf_status rf_model_use_check_vae(rf_vae_arch *out, const char **prefix, const rf_tensors *list,
+rf_status rf_model_use_check_vae(rf_vae_arch *out, rf_vae_view **view, const rf_tensors *list,
                                  rf_error *err)
 {
     const rf_model_kind kind = rf_model_kind_of(list);
     rf_status           st = rf_model_use_check(kind, RF_USE_VAE, list->path, err);
+    *view = NULL;
     if (st != RF_OK) return st;
     if (kind != RF_MODEL_VAE && !rf_tensors_find(list, RF_PREFIX_VAE "decoder.conv_in.weight"))
         return rf_fail(err, RF_E_MODEL, "%s has no VAE; name a file that has one with --vae",
                        list->path);
-    st = rf_vae_derive(out, prefix, list, err);
-    return st == RF_OK ? rf_checkpoint_check_vae(out, *prefix, list, err) : st;
+    RF_TRY(rf_vae_view_open(view, list, err));
+    RF_TRY(rf_vae_derive(out, rf_vae_view_list(*view), err));
+    RF_TRY(rf_checkpoint_check_vae(out, RF_PREFIX_VAE, rf_vae_view_list(*view), err));
+done:
+    if (st != RF_OK) {
+        rf_vae_view_close(*view);
+        *view = NULL;
+    }
+    return st;
 }

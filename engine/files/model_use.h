@@ -9,6 +9,7 @@
 #include "engine/core/arch.h"
 #include "engine/core/tensors.h"
 #include "engine/files/model_kind.h"
+#include "engine/files/vae_view.h"
 #include "kernels/status.h"
 
 typedef enum rf_model_use {
@@ -24,8 +25,9 @@ const char *rf_model_use_name(rf_model_use use); /* "base", "refiner", "LoRA", "
 /* RF_OK, or RF_E_MODEL and "PATH: what it is, what it is not, what it is for". */
 rf_status rf_model_use_check(rf_model_kind kind, rf_model_use use, const char *path, rf_error *err);
 
-/* A file whose VAE alone is wanted: rf_model_use_check, then as rf_vae_derive. */
-rf_status rf_model_use_check_vae(rf_vae_arch *out, const char **prefix, const rf_tensors *list,
+/* A file whose VAE alone is wanted, under a checkpoint's names: rf_model_use_check, then as
+ * rf_vae_view_open and rf_vae_derive.  *view is the caller's to close, NULL after an error. */
+rf_status rf_model_use_check_vae(rf_vae_arch *out, rf_vae_view **view, const rf_tensors *list,
                                  rf_error *err);
 
 #endif

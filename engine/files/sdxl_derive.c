@@ -18,8 +18,9 @@ enum {
     DEPTH_MAX = 64,        /* 6 times SDXL's */
     LAYERS_MAX = 64,       /* twice bigG's */
     MULT_MAX = 16,
-    HEAD = 64,   /* of every SDXL network's attention */
-    GROUPS = 32, /* of every GroupNorm */
+    LATENT_MAX = 1024, /* only to be told in words */
+    HEAD = 64,         /* of every SDXL network's attention */
+    GROUPS = 32,       /* of every GroupNorm */
     VOCAB = 49408,
     POSITIONS = 77,
     EXPANSION = 4, /* time embedding over UNet width */
@@ -27,6 +28,7 @@ enum {
 
 typedef struct source {
     const rf_tensors *list;
+    const char       *what; /* it is */
     rf_error         *err;
 } source;
 
@@ -48,8 +50,8 @@ static rf_status size_of(const source *s, int *out, const char *name, int ndim, 
     char             shape[128];
     const rf_tensor *t = rf_tensors_find(s->list, name);
     if (!t)
-        return rf_fail(s->err, RF_E_MODEL, "%s: an SDXL checkpoint without tensor %s",
-                       s->list->path, name);
+        return rf_fail(s->err, RF_E_MODEL, "%s: %s without tensor %s", s->list->path, s->what,
+                       name);
     if (t->ndim != ndim)
         return rf_fail(s->err, RF_E_MODEL, "%s: tensor %s has shape %s where %d dims are expected",
                        s->list->path, name, rf_tensor_shape_text(t, shape, sizeof shape), ndim);
@@ -238,26 +240,39 @@ done:
 
 /* ---- VAE ---------------------------------------------------------------------------------- */
 
-static rf_status derive_vae(const source *s, const char *prefix, rf_vae_arch *v)
+/* SDXL's has both halves, and a VAE that only decodes one of them: sizes are read off whichever is
+ * there.  The decoder has one residual block more a level. */
+static rf_status derive_vae(const source *s, rf_vae_arch *v)
 {
-    rf_status st = RF_OK;
-    char      name[NAME_BYTES];
-    int       size = 0;
+    const int   both = find(s, RF_PREFIX_VAE "encoder.conv_in.weight") != NULL;
+    const char *block = both ? RF_PREFIX_VAE "encoder.down" : RF_PREFIX_VAE "decoder.up";
+    rf_status   st = RF_OK;
+    char        name[NAME_BYTES];
+    int         size = 0;
     v->groups = GROUPS;
-    snprintf(name, sizeof name, "%spost_quant_conv.weight", prefix);
-    RF_TRY(size_of(s, &v->z, name, 4, 0, 4, 4));
-    snprintf(name, sizeof name, "%sencoder.conv_in.weight", prefix);
-    RF_TRY(size_of(s, &v->width, name, 4, 0, GROUPS, WIDTH_MAX));
+    RF_TRY(size_of(s, &v->z, RF_PREFIX_VAE "decoder.conv_in.weight", 4, 1, 1, LATENT_MAX));
+    if (v->z != 4)
+        return rf_fail(s->err, RF_E_MODEL,
+                       "%s: a VAE of %d latent channels, where SDXL's has 4 (Stable Diffusion 3's "
+                       "and Flux's have 16)",
+                       s->list->path, v->z);
+    if (both)
+        RF_TRY(
+            size_of(s, &v->width, RF_PREFIX_VAE "encoder.conv_in.weight", 4, 0, GROUPS, WIDTH_MAX));
+    else
+        RF_TRY(size_of(s, &v->width, RF_PREFIX_VAE "decoder.conv_out.weight", 4, 1, GROUPS,
+                       WIDTH_MAX));
     for (;; v->levels++) {
-        snprintf(name, sizeof name, "%sencoder.down.%d.block.0.conv1.weight", prefix, v->levels);
+        snprintf(name, sizeof name, "%s.%d.block.0.conv1.weight", block, v->levels);
         if (!rf_tensors_find(s->list, name)) break;
         if (v->levels == RF_LEVELS_MAX) return uneven(s, "VAE", "blocks, and too many of them");
         RF_TRY(size_of(s, &size, name, 4, 0, GROUPS, WIDTH_MAX * MULT_MAX));
         RF_TRY(multiplier(s, &v->mult[v->levels], name, size, v->width));
     }
-    while (v->blocks <= RF_BLOCKS_MAX &&
-           find(s, "%sencoder.down.0.block.%d.conv1.weight", prefix, v->blocks))
+    while (v->blocks <= RF_BLOCKS_MAX + 1 &&
+           find(s, "%s.0.block.%d.conv1.weight", block, v->blocks))
         v->blocks++;
+    v->blocks -= !both;
     if (v->blocks < 1 || v->blocks > RF_BLOCKS_MAX || v->levels != 4)
         st = rf_fail(s->err, RF_E_MODEL,
                      "%s: a VAE of %d levels and %d blocks where SDXL's has 4 levels (it makes 8 "
@@ -267,18 +282,11 @@ done:
     return st;
 }
 
-rf_status rf_vae_derive(rf_vae_arch *out, const char **prefix, const rf_tensors *list,
-                        rf_error *err)
+rf_status rf_vae_derive(rf_vae_arch *out, const rf_tensors *list, rf_error *err)
 {
-    const source s = {.list = list, .err = err};
+    const source s = {.list = list, .what = "a VAE", .err = err};
     *out = (rf_vae_arch){0};
-    *prefix = find(&s, RF_PREFIX_VAE "decoder.conv_in.weight") ? RF_PREFIX_VAE : "";
-    if (find(&s, "%sdecoder.up_blocks.0.resnets.0.conv1.weight", *prefix))
-        return rf_fail(err, RF_E_MODEL,
-                       "%s is a VAE in diffusers' names, which a later version reads; take one in "
-                       "the names of the original checkpoints",
-                       list->path);
-    return derive_vae(&s, *prefix, out);
+    return derive_vae(&s, out);
 }
 
 /* 1 if any weight stands under the VAE's prefix; what its training left behind is none. */
@@ -321,12 +329,12 @@ rf_status rf_sdxl_derive(rf_sdxl_arch *out, const rf_tensors *list, rf_error *er
 {
     rf_status    st = RF_OK;
     rf_sdxl_arch a = {0};
-    const source s = {.list = list, .err = err};
+    const source s = {.list = list, .what = "an SDXL checkpoint", .err = err};
     *out = a;
     RF_TRY(derive_unet(&s, &a.unet));
     RF_TRY(derive_text(&s, &a));
     a.has_vae = has_vae(list);
-    if (a.has_vae) RF_TRY(derive_vae(&s, RF_PREFIX_VAE, &a.vae));
+    if (a.has_vae) RF_TRY(derive_vae(&s, &a.vae));
     RF_TRY(check_together(&a, list, err));
     *out = a;
 done:

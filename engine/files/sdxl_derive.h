@@ -14,9 +14,8 @@ int rf_sdxl_is_refiner(const rf_tensors *list);
  * RF_E_MODEL naming the tensor. */
 rf_status rf_sdxl_derive(rf_sdxl_arch *out, const rf_tensors *list, rf_error *err);
 
-/* The sizes of a VAE in a file of its own (RF_MODEL_VAE), and what its names begin with: nothing,
- * or RF_PREFIX_VAE.  RF_E_MODEL as above. */
-rf_status rf_vae_derive(rf_vae_arch *out, const char **prefix, const rf_tensors *list,
-                        rf_error *err);
+/* The sizes of a VAE in a file of its own, whose names are those of a checkpoint (vae_view.h); its
+ * encoder may be missing.  RF_E_MODEL as above. */
+rf_status rf_vae_derive(rf_vae_arch *out, const rf_tensors *list, rf_error *err);
 
 #endif

@@ -106,9 +106,9 @@ static rf_status open_model(rf_conversion *c)
         warn(c, "%s: %zu tensors are not part of an SDXL checkpoint and are dropped, such as %s",
              c->from, checkpoint.unknown_count, checkpoint.unknown[0]);
     if (!c->options->vae) goto done;
-    RF_TRY(rf_model_file_open(&c->vae, c->options->vae, c->err));
-    RF_TRY(
-        rf_model_use_check_vae(&c->arch.vae, &c->vae_prefix, rf_model_file_list(c->vae), c->err));
+    RF_TRY(rf_vae_file_path(&c->vae_path, c->options->vae, c->err));
+    RF_TRY(rf_model_file_open(&c->vae, c->vae_path, c->err));
+    RF_TRY(rf_model_use_check_vae(&c->arch.vae, &c->vae_view, rf_model_file_list(c->vae), c->err));
     c->arch.has_vae = 1;
 done:
     return st;
@@ -210,8 +210,7 @@ static rf_status prepare(rf_conversion *c)
     RF_TRY(open_loras(c));
     const rf_convert_source source = {.arch = &c->arch,
                                       .list = rf_model_file_list(c->model),
-                                      .vae = c->vae ? rf_model_file_list(c->vae) : NULL,
-                                      .vae_prefix = c->vae_prefix,
+                                      .vae = c->vae ? rf_vae_view_list(c->vae_view) : NULL,
                                       .layout = c->layout,
                                       .type = type};
     RF_TRY(rf_convert_list_make(&c->list, &source, c->err));
@@ -248,7 +247,9 @@ static void release(rf_conversion *c)
     free(c->metadata);
     rf_lora_names_destroy(c->names);
     rf_convert_list_free(&c->list);
+    rf_vae_view_close(c->vae_view);
     rf_model_file_close(c->vae);
+    free(c->vae_path);
     rf_model_file_close(c->model);
 }
 

@@ -7,6 +7,7 @@
 #include "engine/files/convert_write.h"
 #include "engine/files/model_file.h"
 #include "engine/files/prediction.h"
+#include "engine/files/vae_view.h"
 #include "engine/refinery.h"
 
 typedef struct rf_conversion {
@@ -14,7 +15,8 @@ typedef struct rf_conversion {
     const rf_convert_options *options;
     rf_convert_layout         layout;
     rf_model_file            *model, *vae; /* vae NULL: the model's own */
-    const char               *vae_prefix;
+    char                     *vae_path;
+    rf_vae_view              *vae_view;
     rf_sdxl_arch              arch;
     rf_prediction             prediction;
     rf_lora_names            *names;

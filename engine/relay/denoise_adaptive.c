@@ -15,6 +15,7 @@ typedef struct adaptive_run {
     const rf_callbacks *callbacks;
     double              sigma_max, sigma_min;
     int                 reached; /* thousandths */
+    int                 calls;
 } adaptive_run;
 
 /* How far the noise has come down, in thousandths on a logarithmic scale: the only measure of
@@ -113,9 +114,12 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     RF_TRY(rf_plan_summon(p, program->expert, r->callbacks, err));
     rf_range_call(p, p->expert[program->expert].expert->name, sigma);
     const rf_call   sampler = {.sigma = sigma};
-    const rf_sample sample = {
-        .call = &call, .sampler = &sampler, .slot = r->slot, .picture = r->picture};
-    const rf_pass pass = {.program = program, .sample = &sample, .count = 1};
+    const rf_sample sample = {.call = &call,
+                              .sampler = &sampler,
+                              .slot = r->slot,
+                              .made = ++r->calls,
+                              .picture = r->picture};
+    const rf_pass   pass = {.program = program, .sample = &sample, .count = 1};
     RF_TRY(embed(p, &p->expert[program->expert].table[RF_TABLE_ADAPTIVE],
                  rf_timestep_for_sigma(r->job->course.stage[r->stage].table, sigma), err));
     if (!is_finite(r, x)) {
@@ -126,6 +130,7 @@ static rf_status denoise_at(void *user, const float *x, double sigma, int k, flo
     }
     RF_TRY(put(r, at, x, err));
     RF_TRY(rf_denoise_predict(p, &pass, err));
+    RF_TRY(rf_preview_show(p, &pass, r->callbacks, err));
     RF_TRY(bring(r, d, p->pool + (size_t)p->sample_row[RF_SOURCE_D] * p->elems, err));
 done:
     rf_trace_end(p->engine->device.trace, RF_TRACE_STEP);

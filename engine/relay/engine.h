@@ -9,6 +9,7 @@
 #include "engine/files/model_file.h"
 #include "engine/files/prediction.h"
 #include "engine/files/sdxl_derive.h"
+#include "engine/files/vae_view.h"
 #include "engine/model/unet.h"
 #include "engine/refinery.h"
 #include "engine/relay/file_hash.h"
@@ -63,8 +64,9 @@ struct rf_expert {
     char          *path, *name;
     rf_model_file *file;
     rf_sdxl_arch   arch;
-    const char    *vae_prefix; /* of the VAE's names: a VAE alone may have none */
-    rf_prediction  found;      /* what its file says it predicts ... */
+    char          *vae_file; /* opened for its VAE: the file, in a `vae` folder or not; else NULL */
+    rf_vae_view   *vae_view; /* likewise: its VAE under a checkpoint's names */
+    rf_prediction  found;    /* what its file says it predicts ... */
     rf_prediction  prediction; /* ... and what is taken: expert_prediction.c.  A variant asks its
                                   parent for this and the next two */
     rf_sigma_table   table;    /* its noise levels */
@@ -85,7 +87,8 @@ struct rf_expert {
     rf_weights_patch patch[RF_NETWORKS]; /* {0}: none */
 };
 
-/* Opens a file for its VAE alone: a checkpoint, or a VAE by itself.  Errors as rf_expert_open. */
+/* Opens a file or folder for its VAE alone: a checkpoint, or a VAE by itself under any of the names
+ * that VAEs have (vae_view.h).  Errors as rf_expert_open. */
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err);
 
 /* expert_prediction.c: finds out what an opened checkpoint predicts.  Errors of rf_prediction_find.

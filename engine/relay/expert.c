@@ -10,8 +10,10 @@
 #include "engine/relay/engine.h"
 #include "engine/relay/variants.h"
 
-/* An expert of any file that has tensors; what they are is still to be found out. */
-static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
+/* An expert of any file that has tensors; what they are is still to be found out.  One that is
+ * wanted for its VAE alone may be a folder of its own. */
+static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path, int vae,
+                           rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_expert *e = calloc(1, sizeof *e);
@@ -22,16 +24,16 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
     engine->opened = e;
     e->path = strdup(path);
     e->name = rf_file_stem(path);
-    e->vae_prefix = RF_PREFIX_VAE;
     if (!e->path || !e->name) {
         st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
         goto done;
     }
+    if (vae) RF_TRY(rf_vae_file_path(&e->vae_file, path, err));
     e->hash = &e->own_hash;
-    e->own_hash.path = e->path;
+    e->own_hash.path = e->vae_file ? e->vae_file : e->path;
     e->own_hash.cache = engine->hash_cache;
     e->own_hash.turn = &engine->hash_turn;
-    RF_TRY(rf_model_file_open(&e->file, path, err));
+    RF_TRY(rf_model_file_open(&e->file, e->own_hash.path, err));
 done:
     return st;
 }
@@ -73,7 +75,7 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     rf_status  st = RF_OK;
     rf_expert *e = NULL;
     *out = NULL;
-    RF_TRY(open_file(&e, engine, path, err));
+    RF_TRY(open_file(&e, engine, path, 0, err));
     RF_TRY(check_expert(e, err));
     RF_TRY(rf_expert_find_prediction(e, err));
     *out = e;
@@ -83,14 +85,39 @@ done:
     return st;
 }
 
+/* The VAE of Stable Diffusion 1 and 2 has SDXL's tensors in SDXL's shapes, and latents of another
+ * scale; nothing in the file says so.  What is left is what people call the widely shared ones. */
+static int has_name_of_sd1(const char *path)
+{
+    static const char *const names[] = {"840000",    "560000",     "kl-f8",
+                                        "orangemix", "anything-v", "blessed"};
+    int                      found = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        found |= strcasestr(path, names[i]) != NULL;
+    return found;
+}
+
+static rf_status check_vae(rf_expert *e, rf_error *err)
+{
+    rf_status st = RF_OK;
+    RF_TRY(rf_model_use_check_vae(&e->arch.vae, &e->vae_view, rf_model_file_list(e->file), err));
+    e->arch.has_vae = 1;
+    if (has_name_of_sd1(e->name))
+        rf_warn(e->engine,
+                "%s: by its name this is a VAE of Stable Diffusion 1, whose colours are wrong for "
+                "SDXL; the file itself does not tell",
+                e->path);
+done:
+    return st;
+}
+
 rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_expert *e = NULL;
     *out = NULL;
-    RF_TRY(open_file(&e, engine, path, err));
-    RF_TRY(rf_model_use_check_vae(&e->arch.vae, &e->vae_prefix, rf_model_file_list(e->file), err));
-    e->arch.has_vae = 1;
+    RF_TRY(open_file(&e, engine, path, 1, err));
+    RF_TRY(check_vae(e, err));
     *out = e;
     e = NULL;
 done:
@@ -113,7 +140,9 @@ void rf_expert_close(rf_expert *expert)
     rf_file_hash_stop(&expert->own_hash);
     for (int i = 0; i < RF_NETWORKS; i++)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
+    rf_vae_view_close(expert->vae_view);
     rf_model_file_close(expert->file);
+    free(expert->vae_file);
     free(expert->path);
     free(expert->name);
     free(expert);
@@ -164,13 +193,14 @@ rf_status rf_expert_list(rf_expert *e, rf_network network, rf_error *err)
         [RF_NET_CLIP_L] = RF_PREFIX_CLIP_L,
         [RF_NET_CLIP_G] = rf_part_prefix(&e->arch, RF_PART_CLIP_G),
         [RF_NET_UNET] = RF_PREFIX_UNET,
-        [RF_NET_VAE] = e->vae_prefix,
-        [RF_NET_VAE_ENCODER] = e->vae_prefix,
+        [RF_NET_VAE] = RF_PREFIX_VAE,
+        [RF_NET_VAE_ENCODER] = RF_PREFIX_VAE,
     };
     const int   vae = network == RF_NET_VAE || network == RF_NET_VAE_ENCODER;
     rf_weights *w = &e->weights[network];
     if (w->count) return RF_OK;
-    *w = (rf_weights){.file = rf_model_file_list(e->file),
+    *w = (rf_weights){.file =
+                          e->vae_view ? rf_vae_view_list(e->vae_view) : rf_model_file_list(e->file),
                       .prefix = prefix[network],
                       .dtype = vae ? e->engine->vae_dtype : e->engine->dtype,
                       .patch = e->patch[network].touches ? &e->patch[network] : NULL};

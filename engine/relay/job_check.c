@@ -177,6 +177,7 @@ rf_status rf_job_check(const rf_job *job, rf_error *err)
     RF_TRY(check_size("height", job->height, err));
     RF_TRY(check_int("count", job->count, 1, 1000000, err));
     RF_TRY(check_int("batch", job->batch, 1, 64, err));
+    RF_TRY(check_int("preview_every", job->preview_every, 0, RF_STEPS_MAX, err));
     RF_TRY(check_sampling(job, err));
     RF_TRY(check_conditioning(job, err));
     RF_TRY(check_init(job->init, err));

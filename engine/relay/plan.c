@@ -151,6 +151,7 @@ void rf_plan_destroy(rf_plan *p)
     for (int i = 0; i < p->decoders; i++)
         for (int n = 0; n <= RF_BATCH_MAX; n++) rf_program_free(&p->decoder[i].program[n]);
     rf_program_free(&p->scratch_program);
+    rf_preview_free(p);
     for (int i = 0; i < p->vaes; i++)
         if (p->vae[i].separate) rf_expert_close(p->vae[i].expert);
     for (int i = 0; i < p->jobs; i++) rf_plan_free_job(&p->job[i]);

@@ -18,6 +18,7 @@
 #include "engine/relay/launch_ring.h"
 #include "engine/relay/launches.h"
 #include "engine/relay/lookup.h"
+#include "engine/relay/preview.h"
 #include "engine/relay/residency.h"
 #include "engine/relay/variants.h"
 #include "engine/sample/brownian.h"
@@ -181,7 +182,8 @@ enum { RF_WHOLE_ROUND = 0, RF_LAST_ROUND, RF_ROUND_KINDS };
 
 typedef struct rf_plan_vae {
     rf_expert *expert;
-    int        separate; /* opened by the plan */
+    int        separate;           /* opened by the plan */
+    float      map[RF_LATENT_MAP]; /* of its previews, where they are made so */
 } rf_plan_vae;
 
 typedef struct rf_plan_decoder {
@@ -190,6 +192,7 @@ typedef struct rf_plan_decoder {
     char       finishes[RF_BATCH_MAX + 1]; /* launches with so many latents for it */
     char       occurs[RF_BATCH_MAX + 1];   /* decodings of so many */
     rf_program program[RF_BATCH_MAX + 1];  /* those */
+    rf_program preview;                    /* of one, by TAESDXL */
 } rf_plan_decoder;
 
 /* ---- state -------------------------------------------------------------------------------- */
@@ -209,6 +212,7 @@ typedef struct rf_sample {
     const rf_relay_call *call;
     const rf_call       *sampler;
     int                  slot;
+    int                  made;    /* calls of the run, this one included */
     rf_picture           picture; /* whose noise it is */
 } rf_sample;
 
@@ -307,6 +311,8 @@ struct rf_plan {
     rf_twin        ones;                /* float: coefficients of keeping a latent's cells */
 
     rf_program scratch_program; /* programs that run once */
+
+    rf_preview_kit preview;
 
     int64_t    load_done, load_total; /* bytes of files, in the run at work */
     int64_t    calls_done, pictures_done;

@@ -261,6 +261,7 @@ static rf_status plan_job(rf_plan *p, rf_plan_job *j, const rf_job *job, rf_erro
     RF_TRY(rf_job_check(job, err));
     RF_TRY(check_experts(p->engine, job, err));
     RF_TRY(rf_job_copy(&j->job, &j->block, job, err));
+    RF_TRY(rf_preview_add_job(p, &j->job, err));
     j->h = job->height / 8;
     j->w = job->width / 8;
     RF_TRY(rf_noise_source_find(&j->noise, job->rng, err));

@@ -332,6 +332,8 @@ static void place_state(rf_plan *p, sides *at)
     p->pixels = place_twin(at, p->decode_elems / 4 * 64, 3);
     p->stats = place_twin(at, (size_t)p->decodings, sizeof(rf_pixels_stats));
     place_inits(p, at);
+    if (p->preview.asked) p->preview.map = place_twin(at, RF_PREVIEW_MAP, sizeof(float));
+    if (p->preview.path) p->preview.latent = place_twin(at, p->elems, bytes);
     place_uploads(&p->kv_pool, at);
     for (int i = 0; i < p->expert_count; i++) place_expert_state(p, &p->expert[i], at);
 }
@@ -398,6 +400,7 @@ static rf_status fill_slab(rf_plan *p, rf_error *err)
 {
     rf_status st = RF_OK;
     p->decode_elems = p->elems; /* DPM adaptive uses it, too */
+    RF_TRY(rf_preview_size(p, err));
     RF_TRY(rf_plan_count_decodings(p, err));
     for (int i = 0; i < p->decoders; i++) RF_TRY(rf_plan_batch_decodings(p, &p->decoder[i], err));
     for (int i = 0; i < p->expert_count; i++)

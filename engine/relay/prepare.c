@@ -311,6 +311,7 @@ static rf_status prepare_once(rf_plan *p, const rf_callbacks *callbacks, rf_erro
     RF_TRY(rf_plan_encode_inits(p, staging, callbacks, err));
     RF_TRY(load_decoders(p, staging, callbacks, err));
     for (int i = 0; i < p->decoders; i++) RF_TRY(record_decoder(p, &p->decoder[i], err));
+    RF_TRY(rf_preview_prepare(p, staging, err));
     p->timings.encode += rf_now() - start - p->timings.load;
     p->ready = 1;
 done:

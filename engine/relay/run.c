@@ -43,6 +43,7 @@ static rf_status gather(const rf_walk *w, const rf_launch *l, rf_pass *pass, int
                 (rf_sample){.call = call,
                             .sampler = &p->update[call->update].sampler,
                             .slot = item->slot,
+                            .made = w->tree->depth[item->node],
                             .picture = rf_walk_picture(w, w->tree->first[item->node])};
         }
         if (!later) *beginners = count;
@@ -101,7 +102,10 @@ static rf_status run_calls(rf_walk *w, const rf_launch *l, rf_error *err)
         RF_TRY(rf_denoise_open(p, &pass, beginners, err));
     }
     RF_TRY(rf_report(w->callbacks, &progress, err));
-    if (!lost) RF_TRY(rf_denoise_call(p, &pass, err));
+    if (!lost) {
+        RF_TRY(rf_denoise_call(p, &pass, err));
+        RF_TRY(rf_preview_show(p, &pass, w->callbacks, err));
+    }
     if (finishes(w, l)) RF_TRY(rf_denoise_settle(p, err));
     RF_TRY(rf_walk_check(w, err));
 done:

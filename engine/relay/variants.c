@@ -191,7 +191,6 @@ static rf_expert *make_variant(rf_expert *parent, const rf_merge *merge, int mer
     v->name = parent->name;
     v->file = parent->file;
     v->arch = parent->arch;
-    v->vae_prefix = parent->vae_prefix;
     v->blocks = parent->blocks;
     v->hash = parent->hash;
     v->patch[RF_NET_UNET] =

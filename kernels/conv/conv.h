@@ -2,6 +2,7 @@
  *
  *   y[b, oy, ox, :] = sum over ky, kx of u[b, oy*stride + ky - pad, ox*stride + kx - pad, :] · w
  *                     + bias + temb[temb_row[b]] + residual[b, oy, ox, :]
+ *   and with `relu` the larger of that and 0 (NaN stays NaN)
  *   where u is x, or x enlarged twice by nearest neighbour if `up2`; outside u it is zero.
  *
  *   x         [n, h, w, cin]    dtype; with x2: channels 0..cin1-1 from x [n, h, w, cin1], the rest
@@ -51,6 +52,7 @@ typedef struct rf_conv_args {
     int            n, h, w, cin, cout;
     int            cin1;        /* channels taken from x; 0 means cin (and x2 is NULL) */
     int            temb_stride; /* elements between rows of temb */
+    int            relu;
     rf_conv_kind   kind;
     rf_dtype       dtype, wdtype;
 } rf_conv_args;

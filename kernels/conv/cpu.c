@@ -161,6 +161,25 @@ static void start_from_residual(const rf_conv_args *a, size_t row_bytes, int row
                (const char *)a->residual + (size_t)r * row_bytes, row_bytes);
 }
 
+/* Negative numbers become 0.  Of both types the sign is the highest bit, and NaN is beyond
+ * infinity. */
+static void cut_off(void *y, rf_dtype dtype, size_t elems, int threads)
+{
+    enum { CHUNK = 1 << 14 };
+    const size_t chunks = (elems + CHUNK - 1) / CHUNK;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t c = 0; c < chunks; c++) {
+        const size_t first = c * CHUNK, end = first + CHUNK < elems ? first + CHUNK : elems;
+        float       *wide = y;
+        uint16_t    *half = y;
+        if (dtype == RF_F32)
+            for (size_t i = first; i < end; i++) wide[i] = wide[i] < 0 ? 0 : wide[i];
+        else
+            for (size_t i = first; i < end; i++)
+                half[i] = half[i] > 0x8000 && half[i] <= 0xFF80 ? 0 : half[i]; /* bf16 */
+    }
+}
+
 typedef struct call {
     rf_dnn          *dnn;
     const rf_dnn_op *whole, *rest;
@@ -233,6 +252,11 @@ rf_status rf_conv_cpu(void *stream, const rf_conv_args *a)
         start_from_residual(a, (size_t)p.whole.wo * (size_t)a->cout * rf_dtype_bytes(a->dtype),
                             a->n * rf_conv_out(a->kind, a->h), c.threads);
     for (int b = 0; b < a->n; b++) RF_TRY(run_image(a, &p, &c, b));
+    if (a->relu)
+        cut_off(a->y, a->dtype,
+                (size_t)a->n * (size_t)rf_conv_out(a->kind, a->h) * (size_t)p.whole.wo *
+                    (size_t)a->cout,
+                c.threads);
 done:
     return st;
 }

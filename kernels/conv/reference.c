@@ -59,7 +59,7 @@ rf_status rf_conv_ref(void *stream, const rf_conv_args *a)
                         v += (double)rf_load(a->temb, a->dtype,
                                              (size_t)a->temb_row[b] * a->temb_stride + co);
                     if (a->residual) v += (double)rf_load(a->residual, a->dtype, at);
-                    rf_store(a->y, a->dtype, at, (float)v);
+                    rf_store(a->y, a->dtype, at, (float)(a->relu && v < 0 ? 0 : v));
                 }
     return RF_OK;
 }

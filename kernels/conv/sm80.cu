@@ -11,7 +11,8 @@
  *   0 locate  a thread  per output pixel of the block: the input pixel under its middle tap, and
  *             a pixel   which taps are inside the map: one table, so no step of k divides
  *   1 to 4    all       kernels/device/matmul.cuh
- *   5 finish  all       adds bias, the sample's row of temb and residual, writes y
+ *   5 finish  all       adds bias, the sample's row of temb and residual, cuts off what is
+ *                       negative if asked, writes y
  *
  * Rows are counted through all images: a block may hold the end of one and the start of the next.
  * Every sum runs over k in order whatever the tile, so an image's bytes do not depend on n.
@@ -43,6 +44,7 @@ enum defect {
     EVEN_PIXELS,                        /* of an enlarged map all pixels are taken for even ones */
     SECOND_SOURCE_LATE,                 /* x2 begins 8 channels late */
     WRONG_SAMPLE,                       /* temb of the block's first sample for all of its pixels */
+    RELU_BEFORE_RESIDUAL,               /* negative sums are lost before the residual is added */
 };
 
 /* What a launch knows; all pointers are the device's. */
@@ -59,7 +61,8 @@ typedef struct conv_call {
     int            pixels, wo, cout;  /* of y; pixels: of an image */
     int            channels;          /* cin rounded up to 8 */
     int            stride, first, up; /* middle tap of output 0, and 1 if enlarged */
-    int            wide;              /* what is added and y can be moved 16 bytes at a time */
+    int            relu;
+    int            wide; /* what is added and y can be moved 16 bytes at a time */
     packed_weights wt;
 } conv_call;
 
@@ -200,6 +203,11 @@ RF_DEVICE void load_added(float (&added)[PIECE], const conv_call &c, int b, int 
     for (int i = 0; i < PIECE; i++) added[i] += temb[i];
 }
 
+RF_DEVICE float relu_of(float x)
+{
+    return x < 0 ? 0 : x; /* NaN stays */
+}
+
 /* A thread works on the same eight channels in every row that it finishes. */
 template <class T, class S>
 RF_DEVICE void finish(const conv_call &c, const float *sums_s, int row0, int col0)
@@ -218,8 +226,11 @@ RF_DEVICE void finish(const conv_call &c, const float *sums_s, int row0, int col
         float        v[PIECE], residual[PIECE] = {};
         if (c.residual) load_some(residual, (const T *)c.residual + at, c.wide, count);
         RF_UNROLL
-        for (int i = 0; i < PIECE; i++)
-            v[i] = sums_s[r * S::SUM_STRIDE + piece + i] + added[i] + residual[i];
+        for (int i = 0; i < PIECE; i++) {
+            const float sum = sums_s[r * S::SUM_STRIDE + piece + i] + added[i];
+            v[i] = (c.relu && RF_DEFECT(RELU_BEFORE_RESIDUAL) ? relu_of(sum) : sum) + residual[i];
+            if (c.relu) v[i] = relu_of(v[i]);
+        }
         store_some((T *)c.y + at, v, c.wide, RF_DEFECT(UNGUARDED_STORE) ? PIECE : count);
     }
 }
@@ -313,6 +324,7 @@ static conv_call call_of(const rf_conv_args *a)
     c.temb_row = a->temb_row;
     c.residual = a->residual;
     c.temb_stride = a->temb_stride;
+    c.relu = a->relu;
     c.h = a->h;
     c.w = a->w;
     c.cin = a->cin;

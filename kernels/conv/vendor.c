@@ -24,6 +24,7 @@ static rf_status check(rf_vendor *vendor, const rf_conv_args *a)
     if (a->dtype != a->wdtype || a->dtype == RF_F32) return RF_E_SHAPE;
     const char *lacks = a->cin1                     ? "no second source"
                         : a->temb                   ? "no time embedding per sample"
+                        : a->relu                   ? "no ReLU"
                         : a->kind == RF_CONV_UP2    ? "no enlargement"
                         : a->cin % 8 || a->cout % 8 ? "no channels that are not a multiple of 8"
                                                     : NULL;

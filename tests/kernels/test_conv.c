@@ -40,7 +40,7 @@ static void run_cpu(check *k, rf_host *host, rf_conv_args a)
 }
 
 /* What the cpu run gets wrong on purpose. */
-typedef enum defect { FAULTLESS, WRONG_TAP, DROPPED_BIAS, OTHER_TEMB } defect;
+typedef enum defect { FAULTLESS, WRONG_TAP, DROPPED_BIAS, OTHER_TEMB, OTHER_RELU } defect;
 
 static void plant(check *k, rf_conv_args *a, defect d)
 {
@@ -49,6 +49,7 @@ static void plant(check *k, rf_conv_args *a, defect d)
     const size_t         elems = (size_t)a->cout * (size_t)a->cin * 9;
     if (d == DROPPED_BIAS) a->bias = NULL;
     if (d == OTHER_TEMB) a->temb_row = other_row;
+    if (d == OTHER_RELU) a->relu = !a->relu;
     if (d == WRONG_TAP) { /* the last output channel's taps, mirrored for one input channel */
         char *w = check_output_bytes(k, elems * size);
         memcpy(w, a->wt, elems * size);
@@ -82,6 +83,7 @@ static bool compare(rf_host *host, const conv_row *r, int fill, int type, added 
     a.y = mode == IN_PLACE ? check_output_from(k, dtype, residual, out)
                            : check_output(k, dtype, 1, out, out);
     a.residual = mode == IN_PLACE ? a.y : residual;
+    a.relu = (fill + (int)mode) % 2;
 
     const check_bound bound = {
         .ref = conv_reference(k, a, residual, CHECK_EXACT),
@@ -145,7 +147,7 @@ Test(conv, planted_defects_are_reported)
     check_verdict         v;
     for (int kind = 0; kind <= RF_CONV_UP2; kind++)
         for (int type = 0; type < TYPES; type++)
-            for (int d = WRONG_TAP; d <= OTHER_TEMB; d++) {
+            for (int d = WRONG_TAP; d <= OTHER_RELU; d++) {
                 conv_row planted = r;
                 planted.kind = (rf_conv_kind)kind;
                 compare(host, &planted, 0, type, NO_RESIDUAL, true, (defect)d, &v);

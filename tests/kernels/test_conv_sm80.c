@@ -27,6 +27,7 @@ enum defect {
     EVEN_PIXELS,
     SECOND_SOURCE_LATE,
     WRONG_SAMPLE,
+    RELU_BEFORE_RESIDUAL,
     DEFECTS,
 };
 
@@ -43,11 +44,13 @@ static double padded_flop(const conv_row *r)
     return 2 * m * conv_round_up(r->cout, bn) * conv_round_up(9 * conv_round_up(r->cin, 8), 64);
 }
 
-/* How a case is dressed: residual; bias and time embedding; elements between rows of the latter. */
+/* How a case is dressed: residual; bias and time embedding; elements between rows of the latter;
+ * and whether what is negative is cut off. */
 typedef struct dress {
     added mode;
     bool  biased, timed;
     int   temb_gap;
+    bool  relu;
 } dress;
 
 /* One case; returns false if the row is above the flop limit. */
@@ -72,6 +75,7 @@ static bool compare(const conv_row *r, double flop, int fill, rf_dtype dtype, dr
     a.y = d.mode == IN_PLACE ? check_output_from(k, dtype, residual, out)
                              : check_output(k, dtype, 1, out, out);
     a.residual = d.mode == IN_PLACE ? a.y : residual;
+    a.relu = d.relu;
 
     const check_bound bound = {
         .ref = conv_reference(k, a, residual, CHECK_EXACT),
@@ -100,7 +104,7 @@ static void expect_right(const conv_row *r, double flop, int fill, rf_dtype dtyp
 
 static dress dress_of(int i)
 {
-    return (dress){(added)(i % RESIDUALS), i % 4 != 3, i % 5 != 4, i % 2 ? 5 : 8};
+    return (dress){(added)(i % RESIDUALS), i % 4 != 3, i % 5 != 4, i % 2 ? 5 : 8, i % 3 != 1};
 }
 
 /* Every fill once, normal numbers on every device and under two schedules. */
@@ -220,7 +224,8 @@ Test(conv_sm80, planted_defects_are_caught, .timeout = 120)
                 continue;
             const conv_row     r = row_for(defect);
             const gpu_settings s = {GPU_SHARED_SMALL, seed, defect};
-            const dress        d = {NO_RESIDUAL, true, true, 8};
+            const bool         cut = defect == RELU_BEFORE_RESIDUAL;
+            const dress        d = {cut ? RESIDUAL : NO_RESIDUAL, true, true, 8, cut};
             check_verdict      v;
             compare(&r, 0, CHECK_NORMAL, RF_BF16, d, s, &v);
             const char *faults = gpu_faults(), *kind = kind_of(defect);

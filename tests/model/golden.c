@@ -85,6 +85,11 @@ float *encoder_f32(const char *name, size_t *elems)
     return read_golden("tests/golden/vae_encoder.safetensors", name, RF_FILE_F32, elems);
 }
 
+float *taesd_f32(const char *name, size_t *elems)
+{
+    return read_golden("tests/golden/taesd.safetensors", name, RF_FILE_F32, elems);
+}
+
 float *golden_f32(const char *name, size_t *elems)
 {
     return read_golden(recorded_in(name), name, RF_FILE_F32, elems);

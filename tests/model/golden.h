@@ -18,6 +18,7 @@ void  remove_tiny(char *path); /* and frees it */
 float   *golden_f32(const char *name, size_t *elems);
 float   *conditioning_f32(const char *name, size_t *elems); /* of conditioning.safetensors */
 float   *encoder_f32(const char *name, size_t *elems);      /* of vae_encoder.safetensors */
+float   *taesd_f32(const char *name, size_t *elems);        /* of taesd.safetensors */
 int32_t *golden_i32(const char *name, size_t *elems);
 int      golden_has(const char *name);
 

@@ -8,11 +8,14 @@
 #include "engine/core/upload.h"
 #include "engine/files/checkpoint.h"
 #include "engine/files/safetensors.h"
+#include "engine/files/taesd_layout.h"
+#include "engine/model/taesd.h"
 #include "engine/model/unet.h"
 #include "engine/model/vae.h"
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/runtime.h"
 #include "tests/model/golden.h"
+#include "tests/model/taesd_file.h"
 
 enum { PIECES = 32 };
 
@@ -305,6 +308,46 @@ Test(networks_cuda, vae_encoder, .timeout = 600)
     const double error = relative_error(moments, RF_BF16, want, elems);
     cr_expect(error <= parity_bound(RF_BF16), "relative error %.3g", error);
     free(want), free(moments);
+    close_expert(&e);
+    end();
+}
+
+/* Previews are computed in f16, which tiny autoencoders are made for. */
+Test(networks_cuda, tiny_autoencoder, .timeout = 600)
+{
+    enum { LATENT_H = 3, LATENT_W = 4 };
+    expert        e = {.path = taesd_write(16, TAESD_ORIGINAL)};
+    slab          s = {.bytes = 1 << 20};
+    size_t        elems = 0, expected = 0;
+    rf_taesd_arch arch;
+    uint16_t      entered[LATENT_H * LATENT_W * 4];
+    float        *latent = taesd_f32("latent", &elems);
+    start();
+    s.at = take(s.bytes);
+    must(rf_safetensors_open(&e.file, e.path, &err));
+    must(rf_taesd_derive(&arch, rf_safetensors_list(e.file), &err));
+    const rf_weights_patch patch = rf_taesd_patch(&arch);
+    e.weights = (rf_weights){.file = rf_safetensors_list(e.file),
+                             .prefix = arch.prefix,
+                             .dtype = RF_F16,
+                             .patch = &patch};
+    rf_taesd_args args = {.arch = &arch, .n = 1, .h = LATENT_H, .w = LATENT_W};
+    must(rf_record_list(&device, &e.weights, rf_taesd_decode, &args, &err));
+    load(&e);
+    rf_taesd_enter(entered, RF_F16, latent, elems);
+    args.latent = put(entered, sizeof entered);
+    args.pixels = take((size_t)LATENT_H * LATENT_W * 64 * 3);
+    args.stats = take(sizeof(rf_pixels_stats));
+    place(&e, &s, 0, rf_taesd_decode, &args);
+    must(rf_program_run(&e.program, &device, &err));
+
+    const rf_op_call *last = &e.program.call[e.program.count - 1];
+    cr_assert_eq(last->kind, RF_OP_PIXELS);
+    float       *want = taesd_f32("image", &expected);
+    void        *image = get(last->args.pixels.x, expected * 2);
+    const double error = relative_error(image, RF_F16, want, expected);
+    cr_expect(error <= f16_bound, "relative error %.3g", error);
+    free(want), free(image), free(latent);
     close_expert(&e);
     end();
 }

@@ -419,7 +419,7 @@ Test(relay_input, a_vae_that_is_elsewhere, .timeout = 240)
     fixture_add(&f, "encoder.conv_in.weight", "F16", 4, kernel, 2);
     job.vae = fixture_path("vae.safetensors");
     fixture_write(&f, job.vae);
-    refused(&r, &job, RF_E_MODEL, "post_quant_conv");
+    refused(&r, &job, RF_E_MODEL, "a VAE of 0 levels");
     rf_expert_close(bare);
     relays_close(&r);
     fixture_cleanup();

@@ -405,6 +405,25 @@ static rf_status mishap(const rf_plan *plan, int step, rf_error *err)
     return RF_OK;
 }
 
+/* Of every picture of the batch, after `calls` calls: eight by eight pixels of one colour. */
+static void show_previews(const fake_run *run, int calls)
+{
+    enum { SIDE = 8 };
+    const rf_job *job = &run->plan->job;
+    uint8_t       rgb[SIDE * SIDE * 3];
+    memset(rgb, calls, sizeof rgb);
+    if (!run->callbacks->preview || job->preview_every == 0) return;
+    if (calls % job->preview_every || calls == job->steps) return;
+    for (int i = 0; i < run->at.images; i++)
+        run->callbacks->preview(run->callbacks->user, &(rf_preview){.job_index = run->job_index,
+                                                                    .index = run->at.image + i,
+                                                                    .call = calls,
+                                                                    .calls = job->steps,
+                                                                    .width = SIDE,
+                                                                    .height = SIDE,
+                                                                    .rgb = rgb});
+}
+
 static rf_status denoise(fake_run *run, rf_error *err)
 {
     rf_status     st = RF_OK;
@@ -420,6 +439,7 @@ static rf_status denoise(fake_run *run, rf_error *err)
         if (has(run->plan, "!slow") || has(run->plan, "!stubborn"))
             nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
         RF_TRY(mishap(run->plan, step, err));
+        show_previews(run, step + 1);
     }
 done:
     return st;
