@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-int rf_pass_continues(const rf_pass *pass)
+int rf_pass_continues(const rf_pass_spec *pass)
 {
     return pass->job.init == &pass->init;
 }
 
 /* Picture `i` of all, as rf_job.count counts. */
-static rf_job one_picture(const rf_pass *pass, int i)
+static rf_job one_picture(const rf_pass_spec *pass, int i)
 {
     rf_job job = pass->job;
     if (job.variation > 0)
@@ -20,7 +20,7 @@ static rf_job one_picture(const rf_pass *pass, int i)
     return job;
 }
 
-rf_status rf_pass_jobs_make(rf_pass_jobs *out, const rf_pass *pass, int first, int pictures,
+rf_status rf_pass_jobs_make(rf_pass_jobs *out, const rf_pass_spec *pass, int first, int pictures,
                             const rf_pass_picture *before, rf_error *err)
 {
     const int    each = rf_pass_continues(pass);

@@ -17,11 +17,11 @@ typedef struct rf_pass_jobs {
 } rf_pass_jobs;
 
 /* Whether the pass begins from the picture of the one before. */
-int rf_pass_continues(const rf_pass *pass);
+int rf_pass_continues(const rf_pass_spec *pass);
 
 /* Of pictures first .. first + pictures - 1 of all; `before` has those of the pass before, the
  * first one first, and must outlive the jobs.  RF_E_NOMEM. */
-rf_status rf_pass_jobs_make(rf_pass_jobs *out, const rf_pass *pass, int first, int pictures,
+rf_status rf_pass_jobs_make(rf_pass_jobs *out, const rf_pass_spec *pass, int first, int pictures,
                             const rf_pass_picture *before, rf_error *err);
 void      rf_pass_jobs_release(rf_pass_jobs *jobs); /* {0} is fine */
 

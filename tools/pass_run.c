@@ -13,7 +13,7 @@ enum { PICTURES = 32 }; /* at a time, at least a batch */
 /* ---- planning ----------------------------------------------------------------------------- */
 
 /* One plan of all pictures, as `blank` stands for those that are not there yet. */
-static rf_status plan_pass(rf_rendering *r, rf_pass *pass, const uint8_t *blank)
+static rf_status plan_pass(rf_rendering *r, rf_pass_spec *pass, const uint8_t *blank)
 {
     rf_status    st = RF_OK;
     rf_plan_info info;
@@ -76,11 +76,11 @@ int64_t rf_rendering_later_steps(const rf_rendering *r)
 /* Pass r->pass of `pictures` pictures from r->first on. */
 static rf_status run_pass(rf_rendering *r, int pictures)
 {
-    rf_status      st = RF_OK;
-    rf_error      *err = &r->in->trouble.error;
-    const rf_pass *pass = &r->passes.pass[r->pass];
-    rf_engine     *engine = r->experts.engine;
-    rf_pass_jobs   jobs;
+    rf_status           st = RF_OK;
+    rf_error           *err = &r->in->trouble.error;
+    const rf_pass_spec *pass = &r->passes.pass[r->pass];
+    rf_engine          *engine = r->experts.engine;
+    rf_pass_jobs        jobs;
     RF_TRY(rf_pass_jobs_make(&jobs, pass, r->first, pictures, r->before, err));
     if (jobs.count == 1)
         RF_TRY(rf_plan_create(&r->plan, engine, &jobs.job[0], err));

@@ -16,9 +16,9 @@ rf_status rf_passes_add(rf_passes *p, const rf_job *job, const rf_init *init, rf
     if (!p->pass) p->pass = calloc(RF_PASSES_LINKS, sizeof *p->pass);
     rf_stage *stages = p->pass ? malloc(count * sizeof *stages) : NULL;
     if (!stages) return rf_fail(err, RF_E_NOMEM, "no memory for a pass");
-    rf_pass *pass = &p->pass[p->count++];
+    rf_pass_spec *pass = &p->pass[p->count++];
     memcpy(stages, job->stages, count * sizeof *stages);
-    *pass = (rf_pass){.job = *job, .stages = stages};
+    *pass = (rf_pass_spec){.job = *job, .stages = stages};
     pass->job.stages = stages;
     if (!init) return RF_OK;
     pass->init = *init;

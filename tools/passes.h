@@ -8,17 +8,17 @@
 /* Each pass of --passes may be two: the base's and the refiner's. */
 enum { RF_PASSES_LINKS = 2 * RF_PASSES_MAX };
 
-typedef struct rf_pass {
+typedef struct rf_pass_spec {
     rf_job job;       /* of all pictures.  Its init, if it is below and not the job's own, lacks
                          its pixels and its job: those are each picture's */
     rf_stage *stages; /* the job's */
     rf_init   init;
     int       steps; /* that its plan has; 0 until it is planned */
-} rf_pass;
+} rf_pass_spec;
 
 typedef struct rf_passes {
-    rf_pass *pass; /* [count] of RF_PASSES_LINKS */
-    int      count;
+    rf_pass_spec *pass; /* [count] of RF_PASSES_LINKS */
+    int           count;
 } rf_passes;
 
 /* Appends a job that begins as it says (the first one), or from the picture of the pass before it,

@@ -150,17 +150,15 @@ rf_status rf_rendering_run_plan(rf_rendering *r)
     rf_error          *err = &r->in->trouble.error;
     const rf_callbacks callbacks = {
         .progress = on_progress, .image = on_image, .preview = on_preview, .user = r};
-    if (!r->ran) {
-        rf_experts_say_device(&r->experts, r->request, console);
-        RF_TRY(rf_previews_begin(&r->previews, console, &r->meter, &r->outputs,
-                                 r->request->keep_previews, err));
-    }
+    if (!r->ran) rf_experts_say_device(&r->experts, r->request, console);
     rf_job shown = *r->report.job; /* one of many, perhaps: pictures are counted through all */
     shown.count = r->job.count;
     RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
                           r->plan, &shown, rf_meter_clock(), err));
     if (r->passes.count > 1)
         rf_meter_pass(&r->meter, r->pass, r->passes.count, rf_rendering_later_steps(r));
+    RF_TRY(rf_previews_begin(&r->previews, console, &r->meter, &r->outputs,
+                             r->request->keep_previews, err));
     r->ran = 1;
     st = rf_plan_run(r->plan, &callbacks, err);
     rf_meter_end(&r->meter);

@@ -125,6 +125,8 @@ Test(init_story, passes_are_what_one_would_do_by_hand)
            "--denoise 0.42 -o refined.png",
            0, "");
     cr_expect(same_pixels("refined.png", "q.png"));
+    expect(BOTH "--size 64x64 --seed 6 --passes 2 --preview 1 --keep-previews -o s.png", 0, "");
+    cr_expect(same_files("s.png", "p1.png") && rf_spawn_exists("s.preview.png"));
     expect(BOTH "--size 64x64 --refine-by img2img --sampler 'DPM adaptive' --switch-by sigma -x 3 "
                 "-o r.png",
            2, "nobody knows which strength the switch is");
