@@ -33,9 +33,9 @@ void rf_passes_release(rf_passes *passes)
     *passes = (rf_passes){.count = 0};
 }
 
-int rf_passes_expected(const rf_request *q)
+int rf_passes_expected(const rf_request *request)
 {
-    return q->start.passes * (rf_start_refines_picture(q) ? 2 : 1);
+    return request->start.passes * (rf_start_refines_picture(request) ? 2 : 1);
 }
 
 /* ---- strengths ---------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static int steps_at(double denoise, int steps)
 double rf_denoise_for(int wanted, int steps)
 {
     const double middle = (wanted - 0.5) / steps; /* of the strengths that make so many */
-    for (double ten = 100; ten < 1e6; ten *= 10) {
+    for (int ten = 100; ten <= 100000; ten *= 10) {
         const double rounded = round(middle * ten) / ten;
         if (steps_at(rounded, steps) == wanted) return rounded;
     }

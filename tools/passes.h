@@ -26,14 +26,14 @@ typedef struct rf_passes {
  * point to must outlive `passes`.  RF_E_NOMEM; RF_E_FORMAT beyond RF_PASSES_LINKS. */
 rf_status rf_passes_add(rf_passes *passes, const rf_job *job, const rf_init *init, rf_error *err);
 
-/* What the request asks to be made of `job`, whose stages are complete.  A pass's seeds are one
+/* What the request `q` asks to be made of `job`, whose stages are complete.  A pass's seeds are one
  * above those of the pass before: the same noise again would burn in.  The refiner of --refine-by
  * img2img gets the strength at which it makes the steps that it would make in a relay, and says so,
  * unless --denoise can only mean it.  `warn` hears of a refiner without steps.  RF_E_ARG, and what
  * rf_explain gives. */
-rf_status rf_passes_make(rf_passes *out, rf_invocation *in, rf_engine *engine,
-                         const rf_request *request, const rf_job             *job,
-                         void (*warn)(void *user, const char *message), void *user);
+rf_status rf_passes_make(rf_passes *out, rf_invocation *in, rf_engine *engine, const rf_request *q,
+                         const rf_job *job, void (*warn)(void *user, const char *message),
+                         void         *user);
 void      rf_passes_release(rf_passes *passes); /* {0} is fine */
 
 /* The strength, of as few decimals as will do, at which img2img of `steps` steps makes `wanted`

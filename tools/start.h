@@ -13,7 +13,7 @@ typedef struct rf_start {
 /* After rf_request_settle: reads the files of --init and --mask, gives the job its size where no
  * option does, and its init, which lives as long as `start`.  `warn` hears of options without
  * effect and of what happens to the picture's size.  RF_E_ARG, and what reading pictures gives. */
-rf_status rf_start_settle(rf_start *start, rf_invocation *in, rf_request *request,
+rf_status rf_start_settle(rf_start *start, rf_invocation *in, rf_request *q,
                           void (*warn)(void *user, const char *message), void *user);
 void      rf_start_release(rf_start *start); /* {0} is fine */
 

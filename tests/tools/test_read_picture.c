@@ -392,7 +392,8 @@ Test(read_picture, printing_colours_and_endless_scans_are_refused)
     unsigned char *big = malloc(many.count + 700 * scan + 2);
     memcpy(big, many.data, many.count);
     for (size_t i = 0; i < 700; i++) memcpy(big + many.count + i * scan, file.data + last, scan);
-    memcpy(big + many.count + 700 * scan, "\xFF\xD9", 2);
+    big[many.count + 700 * scan] = 0xFF;
+    big[many.count + 700 * scan + 1] = JPEG_EOI;
     refuse(big, many.count + 700 * scan + 2, "scans");
     free(big);
 }
