@@ -31,11 +31,11 @@ int rf_exif_orientation(const unsigned char *data, size_t bytes)
     const tiff t = {data, bytes, bytes > 0 && *data == 'M'};
     if (bytes < 8 || (memcmp(data, "II*\0", 4) != 0 && memcmp(data, "MM\0*", 4) != 0)) return 1;
     const size_t at = u32(&t, 4);
-    if (at > bytes - 2) return 1;
+    if (at + 2 > bytes) return 1;
     const size_t count = u16(&t, at);
     for (size_t i = 0; i < count; i++) {
         const size_t entry = at + 2 + i * ENTRY_BYTES;
-        if (entry > bytes - ENTRY_BYTES) return 1;
+        if (entry + ENTRY_BYTES > bytes) return 1;
         if (u16(&t, entry) != TAG_ORIENTATION || u16(&t, entry + 2) != TYPE_SHORT) continue;
         const uint32_t value = u16(&t, entry + 8);
         return value >= 1 && value <= 8 ? (int)value : 1;
