@@ -71,7 +71,7 @@ static void inspect_uses(rf_inspection *x, const rf_against *against)
 {
     rf_vae_view *view = NULL;
     rf_vae_arch  vae;
-    x->use[RF_USE_BASE] = x->use[RF_USE_REFINER] = x->identity.problem;
+    if (!x->identity.usable) x->use[RF_USE_BASE] = x->use[RF_USE_REFINER] = x->identity.problem;
     rf_lora_inspect(&x->lora, x->path, against);
     x->is_lora = x->identity.kind == RF_MODEL_LORA || x->lora.lora;
     (void)rf_lora_inspection_check(&x->lora, &x->use[RF_USE_LORA]);

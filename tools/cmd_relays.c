@@ -125,6 +125,7 @@ const rf_verb rf_verb_relays = {
              "                    numbers of the sampler; else those of the options\n"
              "  clip_skip=N       with --clip-l-skip; else --clip-skip\n"
              "  lora=NAME:X:Y     a LoRA and its strengths; any number of them\n"
+             "  prediction=KIND   epsilon, v or v-ztsnr, where the file does not say so\n"
              "  negative=TEXT     what to avoid; else the stage's before; @FILE reads it\n"
              "  prompt=TEXT       likewise; the last pair of --stage, to the end\n",
     .options = OPTIONS,

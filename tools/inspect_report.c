@@ -35,13 +35,18 @@ static json_t *parts_json(const rf_identity *identity)
 static json_t *metadata_json(const rf_header *header)
 {
     json_t *metadata = json_object();
-    for (size_t i = 0; header && i < header->meta_count; i++)
-        json_object_set_new(metadata, header->meta[i].key, rf_json_text(header->meta[i].value));
+    for (size_t i = 0; header && i < header->meta_count; i++) {
+        const rf_pair *pair = &header->meta[i]; /* null: too long to be kept */
+        json_object_set_new(metadata, pair->key,
+                            rf_json_text(pair->bytes && !pair->value[0] ? NULL : pair->value));
+    }
     return metadata;
 }
 
+/* null: the expert has no such encoder. */
 static json_t *clip_json(const rf_clip_arch *a)
 {
+    if (a->layers == 0) return json_null();
     return json_pack("{s:i, s:i, s:i, s:i, s:i}", "width", a->width, "layers", a->layers, "heads",
                      a->heads, "vocabulary", a->vocab, "projection", a->projection);
 }

@@ -102,6 +102,7 @@ static void put_stage(rf_json_writer *w, const rf_request *q, int i)
     put_cfg(w, s);
     if (s->sampler) rf_json_put_text(w, "sampler", s->sampler);
     put_numbers(w, q, i);
+    if (q->predictions[i]) rf_json_put_text(w, "prediction", q->predictions[i]);
     if (s->clip_skip) rf_json_put_int(w, "clip_skip", s->clip_skip);
     put_loras(w, q, i);
     if (s->negative) rf_json_put_text(w, "negative", s->negative);

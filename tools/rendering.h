@@ -4,8 +4,8 @@
 #define RF_RENDERING_H
 
 #include "tools/experts.h"
-#include "tools/job_embeddings.h"
 #include "tools/pass_jobs.h"
+#include "tools/pick_embeddings.h"
 #include "tools/previews.h"
 #include "tools/progress.h"
 #include "tools/render_outputs.h"
@@ -61,7 +61,7 @@ rf_status rf_rendering_open(rf_rendering *r, const char *const *paths,
 rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const char *message),
                                  void         *user);
 
-/* Likewise the job its embeddings (job_embeddings.h). */
+/* Likewise the job its embeddings (pick_embeddings.h). */
 rf_status rf_rendering_add_embeddings(rf_rendering *r,
                                       void (*warn)(void *user, const char *message), void *user);
 

@@ -147,34 +147,28 @@ done:
 /* ---- a VAE in a file of its own ----------------------------------------------------------- */
 
 typedef struct vae_check {
-    check       c;
-    const char *prefix;
-    int         has_encoder;
+    check c;
+    int   has_encoder;
 } vae_check;
 
 static rf_status check_vae_tensor(void *user, const rf_layout_tensor *want)
 {
     const vae_check *v = user;
     const char      *own = want->name + strlen(RF_PREFIX_VAE);
-    char             name[192];
     const int        encodes = strncmp(own, "encoder.", 8) == 0 || strncmp(own, "quant_", 6) == 0;
     if (encodes && !v->has_encoder) return RF_OK;
-    snprintf(name, sizeof name, "%s%s", v->prefix, own);
-    const rf_tensor *t = rf_tensors_find(v->c.list, name);
+    const rf_tensor *t = rf_tensors_find(v->c.list, want->name);
     if (!t)
-        return rf_fail(v->c.err, RF_E_MODEL, "%s: a VAE without tensor %s", v->c.list->path, name);
+        return rf_fail(v->c.err, RF_E_MODEL, "%s: a VAE without tensor %s", v->c.list->path, own);
     if (!same_shape(t, want)) return wrong_shape(&v->c, t, want);
     return check_type(&v->c, t);
 }
 
-rf_status rf_checkpoint_check_vae(const rf_vae_arch *arch, const char *prefix,
-                                  const rf_tensors *list, rf_error *err)
+rf_status rf_checkpoint_check_vae(const rf_vae_arch *arch, const rf_tensors *list, rf_error *err)
 {
     const rf_sdxl_arch whole = {.vae = *arch, .has_vae = 1};
-    char               first[64];
-    vae_check          v = {.c = {.list = list, .err = err}, .prefix = prefix};
-    snprintf(first, sizeof first, "%sencoder.conv_in.weight", prefix);
-    v.has_encoder = rf_tensors_find(list, first) != NULL;
+    vae_check          v = {.c = {.list = list, .err = err}};
+    v.has_encoder = rf_tensors_find(list, RF_PREFIX_VAE "encoder.conv_in.weight") != NULL;
     return rf_sdxl_layout_part(&whole, RF_PART_VAE, check_vae_tensor, &v);
 }
 

@@ -25,10 +25,9 @@ typedef struct rf_checkpoint {
  * what was expected and found; RF_E_NOMEM. */
 rf_status rf_checkpoint_check(rf_checkpoint *out, const rf_tensors *list, rf_error *err);
 
-/* The same of a VAE whose names begin with `prefix` (sdxl_derive.h has found out both); where its
- * encoder's first convolution is missing, it needs none of the encoder. */
-rf_status rf_checkpoint_check_vae(const rf_vae_arch *arch, const char *prefix,
-                                  const rf_tensors *list, rf_error *err);
+/* The same of a VAE under a checkpoint's names (vae_view.h); where its encoder's first convolution
+ * is missing, it needs none of the encoder. */
+rf_status rf_checkpoint_check_vae(const rf_vae_arch *arch, const rf_tensors *list, rf_error *err);
 
 /* One row of an inventory: tensors that stand under one prefix. */
 typedef struct rf_inventory {

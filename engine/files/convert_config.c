@@ -219,8 +219,11 @@ rf_status rf_convert_metadata(char **out, const rf_header *header, const rf_conv
                               rf_error *err)
 {
     json_t *o = json_object();
-    for (size_t i = 0; header && i < header->meta_count; i++)
-        if (!is_outdated(header->meta[i].key)) set(o, header->meta[i].key, header->meta[i].value);
+    for (size_t i = 0; header && i < header->meta_count; i++) {
+        const rf_pair *pair = &header->meta[i];
+        const int      kept = pair->bytes == 0 || pair->value[0]; /* header.h: not too long */
+        if (kept && !is_outdated(pair->key)) set(o, pair->key, pair->value);
+    }
     set(o, "format", "pt"); /* without it transformers takes the file for nothing */
     set(o, "refinery.converted_from", story->from);
     set(o, "refinery.loras", story->loras);

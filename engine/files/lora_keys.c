@@ -71,7 +71,8 @@ static const struct {
 static int ends(const char *name, size_t length, const char *end)
 {
     const size_t n = strlen(end);
-    return length > n && strcmp(name + length - n, end) == 0;
+    const char  *at = name + (length > n ? length - n : length);
+    return *at == *end && strcmp(at, end) == 0; /* most names differ in the first byte */
 }
 
 /* The old spelling without a processor, "text_model...q_proj_lora.up.weight" and its like, names

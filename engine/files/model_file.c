@@ -8,6 +8,7 @@
 
 #include "engine/files/diffusers_folder.h"
 #include "engine/files/fp8.h"
+#include "engine/files/part_folder.h"
 #include "engine/files/safetensors.h"
 #include "engine/files/spellings.h"
 
@@ -32,10 +33,14 @@ const rf_tensors *rf_model_file_stored(const rf_model_file *model)
 rf_status rf_model_file_open(rf_model_file **out, const char *path, rf_error *err)
 {
     rf_status      st = RF_OK;
+    char          *part = NULL;
     rf_model_file *model = calloc(1, sizeof *model);
     *out = NULL;
     if (!model) return rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
-    if (is_folder(path))
+    RF_TRY(rf_part_folder_file(&part, path, err));
+    if (part)
+        RF_TRY(rf_safetensors_open(&model->file, part, err));
+    else if (is_folder(path))
         RF_TRY(rf_diffusers_folder_open(&model->folder, path, err));
     else
         RF_TRY(rf_safetensors_open(&model->file, path, err));
@@ -44,6 +49,7 @@ rf_status rf_model_file_open(rf_model_file **out, const char *path, rf_error *er
     *out = model;
     model = NULL;
 done:
+    free(part);
     rf_model_file_close(model);
     return st;
 }
@@ -140,6 +146,11 @@ done:
 rf_status rf_model_file_sha256(char hex[RF_SHA256_HEX], const char *path, const char *cache,
                                const atomic_int *cancel, rf_error *err)
 {
-    return is_folder(path) ? hash_folder(hex, path, cache, cancel, err)
-                           : rf_file_sha256(hex, path, cache, cancel, err);
+    char     *part = NULL;
+    rf_status st = rf_part_folder_file(&part, path, err);
+    if (st != RF_OK) return st;
+    st = !part && is_folder(path) ? hash_folder(hex, path, cache, cancel, err)
+                                  : rf_file_sha256(hex, part ? part : path, cache, cancel, err);
+    free(part);
+    return st;
 }

@@ -94,7 +94,7 @@ rf_status rf_model_use_check_vae(rf_vae_arch *out, rf_vae_view **view, const rf_
                        list->path);
     RF_TRY(rf_vae_view_open(view, list, err));
     RF_TRY(rf_vae_derive(out, rf_vae_view_list(*view), err));
-    RF_TRY(rf_checkpoint_check_vae(out, RF_PREFIX_VAE, rf_vae_view_list(*view), err));
+    RF_TRY(rf_checkpoint_check_vae(out, rf_vae_view_list(*view), err));
 done:
     if (st != RF_OK) {
         rf_vae_view_close(*view);

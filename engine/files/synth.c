@@ -61,8 +61,8 @@ rf_status rf_synth_arch(rf_sdxl_arch *out, const char *name, rf_error *err)
                                .groups = 32};
     const rf_vae_arch  vae = {.levels = 4, .mult = {1, 2, 4, 4}, .blocks = 2, .z = 4, .groups = 32};
     const rf_clip_arch clip = {.vocab = 49408, .positions = 77};
-    rf_sdxl_arch       a = {
-              .unet = unet, .clip_l = clip, .clip_g = clip, .vae = vae, .has_clip_l = 1, .has_vae = 1};
+    rf_sdxl_arch       a = {.unet = unet, .clip_l = clip, .clip_g = clip, .vae = vae};
+    a.has_clip_l = a.has_vae = 1;
     a.clip_g.kind = RF_CLIP_OPEN;
     if (name && strcmp(name, "sdxl") == 0) {
         a.unet.width = 320;

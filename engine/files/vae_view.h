@@ -18,10 +18,4 @@ void      rf_vae_view_close(rf_vae_view *view); /* NULL is fine */
 /* Every name begins with RF_PREFIX_VAE and is the original one behind it. */
 const rf_tensors *rf_vae_view_list(const rf_vae_view *view);
 
-/* Which file holds the VAE that is called `path`: of a diffusers `vae` folder (no pipeline's: there
- * is no model_index.json) the weights in it, after a look at its config.json; else `path`.  free()
- * *file.  RF_E_NOT_FOUND: there are none; RF_E_MODEL: several, or another scale of latents than
- * SDXL's, so a VAE of another family. */
-rf_status rf_vae_file_path(char **file, const char *path, rf_error *err);
-
 #endif

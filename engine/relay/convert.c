@@ -106,8 +106,7 @@ static rf_status open_model(rf_conversion *c)
         warn(c, "%s: %zu tensors are not part of an SDXL checkpoint and are dropped, such as %s",
              c->from, checkpoint.unknown_count, checkpoint.unknown[0]);
     if (!c->options->vae) goto done;
-    RF_TRY(rf_vae_file_path(&c->vae_path, c->options->vae, c->err));
-    RF_TRY(rf_model_file_open(&c->vae, c->vae_path, c->err));
+    RF_TRY(rf_model_file_open(&c->vae, c->options->vae, c->err));
     RF_TRY(rf_model_use_check_vae(&c->arch.vae, &c->vae_view, rf_model_file_list(c->vae), c->err));
     c->arch.has_vae = 1;
 done:
@@ -249,7 +248,6 @@ static void release(rf_conversion *c)
     rf_convert_list_free(&c->list);
     rf_vae_view_close(c->vae_view);
     rf_model_file_close(c->vae);
-    free(c->vae_path);
     rf_model_file_close(c->model);
 }
 

@@ -15,7 +15,6 @@ typedef struct rf_conversion {
     const rf_convert_options *options;
     rf_convert_layout         layout;
     rf_model_file            *model, *vae; /* vae NULL: the model's own */
-    char                     *vae_path;
     rf_vae_view              *vae_view;
     rf_sdxl_arch              arch;
     rf_prediction             prediction;

@@ -64,13 +64,12 @@ struct rf_expert {
     char          *path, *name;
     rf_model_file *file;
     rf_sdxl_arch   arch;
-    char          *vae_file; /* opened for its VAE: the file, in a `vae` folder or not; else NULL */
-    rf_vae_view   *vae_view; /* likewise: its VAE under a checkpoint's names */
-    rf_prediction  found;    /* what its file says it predicts ... */
-    rf_prediction  prediction; /* ... and what is taken: expert_prediction.c.  A variant asks its
-                                  parent for this and the next two */
-    rf_sigma_table   table;    /* its noise levels */
-    int              x0_seen;  /* x0_check.c has looked at what it answers */
+    rf_vae_view  *vae_view; /* opened for its VAE alone: that under a checkpoint's names; or NULL */
+    rf_prediction found;    /* what its file says it predicts ... */
+    rf_prediction prediction; /* ... and what is taken: expert_prediction.c.  A variant asks its
+                                 parent for this and the next two */
+    rf_sigma_table   table;   /* its noise levels */
+    int              x0_seen; /* x0_check.c has looked at what it answers */
     rf_unet_list     blocks;
     rf_unet_sections unet;              /* where the UNet's three functions' weights begin */
     rf_weights    weights[RF_NETWORKS]; /* listed when a plan first asks; base NULL until loaded */

@@ -10,10 +10,8 @@
 #include "engine/relay/engine.h"
 #include "engine/relay/variants.h"
 
-/* An expert of any file that has tensors; what they are is still to be found out.  One that is
- * wanted for its VAE alone may be a folder of its own. */
-static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path, int vae,
-                           rf_error *err)
+/* An expert of any file that has tensors; what they are is still to be found out. */
+static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path, rf_error *err)
 {
     rf_status  st = RF_OK;
     rf_expert *e = calloc(1, sizeof *e);
@@ -28,12 +26,11 @@ static rf_status open_file(rf_expert **out, rf_engine *engine, const char *path,
         st = rf_fail(err, RF_E_NOMEM, "%s: out of memory", path);
         goto done;
     }
-    if (vae) RF_TRY(rf_vae_file_path(&e->vae_file, path, err));
     e->hash = &e->own_hash;
-    e->own_hash.path = e->vae_file ? e->vae_file : e->path;
+    e->own_hash.path = e->path;
     e->own_hash.cache = engine->hash_cache;
     e->own_hash.turn = &engine->hash_turn;
-    RF_TRY(rf_model_file_open(&e->file, e->own_hash.path, err));
+    RF_TRY(rf_model_file_open(&e->file, path, err));
 done:
     return st;
 }
@@ -50,10 +47,9 @@ static rf_status judge_unknown(const rf_expert *e, const rf_checkpoint *c, rf_er
     }
     if (e->engine->strict)
         return rf_fail(err, RF_E_MODEL,
-                       "%s: --strict: %zu tensors are not part of an SDXL checkpoint, such as %s",
+                       "%s: --strict: tensors that no SDXL checkpoint has: %zu, such as %s",
                        e->path, c->unknown_count, examples);
-    rf_warn(e->engine,
-            "%s: %zu tensors are not part of an SDXL checkpoint and are ignored, such as %s",
+    rf_warn(e->engine, "%s: tensors that no SDXL checkpoint has are ignored: %zu, such as %s",
             e->path, c->unknown_count, examples);
     return RF_OK;
 }
@@ -75,7 +71,7 @@ rf_status rf_expert_open(rf_expert **out, rf_engine *engine, const char *path, r
     rf_status  st = RF_OK;
     rf_expert *e = NULL;
     *out = NULL;
-    RF_TRY(open_file(&e, engine, path, 0, err));
+    RF_TRY(open_file(&e, engine, path, err));
     RF_TRY(check_expert(e, err));
     RF_TRY(rf_expert_find_prediction(e, err));
     *out = e;
@@ -116,7 +112,7 @@ rf_status rf_expert_open_vae(rf_expert **out, rf_engine *engine, const char *pat
     rf_status  st = RF_OK;
     rf_expert *e = NULL;
     *out = NULL;
-    RF_TRY(open_file(&e, engine, path, 1, err));
+    RF_TRY(open_file(&e, engine, path, err));
     RF_TRY(check_vae(e, err));
     *out = e;
     e = NULL;
@@ -142,7 +138,6 @@ void rf_expert_close(rf_expert *expert)
         rf_weights_free(&expert->weights[i], &expert->engine->device);
     rf_vae_view_close(expert->vae_view);
     rf_model_file_close(expert->file);
-    free(expert->vae_file);
     free(expert->path);
     free(expert->name);
     free(expert);

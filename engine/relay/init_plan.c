@@ -113,7 +113,7 @@ rf_status rf_plan_add_init(rf_plan *p, rf_plan_job *j, rf_error *err)
     if (st != RF_OK) return st;
     j->init = at + 1;
     init->rgb = p->init[at].rgb;
-    if (init->mask && p->init[at].mask) init->mask = p->init[at].mask;
+    init->mask = p->init[at].mask;
     return RF_OK;
 }
 

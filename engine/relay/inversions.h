@@ -8,7 +8,7 @@
 #define RF_RELAY_INVERSIONS_H
 
 #include "engine/core/twin.h"
-#include "engine/files/embedding.h"
+#include "engine/files/inversion.h"
 #include "engine/refinery.h"
 #include "engine/text/triggers.h"
 

@@ -121,6 +121,7 @@ static rf_status settle(rf_plan *p, rf_ring_side *side, rf_error *err)
     side->queued = 0;
     if (side->done) RF_TRY(rf_event_wait(&p->engine->device, side->done, err));
     look(p, side);
+    rf_x0_check_end(p, (int)(side - p->ring.side));
     RF_TRY(rf_gap_read(p, side, err));
 done:
     return st;
@@ -140,6 +141,7 @@ void rf_ring_forget(rf_plan *p)
 {
     for (int i = 0; i < p->ring.sides; i++) p->ring.side[i].queued = 0;
     p->ring.bad.slot = -1;
+    p->glance.pending = 0;
 }
 
 void rf_ring_mark_state(rf_plan *p, const rf_ring_mark *mark)

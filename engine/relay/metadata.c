@@ -320,8 +320,10 @@ rf_status rf_plan_job_json(rf_plan *p, rf_picture picture, char **out, rf_error 
     for (int i = 0; i < j->active_count; i++) /* of the others nobody asked for a hash */
         file[j->active[i]].sha256 = hash_of(j->job.stages[j->active[i]].expert);
     if (vae->separate)
-        files.vae = (rf_file_ref){
-            .name = vae->expert->name, .path = vae->expert->path, .sha256 = hash_of(vae->expert)};
+        files.vae = (rf_file_ref){.name = vae->expert->name,
+                                  /* of a vae folder the file in it, which is what the hash is of */
+                                  .path = rf_model_file_list(vae->expert->file)->path,
+                                  .sha256 = hash_of(vae->expert)};
     if (st == RF_OK) st = rf_job_json(out, &j->job, picture.index, &files, err);
     free(inversion);
     free(lora);

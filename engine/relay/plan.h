@@ -21,6 +21,7 @@
 #include "engine/relay/preview.h"
 #include "engine/relay/residency.h"
 #include "engine/relay/variants.h"
+#include "engine/relay/x0_check.h"
 #include "engine/sample/brownian.h"
 #include "engine/sample/noise.h"
 
@@ -297,6 +298,7 @@ struct rf_plan {
 
     /* on both */
     rf_launch_ring ring;
+    rf_x0_glance   glance;
     rf_twin        decode_latent;       /* float [at_a_time, h, w, 4] of a decoder */
     rf_twin        unscale;             /* float [decodings] */
     rf_twin        token_ids;           /* int32_t [chunks, 77] of the largest encoding */

@@ -319,6 +319,7 @@ static void place_state(rf_plan *p, sides *at)
     p->scratch = place_on_desk(at, scratch_elems(p), sizeof(float));
     p->adaptive_scratch =
         p->adaptive ? place_on_desk(at, rf_adaptive_scratch(p->elems), sizeof(float)) : NULL;
+    p->glance.raw = rf_x0_glance_bytes(p) ? place_on_desk(at, rf_x0_glance_bytes(p), 1) : NULL;
     p->decode_latent = place_twin(at, p->decode_elems, sizeof(float));
     p->x = place(&at->device, samples * p->elems, bytes);
     p->eps = place(&at->device, samples * p->elems, bytes);

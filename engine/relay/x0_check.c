@@ -13,8 +13,9 @@
 #include <math.h>
 
 #include "engine/core/widen.h"
+#include "engine/relay/plan.h"
 
-enum { CHANNELS = 4 };
+enum { CHANNELS = 4, MOST_ELEMS = 1 << 16 }; /* a picture of 1024x1024; of larger ones the top */
 
 /* Below this level noise and picture are too much alike to tell. */
 static const double LEAST_SIGMA = 5;
@@ -67,55 +68,73 @@ rf_x0_look rf_x0_look_at(const rf_parameterisation *is, double sigma, const floa
     return look;
 }
 
-/* The first row of the first sample, into the first two tensors of the scratch. */
-static rf_status fetch(rf_plan *p, size_t elems, rf_error *err)
-{
-    rf_device     *device = &p->engine->device;
-    const rf_dtype dtype = p->engine->dtype;
-    const size_t   bytes = elems * rf_dtype_bytes(dtype);
-    const int      plain = dtype == RF_F32;
-    float         *input = p->scratch, *answer = p->scratch + elems;
-    char          *raw = (char *)(p->scratch + 2 * elems);
-    rf_status      st = RF_OK;
-    RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_DOWN, plain ? (void *)input : raw, p->x,
-                          bytes, err));
-    RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_DOWN, plain ? (void *)answer : raw + bytes,
-                          p->eps, bytes, err));
-    RF_TRY(rf_device_wait(device, err));
-    if (plain) goto done;
-    rf_convert(input, RF_F32, raw, dtype, elems);
-    rf_convert(answer, RF_F32, raw + bytes, dtype, elems);
-done:
-    return st;
-}
-
-static void tell(const rf_expert *e, const rf_x0_look *look)
+/* `role`: "base" or "refiner", as the options are called. */
+static void tell(const rf_expert *e, const char *role, const rf_x0_look *look)
 {
     if (look->looks_like_v)
         rf_warn(e->engine,
                 "%.200s looks like v-prediction: its first x0 has a deviation of %.3g where about "
-                "1 is right; try --base-prediction v, or v-ztsnr",
-                e->name, look->std);
+                "1 is right; try --%s-prediction v, or v-ztsnr",
+                e->name, look->std, role);
     if (look->looks_like_epsilon)
         rf_warn(e->engine,
                 "%.200s looks like epsilon prediction: its first answer is %.0f %% of the noise it "
-                "was given; try --base-prediction epsilon",
-                e->name, 100 * look->input_part);
+                "was given; try --%s-prediction epsilon",
+                e->name, 100 * look->input_part, role);
+}
+
+/* Nobody draws noise at the moment: the scratch is free. */
+static void judge(rf_plan *p, const void *input, const void *answer)
+{
+    const rf_x0_glance   *g = &p->glance;
+    const rf_plan_expert *x = &p->expert[g->expert];
+    const size_t          elems = (size_t)g->h * (size_t)g->w * CHANNELS;
+    rf_convert(p->scratch, RF_F32, input, p->engine->dtype, elems);
+    rf_convert(p->scratch + elems, RF_F32, answer, p->engine->dtype, elems);
+    const rf_x0_look look = rf_x0_look_at(&rf_expert_prediction(x->expert)->is, g->sigma,
+                                          p->scratch, p->scratch + elems, g->h, g->w);
+    tell(x->expert, x->stage ? "refiner" : "base", &look);
+}
+
+size_t rf_x0_glance_bytes(const rf_plan *p)
+{
+    const size_t elems = p->elems < MOST_ELEMS ? p->elems : MOST_ELEMS;
+    return rf_device_on_host(&p->engine->device) ? 0 : 2 * elems * rf_dtype_bytes(p->engine->dtype);
 }
 
 rf_status rf_x0_check(rf_plan *p, const rf_pass *pass, rf_error *err)
 {
-    rf_expert   *e = rf_expert_parent(p->expert[pass->program->expert].expert);
-    const int    h = pass->program->h, w = pass->program->w;
-    const double sigma = pass->sample[0].sampler->sigma;
-    const size_t elems = (size_t)h * (size_t)w * CHANNELS;
-    rf_status    st = RF_OK;
-    if (e->x0_seen || sigma < LEAST_SIGMA) return RF_OK;
+    rf_device    *device = &p->engine->device;
+    rf_x0_glance *g = &p->glance;
+    rf_expert    *e = rf_expert_parent(p->expert[pass->program->expert].expert);
+    const int     w = pass->program->w, rows = MOST_ELEMS / (w * CHANNELS);
+    const double  sigma = pass->sample[0].sampler->sigma;
+    rf_status     st = RF_OK;
+    if (e->x0_seen || g->pending || sigma < LEAST_SIGMA) return RF_OK;
     e->x0_seen = 1;
-    RF_TRY(fetch(p, elems, err));
-    const rf_x0_look look =
-        rf_x0_look_at(&e->prediction.is, sigma, p->scratch, p->scratch + elems, h, w);
-    tell(e, &look);
+    g->expert = pass->program->expert;
+    g->sigma = sigma;
+    g->w = w;
+    g->h = rows < pass->program->h ? rows : pass->program->h;
+    if (rf_device_on_host(device)) {
+        judge(p, p->x, p->eps);
+        return RF_OK;
+    }
+    const size_t bytes = (size_t)g->h * (size_t)w * CHANNELS * rf_dtype_bytes(p->engine->dtype);
+    RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_DOWN, g->raw, p->x, bytes, err));
+    RF_TRY(rf_device_copy(device, RF_STREAM_OPS, RF_COPY_DOWN, (char *)g->raw + bytes, p->eps,
+                          bytes, err));
+    g->pending = 1;
+    g->side = p->ring.turn;
 done:
     return st;
+}
+
+void rf_x0_check_end(rf_plan *p, int side)
+{
+    rf_x0_glance *g = &p->glance;
+    const size_t  bytes = (size_t)g->h * (size_t)g->w * CHANNELS * rf_dtype_bytes(p->engine->dtype);
+    if (!g->pending || g->side != side) return;
+    g->pending = 0;
+    judge(p, g->raw, (const char *)g->raw + bytes);
 }

@@ -59,7 +59,7 @@ static void add(marks *m, const char *name, rf_filetype type, uint64_t elems, co
 
 static void say(marks *m, const char *value)
 {
-    m->pair = (rf_pair){"modelspec.prediction_type", value};
+    m->pair = (rf_pair){.key = "modelspec.prediction_type", .value = value, .bytes = strlen(value)};
     m->header = (rf_header){.meta = &m->pair, .meta_count = 1};
 }
 

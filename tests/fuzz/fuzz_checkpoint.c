@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/files/checkpoint.h"
+#include "engine/files/spellings.h"
 #include "engine/files/synth.h"
 
 enum { TENSORS_MAX = 1024, EDIT_BYTES = 5 };
@@ -40,6 +41,30 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const rf_tensor *)a)->name, ((const rf_tensor *)b)->name);
 }
 
+/* The smallest checkpoint there can be: every tensor costs the fuzzer time. */
+static void collect_all(pool *p)
+{
+    rf_sdxl_arch arch;
+    require(rf_synth_arch(&arch, "tiny", NULL) == RF_OK);
+    arch.unet.levels = 2;
+    arch.unet.blocks = 1;
+    arch.vae.blocks = 1;
+    arch.clip_g.layers = 2;
+    require(rf_sdxl_layout(&arch, collect, p) == RF_OK);
+    qsort(p->tensor, p->count, sizeof *p->tensor, by_name);
+}
+
+/* Nearly sorted already. */
+static void sort(pool *p)
+{
+    for (size_t i = 1; i < p->count; i++) {
+        const rf_tensor t = p->tensor[i];
+        size_t          k = i;
+        for (; k > 0 && by_name(&p->tensor[k - 1], &t) > 0; k--) p->tensor[k] = p->tensor[k - 1];
+        p->tensor[k] = t;
+    }
+}
+
 /* Names that turn a checkpoint into something else. */
 static const char *const marks[] = {"v_pred",
                                     "edm_mean",
@@ -48,7 +73,11 @@ static const char *const marks[] = {"v_pred",
                                     "zz",
                                     RF_PREFIX_UNET "input_blocks.9.0.op.weight",
                                     RF_PREFIX_UNET "input_blocks.9.0.in_layers.2.weight",
-                                    RF_PREFIX_CLIP_G "text_projection.weight"};
+                                    RF_PREFIX_CLIP_G "text_projection.weight",
+                                    RF_PREFIX_REFINER_CLIP_G "ln_final.weight",
+                                    RF_PREFIX_CLIP_G "text_model.embeddings.token_embedding.weight",
+                                    "conditioner.embedders.0.transformer."
+                                    "embeddings.token_embedding.weight"};
 
 static void edit(pool *p, const uint8_t *bytes)
 {
@@ -72,16 +101,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static pool  base, p;
     rf_identity  identity;
-    rf_sdxl_arch arch;
-    if (base.count == 0) {
-        require(rf_synth_arch(&arch, "tiny", NULL) == RF_OK);
-        require(rf_sdxl_layout(&arch, collect, &base) == RF_OK);
-    }
+    rf_composed *respelled = NULL;
+    if (base.count == 0) collect_all(&base);
     p = base;
     for (; size >= EDIT_BYTES; data += EDIT_BYTES, size -= EDIT_BYTES) edit(&p, data);
-    qsort(p.tensor, p.count, sizeof *p.tensor, by_name);
+    sort(&p);
     const rf_tensors list = {.item = p.tensor, .count = p.count, .path = "fuzz"};
-    rf_checkpoint_identify(&identity, &list, &list); /* includes the whole check */
+    const rf_status  st = rf_spellings_open(&respelled, &list, NULL);
+    if (st != RF_OK) {
+        require(st == RF_E_MODEL && !respelled);
+        return 0;
+    }
+    /* includes the whole check */
+    rf_checkpoint_identify(&identity, respelled ? rf_composed_list(respelled) : &list, &list);
+    rf_composed_destroy(respelled);
     if (!identity.usable) {
         require(identity.problem.status == RF_E_MODEL && identity.problem.message[0] != '\0');
         return 0;

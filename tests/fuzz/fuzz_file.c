@@ -71,17 +71,20 @@ void fuzz_add(fuzz_header *h, const char *name, const char *dtype, size_t elem_b
 
 const char *fuzz_header_file(fuzz_header *h, fuzz_bytes *b)
 {
-    static unsigned char data[FUZZ_DATA];
+    static unsigned char pattern[FUZZ_DATA], data[FUZZ_DATA];
     unsigned char        length[8];
     uint32_t             mixed = 1;
+    for (size_t i = 0; i < FUZZ_DATA && !pattern[1]; i++) { /* once; small numbers in most types */
+        mixed = mixed * 1664525u + 1013904223u;
+        pattern[FUZZ_DATA - 1 - i] = (unsigned char)(i % 2 ? mixed >> 24 : 0x3C ^ (mixed >> 30));
+    }
     if (h->count == 0) h->text[h->bytes++] = '{';
     h->text[h->bytes++] = '}';
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)(h->bytes >> 8 * i);
-    for (size_t i = 0; i < h->data; i++) {
-        mixed = mixed * 1664525u + 1013904223u;
-        /* the fuzzer's own bytes first; then small numbers in most types */
-        data[i] =
-            b->left ? fuzz_byte(b) : (unsigned char)(i % 2 ? 0x3C ^ (mixed >> 30) : mixed >> 24);
-    }
+    const size_t own = b->left < h->data ? b->left : h->data; /* the fuzzer's bytes come first */
+    memcpy(data, pattern, h->data);
+    memcpy(data, b->at, own);
+    b->at += own;
+    b->left -= own;
     return fuzz_file(length, sizeof length, h->text, h->bytes, data, h->data);
 }

@@ -75,6 +75,11 @@ void hostile_header(hostile *h, const char *what, const char *text, size_t bytes
 /* The same around a tensor "t" whose description is given. */
 void hostile_tensor(hostile *h, const char *value, uint64_t data, rf_status want, const char *said);
 
+/* As much as a header may hold: metadata, and `count` tensors of one element whose names have a
+ * number between `front` and `end`. */
+void hostile_largest(hostile *h, const char *what, const char *front, const char *end,
+                     const char *dtype, int count, rf_status want, const char *said);
+
 /* Many headers of the same fault; their text is what they are. */
 void hostile_headers(hostile *h, const char *const *text, size_t count, uint64_t data,
                      rf_status want, const char *said);

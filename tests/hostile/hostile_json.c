@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GOOD HOSTILE_GOOD
 
@@ -102,6 +103,33 @@ static void many_tensors(hostile *h, const char *what, int count, const char *sa
     hostile_made(h);
 }
 
+void hostile_largest(hostile *h, const char *what, const char *front, const char *end,
+                     const char *dtype, int count, rf_status want, const char *said)
+{
+    enum { VALUE = 250000, NAME = 80 };
+    FILE     *out = begin_file(hostile_next(h, what, want, said), 0);
+    const int bytes = strcmp(dtype, "F16") == 0 ? 2 : 1;
+    const int fill = NAME - (int)(strlen(front) + strlen(end)) - 5;
+    fputs("{\"__metadata__\":{", out);
+    for (int i = 0; i < 3; i++) {
+        fprintf(out, "%s\"%d\":\"", i ? "," : "", i);
+        for (int k = 0; k < VALUE; k++) fputc('m', out);
+        fputc('"', out);
+    }
+    fputc('}', out);
+    for (int i = 0; i < count; i++)
+        fprintf(out, ",\"%s%05d%*s%s\":{\"dtype\":\"%s\",\"shape\":[1],\"data_offsets\":[%d,%d]}",
+                front, i, fill, "", end, dtype, i * bytes, (i + 1) * bytes);
+    fputc('}', out);
+    const long     all = ftell(out);
+    const uint64_t length = (uint64_t)all - 8;
+    rewind(out);
+    if (fwrite(&length, 8, 1, out) != 1 || fflush(out) != 0 ||
+        ftruncate(fileno(out), all + count * bytes) != 0 || fclose(out) != 0)
+        abort();
+    hostile_made(h);
+}
+
 static void large_headers(hostile *h)
 {
     enum { MEGABYTE = 1 << 20, MOST = 16 * MEGABYTE };
@@ -138,6 +166,12 @@ static void large_headers(hostile *h)
     for (size_t i = 0; i < HOSTILE_COUNT(rows); i++)
         long_header(h, rows[i].what, rows[i].bytes, rows[i].front, rows[i].fill, rows[i].end,
                     rows[i].said);
+    hostile_largest(h, "as much as is read", "", "", "F16", 12000, RF_E_MODEL,
+                    "no model that is known");
+    hostile_largest(h, "as much as is read, in 8 bits", "", ".weight", "F8_E4M3", 12000, RF_E_MODEL,
+                    "no model that is known");
+    hostile_largest(h, "as much as is read, and one more", "", "", "F16", 12001, RF_E_FORMAT,
+                    "more than 12000 tensors");
     many_tensors(h, "12,001 tensors", 12001, "more than 12000 tensors");
     many_tensors(h, "250,000 tensors", 250000, "more than 12000 tensors");
     many_tensors(h, "a million tensors", 1000000, "where at most");

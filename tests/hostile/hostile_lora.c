@@ -410,6 +410,10 @@ void hostile_loras(hostile *h)
     many(h, "12,000 differences of nothing that is there", "lora_unet_%d.diff", 12000, RF_E_MODEL,
          "means no layer");
     many(h, "11,000 embeddings and no LoRA", "bundle_emb.%d.clip_l", 11000, RF_E_MODEL, "no LoRA");
+    hostile_largest(h, "as much as is read, of half modules", "lora_unet_", ".lora_up.weight",
+                    "F16", 12000, RF_E_MODEL, "incomplete");
+    hostile_largest(h, "as much as is read, of biases", "lora_unet_", ".diff_b", "F16", 12000,
+                    RF_E_MODEL, "means no layer");
     many(h, "12,001 modules", "lora_unet_%d.diff", 12001, RF_E_FORMAT, "more than 12000 tensors");
 }
 

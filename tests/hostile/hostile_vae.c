@@ -21,7 +21,7 @@ static const struct {
     {"a width of 33", {VAE "encoder.conv_in.weight", 0, 0, "33,3,3,3"}, "conv_in"},
     {"a width of 2^40", {VAE "encoder.conv_in.weight", 0, 0, "1099511627776,3,1,1"}, "conv_in"},
     {"a width that is a vector", {VAE "encoder.conv_in.weight", 0, 0, "32"}, "conv_in"},
-    {"no encoder", {VAE "encoder.*", "", 0, 0}, ""},
+    {"an encoder alone", {VAE "decoder.*", "", 0, 0}, ""},
     {"three levels", {VAE "encoder.down.3.*", "", 0, 0}, "of 3 levels"},
     {"two levels", {VAE "encoder.down.2.*", "", 0, 0}, "of 2 levels"},
     {"no blocks", {VAE "encoder.down.0.*", "", 0, 0}, ""},

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/files/embedding.h"
+#include "engine/files/inversion.h"
 #include "engine/files/lora_fit.h"
 #include "engine/files/synth.h"
 #include "engine/relay/engine.h"

@@ -36,7 +36,8 @@ static void try_file(void *user, const hostile_case *c, const char *path)
     static rf_spawned        r;
     int                     *tried = user;
     char                     command[512], files[256];
-    const int                number = atoi(strchr(c->id, '.') + 1), before = entries();
+    const long               number = strtol(strchr(c->id, '.') + 1, NULL, 10);
+    const int                before = entries();
     if (number > OF_EACH) {
         hostile_remove(path);
         return;
@@ -45,7 +46,7 @@ static void try_file(void *user, const hostile_case *c, const char *path)
     const char *mark = strstr(how[c->slot], "%s");
     snprintf(files, sizeof files, "%.*s%s", (int)(mark - how[c->slot]), how[c->slot], path);
     snprintf(command, sizeof command,
-             "render -q --threads 1 --size 64x64 --steps 1 -o picture.png %s cat", files);
+             "render -q --threads 1 --size 64x64 --steps 1 -o picture.png %s --prompt cat", files);
     rf_spawn(&r, command);
     cr_expect_eq(r.code, rf_exit_code(c->want), "%s, %s: %d, %s", c->id, c->what, r.code, r.err);
     const char *line = strchr(r.err, '\n');
@@ -63,8 +64,8 @@ Test(hostile_cli, one_sentence_and_no_picture)
     hostile           h = {.folder = "cases", .made = try_file, .user = &tried};
     rf_spawn_expect(&r, "synth -q --seed 1 good.safetensors", 0, "");
     rf_spawn(&r, "version > /dev/null; mkdir cases");
-    rf_spawn(&r,
-             "render -q --threads 1 --size 64x64 --steps 1 -o good.png -m good.safetensors cat");
+    rf_spawn(&r, "render -q --threads 1 --size 64x64 --steps 1 -o good.png -m good.safetensors "
+                 "--prompt cat");
     cr_assert_eq(r.code, 0, "%s", r.err); /* and the cache of hashes is there */
     for (int i = 0; hostile_family_at(i); i++) hostile_family_at(i)(&h);
     cr_expect_geq(tried, 40, "%d", tried);

@@ -253,6 +253,30 @@ Test(init, batches_change_nothing, .timeout = 120)
     relays_close(&r);
 }
 
+/* Variations of one seed, whose noise is that of another size: as without a picture. */
+Test(init, variations_and_resized_seeds, .timeout = 120)
+{
+    relays   r;
+    pictures together, alone;
+    relays_open(&r, NULL);
+    paint();
+    const rf_stage stages[] = {{.expert = r.expert[0], .until = 1, .prompt = "a", .cfg_scale = 1}};
+    rf_job         job = job_from(stages, 1, 4);
+    job.sampler = "Euler a";
+    job.variation = 0.3;
+    job.variation_seed = 9;
+    job.seed_width = job.seed_height = 72;
+    job.count = job.batch = 2;
+    relays_render(&r, &job, &together);
+    job.count = job.batch = 1;
+    job.variation_seed++;
+    relays_render(&r, &job, &alone);
+    cr_expect(pictures_equal(&together, 1, &alone, 0));
+    cr_expect_not(pictures_equal(&together, 0, &alone, 0));
+    pictures_free(&together), pictures_free(&alone);
+    relays_close(&r);
+}
+
 /* ---- inpainting --------------------------------------------------------------------------- */
 
 static const char *const samplers[] = {
@@ -462,6 +486,15 @@ Test(init, metadata_say_where_it_began, .timeout = 120)
     cr_expect_str_eq(back->mask_path, "hat.png");
     cr_expect_null(back->mask_sha256);
     cr_expect_str_eq(back->job, init.job);
+
+    rf_saved_job *text = NULL; /* which does not say from what */
+    must(rf_saved_job_from_infotext(&text, first.parameters[0], &err), &err);
+    cr_expect_null(rf_saved_job_get(text)->init);
+    int told = 0;
+    for (int i = 0; rf_saved_job_note(text, i); i++)
+        told += strstr(rf_saved_job_note(text, i), "Denoising strength: 0.7 is left out") != NULL;
+    cr_expect_eq(told, 1);
+    rf_saved_job_free(text);
 
     rf_stage stage = rf_saved_job_get(saved)->stages[0];
     rf_job   replay = *rf_saved_job_get(saved);

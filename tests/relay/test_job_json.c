@@ -39,7 +39,7 @@ static const rf_stage    stages[] = {{.until = 1.0 / 3,
                                       .loras = third,
                                       .lora_count = 1}};
 static const rf_file_ref files[] = {
-    {.name = "pony", .path = "/models/pony.safetensors", .sha256 = HASH},
+    {.name = "pony", .path = "/models/pony.safetensors", .sha256 = HASH, .prediction = "v-ztsnr"},
     {.name = "animagine"},
     {0}};
 
@@ -127,7 +127,7 @@ Test(job_json, no_field_is_forgotten)
     cr_expect_eq(sizeof(rf_job), 344);
     cr_expect_eq(sizeof(rf_stage), 80);
     cr_expect_eq(sizeof(rf_stage_sampling), 40);
-    cr_expect_eq(sizeof(rf_file_ref), 32);
+    cr_expect_eq(sizeof(rf_file_ref), 40);
     cr_expect_eq(sizeof(rf_lora_use), 32);
 }
 
@@ -198,6 +198,7 @@ Test(job_json, every_field)
         expect_text(file.name, files[i].name, "name");
         expect_text(file.path, files[i].path, "path");
         expect_text(file.sha256, files[i].sha256, "sha256");
+        expect_text(file.prediction, files[i].prediction, "prediction");
     }
     cr_expect_str_eq(rf_saved_job_file(saved, -1).name, "vae");
     cr_expect_null(rf_saved_job_file(saved, 3).name);

@@ -22,7 +22,12 @@ static void render_on_cpu(const relays *gpu, const char *dtype, rf_job job, pict
     relays   r = {.path = {gpu->path[0], gpu->path[1]}};
     rf_stage stage[2] = {job.stages[0], job.stages[1]};
     relays_start(&r, &(rf_options){.dtype = dtype, .threads = 1});
-    for (int i = 0; i < 2; i++) stage[i].expert = r.expert[i];
+    for (int i = 0; i < 2; i++) {
+        rf_error    err = {0};
+        const char *told = rf_expert_told_prediction(job.stages[i].expert);
+        must(rf_expert_set_prediction(r.expert[i], told, &err), &err);
+        stage[i].expert = r.expert[i];
+    }
     job.stages = stage;
     relays_render(&r, &job, out);
     relays_stop(&r);
@@ -137,6 +142,38 @@ Test(relay_cuda, pictures_from_one_share_its_latent, .timeout = 300)
     must_shoot(&r, &jobs[1], 1, &one);
     cr_expect(same_latent(&tree, 1, &one, 0), "with and without company");
     cr_expect_not(same_latent(&tree, 2, &one, 0), "another seed");
+    gpu_close(&r);
+}
+
+/* A zero-terminal-SNR expert begins at sigma 4519, an epsilon one goes on: computed as on the CPU,
+ * and the same bytes where another run shares the first call. */
+Test(relay_cuda, experts_that_predict_different_things, .timeout = 300)
+{
+    relays   r;
+    pictures want, naive;
+    shooting one = shooting_latents, tree = shooting_latents;
+    rf_error err = {0};
+    fast_alone();
+    gpu_open(&r, f16);
+    must(rf_expert_set_prediction(r.expert[0], "v-ztsnr", &err), &err);
+    const rf_stage relay[] = {{.expert = r.expert[0], .until = 0.5, .prompt = "a", .cfg_scale = 1},
+                              {.expert = r.expert[1], .until = 1, .prompt = "b", .cfg_scale = 1}};
+    const rf_stage alone[] = {{.expert = r.expert[0], .until = 1, .prompt = "a", .cfg_scale = 1}};
+    const rf_job   job = small_job(relay, 2, 2);
+    rf_job         jobs[] = {job, job};
+    must_shoot(&r, &job, 1, &one);
+    jobs[0].stages = alone;
+    jobs[0].stage_count = 1;
+    must_shoot(&r, jobs, 2, &tree);
+    cr_expect_eq(tree.launches, 3, "the first call is shared");
+    cr_expect(same_latent(&tree, 1, &one, 0), "with and without a shared prefix");
+    render_on_cpu(&r, "f32", job, &want);
+    render_on_cpu(&r, "bf16", job, &naive);
+    const double bf16 = relative_error(naive.latent[0], RF_F32, want.latent[0], LATENT);
+    const double error = relative_error(one.latent[0], RF_F32, want.latent[0], LATENT);
+    cr_expect(error <= 2 * bf16 / 8, "relative error %.3g, bf16's is %.3g", error, bf16);
+    pictures_free(&want);
+    pictures_free(&naive);
     gpu_close(&r);
 }
 

@@ -191,6 +191,12 @@ Test(vae_files, a_folder, .timeout = 240)
         pictures_free(&alone);
         write_text(config, "{\"_class_name\": \"AutoencoderKL\", \"scaling_factor\": 0.13025}");
     }
+    job.vae = weights;
+    relays_render(&r, &job, &alone);
+    cr_expect_not_null(strstr(alone.parameters[0], "VAE: my-vae"), "%s", alone.parameters[0]);
+    cr_expect_not_null(strstr(alone.job[0], "diffusion_pytorch_model"), "%s", alone.job[0]);
+    pictures_free(&alone);
+    job.vae = folder;
     write_text(config, "{\"scaling_factor\": 0.18215}");
     refused(&r, &job, RF_E_MODEL, "scaling_factor is 0.18215 where SDXL's VAE has 0.13025");
     write_text(config, "{\"scaling_factor\": ");
@@ -258,8 +264,10 @@ Test(vae_files, hostile_shapes_are_refused, .timeout = 240)
         {{"decoder.up.2.block.0.conv1.weight", 4, {1 << 20, 1, 3, 3}}, "decoder.up.2.block.0"},
         {{"decoder.up.4.block.0.conv1.weight", 4, {128, 128, 3, 3}}, "a VAE of 5 levels"},
         {{"vae.decoder.conv_in.weight", 4, {1, 1, 1, 1}}, "a VAE of 1 latent channels"},
-        {{"post_quant_conv.weight", 4, {4, 5, 1, 1}}, "post_quant_conv.weight is [4, 5, 1, 1]"},
-        {{"post_quant_conv.weight", 4, {4, 4, 3, 3}}, "post_quant_conv.weight is [4, 4, 3, 3]"},
+        {{"post_quant_conv.weight", 4, {4, 5, 1, 1}},
+         "post_quant_conv.weight has shape [4, 5, 1, 1]"},
+        {{"post_quant_conv.weight", 4, {4, 4, 3, 3}},
+         "post_quant_conv.weight has shape [4, 4, 3, 3]"},
         {{"decoder.mid_block.attentions.0.query.weight", 2, {128, 128}}, "post_quant_conv"},
     };
     relays   r;

@@ -161,6 +161,13 @@ rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
     return file;
 }
 
+/* No picture of this engine has any. */
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int embedding)
+{
+    (void)saved, (void)embedding;
+    return (rf_file_ref){0};
+}
+
 rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)
 {
     rf_file_ref   file = {.name = NULL};
@@ -169,12 +176,6 @@ rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)
     json_unpack(json_array_get(loras, (size_t)lora), "{s:s, s:s, s:s, s?s}", "name", &file.name,
                 "path", &file.path, "sha256", &file.sha256, "autov3", &file.autov3);
     return file;
-}
-
-rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int embedding)
-{
-    (void)saved, (void)embedding;
-    return (rf_file_ref){.name = NULL}; /* no job here has any */
 }
 
 const char *rf_saved_job_dtype(const rf_saved_job *saved)

@@ -54,6 +54,61 @@ Test(loras_story, three_stages_are_replayed_to_the_byte)
     cr_expect(!same_files("one.png", "plain.png"));
 }
 
+/* What issue 7 is done by: three stages with LoRAs on two of them, and numbers of their own,
+ * render; replay from their PNG to the same bytes; and are what they are where a sweep shares their
+ * prefixes. */
+#define FULL                                                                                       \
+    "--sampler 'Euler a' --clip-l-skip "                                                           \
+    "--stage 'expert=a.safetensors;until=0.3;cfg=7..4;lora=lora_kinds:2;prompt=cat' "              \
+    "--stage 'expert=b.safetensors;until=%s;eta=0.5;clip_skip=3' "                                 \
+    "--stage 'expert=a.safetensors;s_noise=0.9;lora=lora_kinds:%s;prompt=bird "                    \
+    "<lora:lora_old:0.5:3>' "
+
+Test(loras_story, a_relay_is_done)
+{
+    static const char *const until[] = {"0.5", "0.6"}, *const strength[] = {"0.5", "1"};
+    char stages[1000], command[1400], cell[100];
+    snprintf(stages, sizeof stages, FULL, until[1], strength[0]);
+    snprintf(command, sizeof command, "render " SMALL "%s-o one.png", stages);
+    rf_spawn_expect(&r, command, 0, "");
+    rf_spawn_expect(&r, "replay one.png -q --threads 1 -o again.png", 0, "");
+    cr_expect(same_files("one.png", "again.png"), "from the PNG");
+
+    snprintf(command, sizeof command,
+             "sweep " SMALL "%s--x 'Stage 2 until: 0.5, 0.6' --y 'Stage 3 LoRA lora_kinds: 0.5, 1' "
+             "--json -o shared",
+             stages);
+    rf_spawn_expect(&r, command, 0, "");
+    cr_expect(strstr(r.out, "\"calls_naive\":24"), "%s", r.out);
+    cr_expect(strstr(r.out, "\"calls_shared\":14"), "%s", r.out); /* 2, 2, then 3 and 2, twice */
+    for (int i = 0; i < 4; i++) {
+        snprintf(stages, sizeof stages, FULL, until[i % 2], strength[i / 2]);
+        snprintf(command, sizeof command, "render " SMALL "%s-o alone.png", stages);
+        rf_spawn_expect(&r, command, 0, "");
+        snprintf(cell, sizeof cell, "shared/cells/x0%d-y0%d-z00.png", i % 2, i / 2);
+        cr_expect(same_files(cell, "alone.png"), "cell %d", i);
+    }
+    cr_expect(!same_files("one.png", "alone.png"));
+}
+
+/* Saved under a name it renders the same picture, and a sweep begins from it. */
+Test(loras_story, a_relay_with_a_name_renders_the_same)
+{
+    char stages[1000], command[1400], here[600];
+    cr_assert_not_null(realpath(".", here));
+    cr_assert_eq(setenv("XDG_CONFIG_HOME", here, 1), 0);
+    snprintf(stages, sizeof stages, FULL, "0.6", "0.5");
+    snprintf(command, sizeof command,
+             "render " SMALL "%s--no-metadata --save-relay cats -o one.png", stages);
+    rf_spawn_expect(&r, command, 0, "");
+    rf_spawn_expect(&r, "render " SMALL "--relay cats --clip-l-skip --no-metadata -o two.png", 0,
+                    "");
+    cr_expect(same_files("one.png", "two.png"));
+    rf_spawn_expect(&r, "sweep " SMALL "--relay cats --clip-l-skip --x 'LoRA lora_old: 1-6' -o s",
+                    0, "");
+    cr_expect(rf_spawn_exists("s/cells/x05-y00-z00.png"));
+}
+
 /* A picture of A1111's kind: the infotext alone. */
 static void keep_infotext(const char *from, const char *to)
 {

@@ -22,7 +22,7 @@ function exists(path,    line, found) {
 
 BEGIN {
     may["kernels"] = "kernels"
-    may["engine"] = "kernels" # refinery.h: the public header
+    may["engine"] = "kernels engine" # the public header, which is two files
     may["engine/core"] = "kernels engine/core"
     may["engine/files"] = may["engine/core"] " engine/files engine" # engine: rf_png_write
     may["engine/text"] = may["engine/core"] " engine/text"

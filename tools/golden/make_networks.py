@@ -116,9 +116,12 @@ def watching(pairs):
         handle.remove()
 
 
-def unet_watchlist(unet, names, parts):
-    """(LDM name, module) of every block, from the checkpoint's names.  The last module of a block
-    is the block's own output; with `parts` the others are listed too, as block.0, block.1."""
+EVEN_BLOCKS = ("input_blocks.5", "middle_block", "output_blocks.1", "output_blocks.4")
+
+
+def unet_watchlist(unet, names):
+    """(LDM name, module) of every block, from the checkpoint's names: of its last module, whose
+    output is the block's own."""
     blocks = {}
     for name in names:
         piece = name.split(".")
@@ -128,34 +131,30 @@ def unet_watchlist(unet, names, parts):
             blocks.setdefault("middle_block", set()).add(piece[1])
     out = [("time_embed", unet.time_embedding), ("label_emb", unet.add_embedding)]
     for block, indices in blocks.items():
-        for index in sorted(indices):
-            last = index == max(indices)
-            if not last and not parts:
-                continue
-            full = f"{block}.{index}"
-            conv = any(n.startswith(f"{full}.conv.") for n in names)
-            down = any(n.startswith(f"{full}.op.") for n in names)
-            if block == "input_blocks.0":
-                module = unet.conv_in
-            else:
-                ldm = f"{full}.conv" if conv else f"{full}.op" if down else full
-                module = unet.get_submodule(sdxl.unet_module(ldm))
-            out.append((block if last else full, module))
-            if conv:
-                resized = unet.get_submodule(sdxl.unet_module(ldm).removesuffix(".conv"))
-                out.append((f"{block}.resized", resized))
+        full = f"{block}.{max(indices)}"
+        conv = any(n.startswith(f"{full}.conv.") for n in names)
+        down = any(n.startswith(f"{full}.op.") for n in names)
+        if block == "input_blocks.0":
+            module = unet.conv_in
+        else:
+            ldm = f"{full}.conv" if conv else f"{full}.op" if down else full
+            module = unet.get_submodule(sdxl.unet_module(ldm))
+        out.append((block, module))
+        if conv:
+            resized = unet.get_submodule(sdxl.unet_module(ldm).removesuffix(".conv"))
+            out.append((f"{block}.resized", resized))
     return out
 
 
 def add_unet(golden, expert, names, case, h, w):
-    """One forward; `odd` keeps the modules inside the blocks too, `even` only the blocks."""
+    """One forward; `odd` keeps every block, `even` a few of them."""
     unet, base = expert.unet, f"unet.{case}."
     context_width = unet.config.cross_attention_dim
     vector_width = unet.config.projection_class_embeddings_input_dim
     x, context = normal(h, 1, 4, h, w), golden_context(golden, context_width)
     vector = golden_vector(golden, vector_width)
     golden.map(base + "x", x, f"input latent {h}x{w}, already scaled by 1/sqrt(sigma^2 + 1)")
-    with watching(unet_watchlist(unet, names, case == "odd")) as seen:
+    with watching(unet_watchlist(unet, names)) as seen:
         out = sdxl.unet_forward(unet, x, torch.tensor([TIMESTEP], dtype=F64), context, vector)
     if case == "odd":
         golden.add("unet.time_embed", seen["time_embed"], f"time_embed of timestep {TIMESTEP}")
@@ -163,7 +162,7 @@ def add_unet(golden, expert, names, case, h, w):
         golden.add("unet.emb", seen["time_embed"] + seen["label_emb"], "the sum the blocks get")
     for name in sorted(set(seen) - {"time_embed", "label_emb"}):
         even = seen[name].shape == seen.get(name.removesuffix(".resized"), seen[name]).shape
-        if name.endswith(".resized") and even:
+        if name.endswith(".resized") and even or case == "even" and name not in EVEN_BLOCKS:
             continue
         golden.map(base + name, seen[name], explain(name))
     golden.map(base + "out", out, "the network's output (eps)")
@@ -172,8 +171,6 @@ def add_unet(golden, expert, names, case, h, w):
 def explain(name):
     if name.endswith(".resized"):
         return "the block's output after the nearest resize to the next skip map's size"
-    if name.count(".") == 1 + (not name.startswith("middle")):
-        return "after this module of the block"
     return "after the block"
 
 
@@ -193,13 +190,13 @@ def golden_vector(golden, width):
 
 
 def add_vae(golden, expert, case, h, w, levels):
-    """Decodes a latent in the sampler's scale; with `levels` the map after every level too."""
+    """Decodes a latent in the sampler's scale; with `levels` the maps after the inner levels too."""
     decoder, base = expert.vae.decoder, f"vae.{case}."
     count = len(decoder.up_blocks)
     pairs = [("mid", decoder.mid_block)]
     if levels:
         pairs += [("conv_in", decoder.conv_in)]
-        pairs += [(f"up.{count - 1 - i}", decoder.up_blocks[i]) for i in range(count)]
+        pairs += [(f"up.{count - 1 - i}", decoder.up_blocks[i]) for i in range(count - 2)]
     latent = normal(100 + h, 1, 4, h, w)
     golden.map(base + "latent", latent, f"latent {h}x{w} as the sampler leaves it")
     with watching(pairs) as seen:

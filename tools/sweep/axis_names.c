@@ -58,8 +58,8 @@ const char *const rf_axis_names[] = {
     "Refiner switch at", "Checkpoint name", "Refiner checkpoint", "VAE", "Seed", "Var. seed",
     "Var. strength", "Steps", "CFG Scale", "Base CFG", "Refiner CFG", "Sampler", "Refiner sampler",
     "Schedule type", "Prompt S/R", "Base prompt S/R", "Refiner prompt S/R", "Size", "Clip skip",
-    "Eta", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "CFG end", "Sigma churn", "Sigma tmin",
-    "Sigma tmax", "Sigma noise", "Denoising", "LoRA", NULL};
+    "Eta", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "CFG end", "Sigma churn",
+    "Sigma tmin", "Sigma tmax", "Sigma noise", "Denoising", "LoRA", NULL};
 /* clang-format on */
 
 enum { RULE_COUNT = sizeof RULES / sizeof *RULES, TYPED_MAX = 64 };

@@ -110,6 +110,8 @@ static void put_job(rf_json_writer *w, const rf_cells *cells, const rf_cell *cel
     rf_json_put_int(w, "crop_left", job->crop_left);
     rf_json_put_int(w, "crop_top", job->crop_top);
     put_init(w, job->init);
+    rf_json_put_real(w, "aesthetic", job->aesthetic);
+    rf_json_put_real(w, "aesthetic_negative", job->aesthetic_negative);
     rf_json_close(w, '}');
 }
 

@@ -123,12 +123,12 @@ static rf_status take_memory(rf_sweep *s)
     return rf_fail(&s->in->trouble.error, RF_E_NOMEM, "no memory for %d cells", s->cells.count);
 }
 
-/* What --base-prediction and --refiner-prediction say of a file, by where the cells have it. */
+/* What was said of a file's prediction, by the stages that cells have it in. */
 static rf_status prediction_of(const rf_sweep *s, int file, const char **out)
 {
-    const rf_request *q = &s->o->request;
-    const char *const said[RF_REQUEST_STAGES] = {q->base_prediction, q->refiner_prediction};
-    int               known = 0;
+    const rf_request  *q = &s->o->request;
+    const char *const *said = q->predictions;
+    int                known = 0;
     *out = NULL;
     for (int i = 0; i < s->cells.count; i++)
         for (int k = 0; k < s->cells.cell[i].job.stage_count; k++) {
@@ -136,8 +136,11 @@ static rf_status prediction_of(const rf_sweep *s, int file, const char **out)
             const int same = *out && said[k] ? strcmp(*out, said[k]) == 0 : !*out == !said[k];
             if (known && !same)
                 return rf_fail(&s->in->trouble.error, RF_E_ARG,
-                               "%.300s is a base and a refiner of this sweep: --base-prediction "
-                               "and --refiner-prediction must agree",
+                               rf_request_has_relay(q)
+                                   ? "%.300s is the expert of several stages: all of them must "
+                                     "say the same prediction"
+                                   : "%.300s is a base and a refiner of this sweep: "
+                                     "--base-prediction and --refiner-prediction must agree",
                                s->cells.file[file]);
             *out = said[k];
             known = 1;

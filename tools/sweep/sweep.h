@@ -9,7 +9,7 @@
 #include <limits.h>
 
 #include "tools/experts.h"
-#include "tools/job_embeddings.h"
+#include "tools/pick_embeddings.h"
 #include "tools/progress.h"
 #include "tools/render_report.h"
 #include "tools/stage_loras.h"
