@@ -133,6 +133,14 @@ Test(init_story, passes_are_what_one_would_do_by_hand)
     expect(BOTH "--size 64x64 --refine-by img2img --sampler UniPC -o r.png", 2, "UniPC");
 }
 
+Test(init_story, explain_needs_no_picture)
+{
+    expect("explain -m a.safetensors -r b.safetensors -p cat --steps 10 --denoise 0.5", 0, "");
+    cr_expect(strstr(r.out, "10 steps, 6 calls"), "%s", r.out);
+    cr_expect(strstr(r.out, "begins from a picture, strength 0.5: at sigma "), "%s", r.out);
+    expect("explain -p cat --steps 10 --denoise 0.5 -i init.png --json", 0, "");
+}
+
 /* A job inside a job inside a job ..., each of which claims to be the picture before. */
 static char *nested(const char *job, int depth)
 {
