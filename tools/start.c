@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { STEP = 8, LEAST = 64, MOST = 8192 }; /* pixels of a job's sides */
+enum { LARGE = 1 << 22 };                   /* pixels, four times what SDXL was trained on */
 
 double rf_start_denoise(const rf_request *request, double otherwise)
 {
@@ -66,6 +67,14 @@ static rf_status take_size(rf_invocation *in, rf_request *q, const rf_pixels *p,
                        q->start.init, p->width, p->height, LEAST, MOST);
     }
     q->job.width = width, q->job.height = height;
+    if (width * height > LARGE) {
+        snprintf(
+            text, sizeof text,
+            "--init %.400s makes a picture of %dx%d: SDXL was trained on a million pixels, and "
+            "--size asks for less",
+            q->start.init, width, height);
+        warn(user, text);
+    }
     if (q->width || q->height || (width == p->width && height == p->height)) return RF_OK;
     snprintf(text, sizeof text,
              "--init %.400s has %dx%d pixels: the picture gets %dx%d, multiples of %d",
@@ -105,8 +114,10 @@ static rf_status read_files(rf_start *s, rf_invocation *in, rf_request *q,
     rf_error *err = &in->trouble.error;
     const int sized = rf_request_given(in, "size") || (q->width && q->height);
     RF_TRY(rf_init_files_open(&s->files, q->start.init, err));
-    if (!sized) RF_TRY(take_size(in, q, &s->files.picture, warn, user));
-    warn_of_stretching(q, &s->files.picture, warn, user);
+    if (sized)
+        warn_of_stretching(q, &s->files.picture, warn, user);
+    else
+        RF_TRY(take_size(in, q, &s->files.picture, warn, user));
     s->init.path = q->start.init;
     s->init.mask_path = q->start.mask;
     s->init.resize_mode = resize_mode(q->start.resize_mode);
