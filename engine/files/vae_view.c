@@ -146,14 +146,15 @@ static rf_status no_memory(const rf_vae_view *v, rf_error *err)
 static rf_status add(rf_vae_view *v, const rf_tensor *t, const char *name, int levels,
                      rf_error *err)
 {
-    char       original[NAME_BYTES];
-    char      *whole = NULL;
+    char       original[NAME_BYTES], whole[NAME_BYTES + sizeof RF_PREFIX_VAE];
     rf_tensor *to = &v->tensor[v->list.count];
     if (strlen(name) >= NAME_BYTES / 2) return RF_OK; /* no VAE has such a name */
     rename_tensor(original, name, levels);
-    if (asprintf(&whole, "%s%s", RF_PREFIX_VAE, original) < 0) return no_memory(v, err);
+    snprintf(whole, sizeof whole, "%s%s", RF_PREFIX_VAE, original);
+    char *kept = strdup(whole);
+    if (!kept) return no_memory(v, err);
     *to = *t;
-    to->name = whole;
+    to->name = kept;
     to->offset = v->list.count;
     v->source[v->list.count++] = t;
     return RF_OK;

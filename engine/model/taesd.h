@@ -1,5 +1,5 @@
 /* The decoder of a tiny autoencoder as a forward function (TAESD, Ollin Boer Bohan 2023; diffusers,
- * DecoderTiny): previews in a hundredth of the VAE's work. */
+ * DecoderTiny): previews in a twentieth of the VAE's work. */
 #ifndef RF_TAESD_H
 #define RF_TAESD_H
 

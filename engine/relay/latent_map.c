@@ -46,6 +46,8 @@ void rf_latent_map_fit(float map[RF_LATENT_MAP], const uint8_t *rgb)
                 for (int c = 0; c < 4; c++) sum[c][k] += sign_at(y / 8, x / 8, c) * rgb[k];
                 sum[4][k] += rgb[k];
             }
-    for (int i = 0; i < RF_LATENT_MAP; i++)
-        map[i] = (float)((double)sum[i / 3][i % 3] / (255.0 * RF_PROBE_PIXELS * RF_PROBE_PIXELS));
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 3; k++)
+            map[i * 3 + k] =
+                (float)((double)sum[i][k] / (255.0 * RF_PROBE_PIXELS * RF_PROBE_PIXELS));
 }

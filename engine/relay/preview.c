@@ -257,7 +257,7 @@ rf_status rf_preview_show(rf_plan *p, const rf_pass *pass, const rf_callbacks *c
     RF_TRY(rf_denoise_settle(p, err)); /* who has failed is known now, and not shown */
     for (int i = 0; i < pass->count; i++) {
         const rf_sample *sample = &pass->sample[i];
-        const size_t     row = (size_t)(p->sample_row[RF_SOURCE_D] + i);
+        const size_t     row = (size_t)p->sample_row[RF_SOURCE_D] + (size_t)i;
         if (is_due(p, sample) && p->slot[sample->slot].failed < 0)
             RF_TRY(show(p, sample, p->pool + row * p->elems, callbacks, err));
     }

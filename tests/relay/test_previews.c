@@ -194,6 +194,36 @@ Test(previews, of_dpm_adaptive, .timeout = 240)
     relays_close(&r);
 }
 
+/* img2img makes fewer calls, and these are counted. */
+Test(previews, of_a_run_that_begins_from_a_picture, .timeout = 240)
+{
+    relays   r;
+    rf_stage stage[2];
+    pictures without, with;
+    rf_error err = {0};
+    uint8_t  rgb[64 * 64 * 3], mask[64 * 64];
+    relays_open(&r, &bf16);
+    for (size_t i = 0; i < sizeof rgb; i++) rgb[i] = (uint8_t)(i * 31 % 251);
+    memset(mask, 0, sizeof mask / 2);
+    memset(mask + sizeof mask / 2, 255, sizeof mask / 2);
+    const rf_init init = {.rgb = rgb, .mask = mask, .denoise = 0.6};
+    rf_job        job = relay_job(&r, stage, 10);
+    job.init = &init;
+    relays_render(&r, &job, &without);
+    job.preview_every = 2;
+    seen s = watch(&r, &with);
+    must(render(&r, &job, 1, &s, &err), &err);
+    pictures_expect_equal(&without, &with, "from a picture", 1);
+    cr_assert_gt(s.count, 0);
+    cr_expect_lt(s.shown[0].calls, 10);
+    cr_expect_eq(s.count, (s.shown[0].calls - 1) / 2);
+    for (int i = 0; i < s.count; i++) cr_expect_eq(s.shown[i].call, 2 * (i + 1));
+    forget(&s);
+    pictures_free(&without);
+    pictures_free(&with);
+    relays_close(&r);
+}
+
 /* Two jobs that part after two of four calls: what they share is shown once. */
 Test(previews, a_shared_call_is_shown_once, .timeout = 240)
 {

@@ -32,7 +32,7 @@ static void compare(void *user, const rf_preview *preview)
     rf_error     err = {0};
     const float  scale = 1;
     uint8_t      want[LATENT / 4 * 3];
-    const size_t row = (size_t)(p->sample_row[RF_SOURCE_D] + preview->index);
+    const size_t row = (size_t)p->sample_row[RF_SOURCE_D] + (size_t)preview->index;
     float       *x0 = p->decode_latent.host; /* free until pictures are decoded */
     l->previews++;
     if (preview->width == SIDE) return; /* TAESDXL's */

@@ -91,6 +91,16 @@ static void turn_projection(rewriter *w, const rf_tensor *t, const void *data, v
         rewrite_keep(w, t, data);
 }
 
+/* Square, so its name alone says which way round it lies: this is another model. */
+static void rename_projection(rewriter *w, const rf_tensor *t, const void *data, void *user)
+{
+    (void)user;
+    if (t && strcmp(t->name, RF_PREFIX_CLIP_G "text_projection") == 0)
+        rewrite_as(w, RF_PREFIX_CLIP_G "text_projection.weight", t, data);
+    else if (t)
+        rewrite_keep(w, t, data);
+}
+
 static void drop_level(rewriter *w, const rf_tensor *t, const void *data, void *user)
 {
     (void)user;
@@ -188,9 +198,8 @@ static void draw(relays *r, rf_expert *expert, const char *vae, pictures *out)
     relays_render(r, &job, out);
 }
 
-/* Draws with the file in another spelling what `plain` shows. */
-static void expect_same(relays *r, int which, const pictures *plain, const char *what,
-                        rewrite_fn *fn, void *user)
+/* Whether the file in another spelling draws what `plain` shows. */
+static int draws_as(relays *r, int which, const pictures *plain, rewrite_fn *fn, void *user)
 {
     pictures   other;
     rf_expert *expert = NULL;
@@ -198,12 +207,19 @@ static void expect_same(relays *r, int which, const pictures *plain, const char 
     char      *path = respelled(r, which, fn, user);
     must(rf_expert_open(&expert, r->engine, path, &err), &err);
     draw(r, expert, NULL, &other);
-    pictures_expect_equal(plain, &other, what, 0);
-    cr_expect_eq(r->warnings, 0, "%s: %s", what, r->warning[0]);
+    const int same = pictures_equal(plain, 0, &other, 0);
+    cr_expect_eq(r->warnings, 0, "%s", r->warning[0]);
     pictures_free(&other);
     rf_expert_close(expert);
     unlink(path);
     free(path);
+    return same;
+}
+
+static void expect_same(relays *r, int which, const pictures *plain, const char *what,
+                        rewrite_fn *fn, void *user)
+{
+    cr_expect(draws_as(r, which, plain, fn, user), "%s", what);
 }
 
 Test(spellings, draw_the_same_picture, .timeout = 120)
@@ -219,6 +235,7 @@ Test(spellings, draw_the_same_picture, .timeout = 120)
     expect_same(&r, 0, &plain, "bigG split, transformer.", split_clip_g, &transformer);
     expect_same(&r, 0, &plain, "bigG split, model.transformer.", split_clip_g, &both);
     expect_same(&r, 0, &plain, "text_projection.weight", turn_projection, NULL);
+    cr_expect_not(draws_as(&r, 0, &plain, rename_projection, NULL));
     expect_same(&r, 0, &plain, "no text_model.", drop_level, NULL);
     expect_same(&r, 0, &plain, "no position_ids", drop_position_ids, NULL);
     expect_same(&r, 0, &plain, "position_ids in F32", float_position_ids, NULL);

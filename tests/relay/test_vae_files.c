@@ -209,6 +209,24 @@ Test(vae_files, a_folder, .timeout = 240)
     fixture_cleanup();
 }
 
+/* Half a VAE decodes, and begins from no picture. */
+Test(vae_files, a_decoder_alone_encodes_nothing, .timeout = 240)
+{
+    static const spelling how = {"", 1, 1, 1};
+    uint8_t               rgb[64 * 64 * 3] = {0};
+    const rf_init         init = {.rgb = rgb, .denoise = 0.5};
+    relays                r;
+    rf_stage              stage[2];
+    relays_open(&r, &bf16);
+    rf_job job = relay_job(&r, stage);
+    job.init = &init;
+    job.vae = fixture_path("half.safetensors");
+    write_vae(r.path[1], job.vae, &how);
+    refused(&r, &job, RF_E_MODEL, "encoder.conv_in.weight is missing");
+    relays_close(&r);
+    fixture_cleanup();
+}
+
 /* Nothing in the file says so: its name is all there is. */
 Test(vae_files, a_name_of_stable_diffusion_1, .timeout = 240)
 {

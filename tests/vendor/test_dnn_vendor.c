@@ -299,8 +299,9 @@ Test(dnn_vendor, what_cudnn_lacks_is_refused)
     start();
     static const rf_attention_kv table[2];
     size_t                       bytes;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         rf_conv_args a = conv_call();
+        if (i == 5) a.relu = 1;
         if (i == 0) a.cin1 = 8;
         if (i == 1) a.temb = memory, a.temb_stride = 24;
         if (i == 2) a.kind = RF_CONV_UP2;
