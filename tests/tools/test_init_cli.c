@@ -85,7 +85,7 @@ Test(init_cli, a_picture_brings_its_size)
     cr_expect(strstr(r.out, "\"width\":96,\"height\":88"));
     cr_expect_null(strstr(r.out, "stretched"));
     write_picture("large.png", 2056, 2048, 0);
-    expect("render -m pony.safetensors -i large.png --dry-run", 0,
+    expect("render -m pony.safetensors -i large.png --dry-run -o l.png", 0,
            "makes a picture of 2056x2048: SDXL was trained on a million pixels");
     expect("render " EXPERTS "-i grey.png --size 160x64 -o w.png --json", 0, "");
     cr_expect(strstr(r.out, "\"width\":160,\"height\":64"));
