@@ -153,4 +153,7 @@ void rf_cell_facts(rf_fact fact[RF_FACTS], const rf_cells *cells, const rf_cell 
     put_number(&at, "Sigma min", job->sigma_min, job->sigma_min > 0);
     put_number(&at, "Sigma max", job->sigma_max, job->sigma_max > 0);
     put_number(&at, "Rho", job->rho, job->rho > 0);
+    put_text(&at, "Begins from", job->init ? job->init->path : NULL);
+    put_text(&at, "Mask", job->init ? job->init->mask_path : NULL);
+    put_number(&at, "Denoising strength", job->init ? job->init->denoise : 0, job->init != NULL);
 }

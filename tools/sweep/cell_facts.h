@@ -5,7 +5,7 @@
 #include "tools/json_writer.h"
 #include "tools/sweep/cells.h"
 
-enum { RF_FACTS = 25 };
+enum { RF_FACTS = 28 };
 
 typedef struct rf_fact {
     const char *name;        /* "Refiner prompt" */

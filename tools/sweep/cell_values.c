@@ -104,6 +104,9 @@ void rf_cell_apply(rf_cell_maker *m, rf_cell *cell, const rf_axis *axis, int val
     case RF_VARY_STEPS: job->steps = (int)v->number; break;
     case RF_VARY_SCHEDULE: job->schedule = v->text; break;
     case RF_VARY_SIZE: set_size(job, v->text); break;
+    case RF_VARY_DENOISE:
+        if (cell->init) cell->init->denoise = v->number;
+        break;
     case RF_VARY_SIGMA_MIN: job->sigma_min = v->number; break;
     case RF_VARY_SIGMA_MAX: job->sigma_max = v->number; break;
     case RF_VARY_RHO: job->rho = v->number; break;

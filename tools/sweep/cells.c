@@ -74,6 +74,9 @@ static rf_status check_axis(const rf_cell_maker *m, int a)
     if (t.stage >= stages)
         return rf_fail(err, RF_E_ARG, "axis %c (%s): there %s %d stage%s", 'x' + a, axis->name,
                        stages == 1 ? "is" : "are", stages, stages == 1 ? "" : "s");
+    if (t.kind == RF_VARY_SIZE && m->request->job.init)
+        return rf_fail(err, RF_E_ARG, "axis %c (%s): with --init all cells have one size", 'x' + a,
+                       axis->name);
     if (t.kind == RF_VARY_SWITCH && axis->stage && t.stage + 1 == stages)
         return rf_fail(err, RF_E_ARG, "axis %c (%s): the last stage makes all steps that are left",
                        'x' + a, axis->name);
@@ -176,6 +179,13 @@ static int has_numbers(const rf_cell_maker *m)
     return own;
 }
 
+static int has_strength(const rf_cell_maker *m)
+{
+    for (int a = 0; a < RF_AXES; a++)
+        if (m->cells->axis[a].kind == RF_VARY_DENOISE) return m->request->job.init != NULL;
+    return 0;
+}
+
 rf_status rf_cell_room(rf_cell_maker *m, rf_cell *cell)
 {
     const size_t stages = (size_t)m->cells->stages;
@@ -183,6 +193,8 @@ rf_status rf_cell_room(rf_cell_maker *m, rf_cell *cell)
     cell->stages = rf_cells_take(m->cells, stages, sizeof *cell->stages);
     cell->file = rf_cells_take(m->cells, stages, sizeof *cell->file);
     if (numbers) cell->sampling = rf_cells_take(m->cells, stages, sizeof *cell->sampling);
+    if (has_strength(m)) cell->init = rf_cells_take(m->cells, 1, sizeof *cell->init);
+    if (has_strength(m) && !cell->init) return no_memory(m);
     return cell->stages && cell->file && (cell->sampling || !numbers) ? RF_OK : no_memory(m);
 }
 
@@ -193,6 +205,10 @@ void rf_cell_begin(rf_cell_maker *m, rf_cell *cell)
     cell->job.count = 1;
     cell->job.stages = cell->stages;
     cell->job.stage_count = m->cells->stages;
+    if (cell->init) {
+        *cell->init = *cell->job.init;
+        cell->job.init = cell->init;
+    }
     for (int s = 0; s < m->cells->stages; s++) {
         cell->stages[s] = m->plain[s];
         cell->stages[s].prompt = cell->stages[s].negative = NULL;

@@ -75,6 +75,23 @@ static void put_stages(rf_json_writer *w, const rf_cells *cells, const rf_cell *
     rf_json_close(w, ']');
 }
 
+/* What the cells begin from; null: noise. */
+static void put_init(rf_json_writer *w, const rf_init *init)
+{
+    if (!init) {
+        rf_json_put_null(w, "init");
+        return;
+    }
+    rf_json_open(w, "init", '{');
+    rf_json_put_text(w, "path", init->path);
+    rf_json_put_text(w, "sha256", init->sha256);
+    rf_json_put_text(w, "mask", init->mask_path);
+    rf_json_put_text(w, "mask_sha256", init->mask_sha256);
+    rf_json_put_real(w, "denoise", init->denoise);
+    rf_json_put_bool(w, "exact_steps", init->exact_steps);
+    rf_json_close(w, '}');
+}
+
 /* Everything that the job says, in its words; NaN and "the model's own" are null. */
 static void put_job(rf_json_writer *w, const rf_cells *cells, const rf_cell *cell)
 {
@@ -118,6 +135,7 @@ static void put_job(rf_json_writer *w, const rf_cells *cells, const rf_cell *cel
     rf_json_put_int(w, "target_height", job->target_height);
     rf_json_put_int(w, "crop_left", job->crop_left);
     rf_json_put_int(w, "crop_top", job->crop_top);
+    put_init(w, job->init);
     rf_json_put_real(w, "aesthetic", job->aesthetic);
     rf_json_put_real(w, "aesthetic_negative", job->aesthetic_negative);
     rf_json_close(w, '}');
