@@ -13,6 +13,15 @@ rf_status rf_passes_add(rf_passes *p, const rf_job *job, const rf_init *init, rf
     const size_t count = (size_t)job->stage_count;
     if (p->count == RF_PASSES_LINKS)
         return rf_fail(err, RF_E_FORMAT, "more than %d passes to one picture", RF_PASSES_LINKS);
+    if (init) { /* its pixels will be those: as many as the job's size says */
+        const rf_job *before = &p->pass[p->count - 1].job;
+        if (before->width != job->width || before->height != job->height)
+            return rf_fail(err, RF_E_FORMAT,
+                           "pass %d is of %dx%d and begins from the picture of pass %d, which is "
+                           "of %dx%d",
+                           p->count + 1, job->width, job->height, p->count, before->width,
+                           before->height);
+    }
     if (!p->pass) p->pass = calloc(RF_PASSES_LINKS, sizeof *p->pass);
     rf_stage *stages = p->pass ? malloc(count * sizeof *stages) : NULL;
     if (!stages) return rf_fail(err, RF_E_NOMEM, "no memory for a pass");

@@ -23,7 +23,8 @@ typedef struct rf_passes {
 
 /* Appends a job that begins as it says (the first one), or from the picture of the pass before it,
  * with what `init` says otherwise (NULL: the first one).  Stages and structs are copied, what they
- * point to must outlive `passes`.  RF_E_NOMEM; RF_E_FORMAT beyond RF_PASSES_LINKS. */
+ * point to must outlive `passes`.  RF_E_NOMEM; RF_E_FORMAT beyond RF_PASSES_LINKS, or if the
+ * picture to begin from has another size than the job. */
 rf_status rf_passes_add(rf_passes *passes, const rf_job *job, const rf_init *init, rf_error *err);
 
 /* What the request `q` asks to be made of `job`, whose stages are complete.  A pass's seeds are one

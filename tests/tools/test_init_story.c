@@ -172,6 +172,21 @@ static char *replaced(const char *text, const char *from, const char *to)
     return out;
 }
 
+/* The pixels of a picture that is 64 wide, taken for those of one that is 512 wide, would be read
+ * far beyond their end. */
+Test(init_story, passes_of_different_sizes_are_refused)
+{
+    rf_picture_texts *texts = NULL;
+    expect(SMALL "--size 64x64 -p cat --passes 2 -o two.png", 0, "");
+    cr_assert_eq(rf_picture_texts_read(&texts, "two.png", NULL), RF_OK);
+    char *wide = replaced(rf_picture_texts_get(texts, "refinery"), "\"width\":64", "\"width\":512");
+    write_with_job("wide.png", wide);
+    expect("replay wide.png -q --overwrite -o again.png", 65, "which is of 64x64");
+    cr_expect(!rf_spawn_exists("again.png"));
+    free(wide);
+    rf_picture_texts_free(texts);
+}
+
 Test(init_story, hostile_jobs_are_refused)
 {
     static const char *const LIES[][3] = {{"\"blur\":4", "\"blur\":100000", "blurs up to 64"},
