@@ -22,28 +22,33 @@ const rf_inversion_source *rf_inversions_find(const rf_inversions *v, const char
     return NULL;
 }
 
-/* A LoRA is open already; what it brings may be for another model, and is then left out. */
-static rf_status read_source(rf_plan *p, rf_inversion_source *s, const rf_lora *lora, rf_error *err)
+/* Of a file that a job lists, which may have been read as another job's LoRA, and left out. */
+static rf_status read_listed(const rf_plan *p, rf_inversion_source *s, rf_error *err)
 {
     rf_status st = RF_OK;
+    if (s->file.count == 0) RF_TRY(rf_embedding_file_read(&s->file, s->path, err));
+    if (!*s->sha256) RF_TRY(rf_file_sha256(s->sha256, s->path, p->engine->hash_cache, NULL, err));
+done:
+    return st;
+}
+
+/* A LoRA is open already; what it brings may be for another model, and is then left out. */
+static rf_status read_brought(rf_plan *p, rf_inversion_source *s, const rf_lora *lora,
+                              rf_error *err)
+{
     rf_error  why = {0};
-    if (!lora) {
-        RF_TRY(rf_embedding_file_read(&s->file, s->path, err));
-        RF_TRY(rf_file_sha256(s->sha256, s->path, p->engine->hash_cache, NULL, err));
-        return RF_OK;
-    }
-    st = rf_embedding_file_gather(&s->file, lora->tensors, &why);
+    rf_status st = rf_embedding_file_gather(&s->file, lora->tensors, &why);
     if (st == RF_E_MODEL) {
         rf_plan_warn(p, "%s; its embeddings are not used", why.message);
         st = RF_OK;
     } else if (st != RF_OK && err) {
         *err = why;
     }
-done:
     return st;
 }
 
-/* *index = the source at `path`, read now unless it was. */
+/* *index = the source at `path`, read now unless it was.  lora: which brings it; NULL: a job lists
+ * it. */
 static rf_status use_source(rf_plan *p, const char *path, const rf_lora *lora, int *index,
                             rf_error *err)
 {
@@ -51,7 +56,7 @@ static rf_status use_source(rf_plan *p, const char *path, const rf_lora *lora, i
     const rf_inversion_source *known = rf_inversions_find(v, path);
     if (known) {
         *index = (int)(known - v->source);
-        return RF_OK;
+        return lora ? RF_OK : read_listed(p, &v->source[*index], err);
     }
     rf_inversion_source *grown = rf_plan_grown(v->source, v->sources, sizeof *grown);
     if (!grown) return no_memory(err);
@@ -59,7 +64,8 @@ static rf_status use_source(rf_plan *p, const char *path, const rf_lora *lora, i
     v->source[v->sources] = (rf_inversion_source){.path = strdup(path), .stem = rf_file_stem(path)};
     *index = v->sources++;
     if (!v->source[*index].path || !v->source[*index].stem) return no_memory(err);
-    return read_source(p, &v->source[*index], lora, err);
+    return lora ? read_brought(p, &v->source[*index], lora, err)
+                : read_listed(p, &v->source[*index], err);
 }
 
 /* ---- names -------------------------------------------------------------------------------- */

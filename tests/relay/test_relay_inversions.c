@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/relay/plan.h"
 #include "tests/files/fixture.h"
 #include "tests/relay/embeddings.h"
 
@@ -120,6 +121,42 @@ Test(inversions, a_lora_brings_its_own_to_its_stage, .timeout = 120)
     free(vector[1]);
     free(zero);
     free(path);
+    relays_close(&r);
+    fixture_cleanup();
+}
+
+/* One job's LoRA is another job's embedding: the second is hashed, and refused if it is none. */
+Test(inversions, a_lora_of_one_job_is_listed_by_another, .timeout = 60)
+{
+    static const float zero[4096] = {0};
+    relays             r;
+    relays_open(&r, NULL);
+    const int   l = r.expert[0]->arch.clip_l.width, g = r.expert[0]->arch.clip_g.width;
+    const char *path = fixture_path("both.safetensors");
+    const char *down = "lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight";
+    const char *up = "lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_up.weight";
+    const rf_lora_use      lora = {.path = path, .unet = 1, .text = 1};
+    const rf_embedding_use use = {.path = path};
+    rf_stage stage[2] = {stage_of(r.expert[0], 1, "a"), stage_of(r.expert[0], 1, "a")};
+    rf_job   job[2] = {relays_job(&stage[0], 1, 1), relays_job(&stage[1], 1, 1)};
+    stage[0].loras = &lora, stage[0].lora_count = 1;
+    job[1].embeddings = &use, job[1].embedding_count = 1;
+    for (int good = 0; good < 2; good++) {
+        rf_plan  *plan = NULL;
+        rf_error  err = {0};
+        const int other = good ? g : 8;
+        write_tensors(path, (tensor_text[]){{good ? "bundle_emb.word.clip_g"
+                                                  : "bundle_emb.word.string_to_param.*",
+                                             1, other, zero},
+                                            {"bundle_emb.word.clip_l", 1, l, zero},
+                                            {down, 1, l, zero},
+                                            {up, l, 1, zero},
+                                            {0}});
+        cr_expect_eq(rf_plan_create_many(&plan, r.engine, job, 2, &err), good ? RF_OK : RF_E_MODEL,
+                     "%s", err.message);
+        if (good) cr_expect_eq(strlen(rf_inversions_find(&plan->inversions, path)->sha256), 64u);
+        rf_plan_destroy(plan);
+    }
     relays_close(&r);
     fixture_cleanup();
 }
