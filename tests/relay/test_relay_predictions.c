@@ -165,6 +165,32 @@ Test(relay_predictions, steps_are_those_of_a_plain_sampler, .timeout = 240)
     trio_close(&t);
 }
 
+/* From 4519 down into a table that ends at 14.6: every sampler's sums stay finite. */
+Test(relay_predictions, every_sampler_comes_down_from_zero_snr, .timeout = 240)
+{
+    static const char *const samplers[] = {
+        "DPM++ 2M",   "DPM++ SDE",    "DPM++ 2M SDE", "DPM++ 2M SDE Heun",
+        "DPM++ 2S a", "DPM++ 3M SDE", "Euler a",      "Euler",
+        "LMS",        "Heun",         "DPM2",         "DPM2 a",
+        "DPM fast",   "DPM adaptive", "Restart",      "DDIM",
+        "DDIM CFG++", "PLMS",         "UniPC",        "LCM"};
+    trio t;
+    trio_open(&t, NULL);
+    const rf_stage stage[] = {
+        {.expert = as(&t, 0, 2), .until = 0.5, .prompt = "a cat", .cfg_scale = 3},
+        {.expert = as(&t, 1, 0), .until = 1, .cfg_scale = -1}};
+    for (size_t i = 0; i < sizeof samplers / sizeof *samplers; i++) {
+        rf_job   job = relays_job(stage, 2, 3);
+        rf_plan *plan = NULL;
+        rf_error err = {0};
+        job.sampler = samplers[i];
+        plan = relays_plan(&t.r, &job);
+        cr_expect_eq(rf_plan_run(plan, NULL, &err), RF_OK, "%s: %s", samplers[i], err.message);
+        rf_plan_destroy(plan);
+    }
+    trio_close(&t);
+}
+
 /* ---- the same bytes ----------------------------------------------------------------------- */
 
 /* Switch points and refiners of other kinds, together and alone; batches of four and of one. */
