@@ -164,7 +164,8 @@ static rf_status know(rf_triggers *to, const rf_plan_inversion *item, rf_error *
                            "two embeddings are called \"%s\"; give one of them another name",
                            item->name);
     }
-    const rf_trigger **grown = rf_plan_grown((void *)(uintptr_t)to->item, to->count, sizeof *grown);
+    const rf_trigger **grown =
+        rf_plan_grown((void *)(uintptr_t)to->item, to->count, sizeof(rf_trigger *));
     if (!grown) return no_memory(err);
     grown[to->count++] = &item->trigger;
     to->item = grown;

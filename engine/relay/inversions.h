@@ -40,7 +40,7 @@ typedef struct rf_inversions {
  * that stage: fills the job's `triggers`.  RF_E_MODEL: one of the job's fits no stage; RF_E_ARG:
  * two have one name, a name without tokens, too many vectors; errors of rf_embedding_file_read. */
 rf_status rf_plan_add_inversions(rf_plan *plan, rf_plan_job *job, rf_error *err);
-void      rf_inversions_free(rf_inversions *inversions); /* {0} is fine */
+void      rf_inversions_free(rf_inversions *v); /* {0} is fine */
 
 /* Floats of the table for the widest encoder. */
 size_t rf_inversions_room(const rf_plan *plan);
@@ -49,6 +49,6 @@ size_t rf_inversions_room(const rf_plan *plan);
 rf_status rf_inversions_fill(rf_plan *plan, int expert, int encoder, rf_error *err);
 
 /* The source at `path`; NULL: it is none of the plan's. */
-const rf_inversion_source *rf_inversions_find(const rf_inversions *inversions, const char *path);
+const rf_inversion_source *rf_inversions_find(const rf_inversions *v, const char *path);
 
 #endif

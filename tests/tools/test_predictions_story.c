@@ -107,6 +107,19 @@ Test(predictions_story, replay)
     cr_expect_not(same_pixels("c.png", "d.png"));
 }
 
+/* A side-car that comes or goes makes another sweep of the same weights. */
+Test(predictions_story, a_sweep_is_not_resumed_as_another_kind)
+{
+#define SWEEP "sweep -q -o cells --x 'Steps: 1, 2' " BOTH
+    rf_spawn_expect(&r, SWEEP, 0, "");
+    rf_spawn_expect(&r, SWEEP "--resume", 0, "");
+    rf_spawn_write("noob.yaml", "parameterization: v\n");
+    rf_spawn(&r, SWEEP "--resume");
+    cr_expect_neq(r.code, 0, "%s", r.err);
+    remove("noob.yaml");
+    rf_spawn_expect(&r, SWEEP "--resume", 0, "");
+}
+
 /* One file as two experts. */
 Test(predictions_story, one_file_for_two_things)
 {

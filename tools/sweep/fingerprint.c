@@ -95,7 +95,8 @@ static int look_up(void *user)
     return rf_signals_caught();
 }
 
-/* "name sha256", by which a file is the same wherever it lies; and what it was told to predict. */
+/* "name sha256", by which a file is the same wherever it lies; and what it predicts, which may
+ * stand beside the file. */
 static rf_status describe_expert(char **out, rf_expert *expert, rf_console *console, rf_error *err)
 {
     rf_status st = RF_OK;
@@ -104,12 +105,15 @@ static rf_status describe_expert(char **out, rf_expert *expert, rf_console *cons
 
     rf_prediction_info p;
     rf_expert_get_prediction(expert, &p);
-    const char *told = !p.by_user             ? ""
-                       : p.ztsnr              ? " v-ztsnr"
-                       : *p.prediction == 'v' ? " v"
-                                              : " epsilon";
+    const char *kind = p.ztsnr                ? "v-ztsnr"
+                       : p.continuous         ? "edm"
+                       : *p.prediction == 'v' ? "v"
+                                              : "epsilon";
+    const char *how = p.by_user ? " " : *p.prediction == 'v' ? " is " : NULL;
     RF_TRY(rf_expert_sha256(expert, hex, look_up, &w, err));
-    if (asprintf(out, "%s %s%s", rf_expert_name(expert), hex, told) >= 0) return RF_OK;
+    if (asprintf(out, "%s %s%s%s", rf_expert_name(expert), hex, how ? how : "", how ? kind : "") >=
+        0)
+        return RF_OK;
     *out = NULL;
     st = rf_fail(err, RF_E_NOMEM, "no memory to name a file");
 done:
