@@ -224,9 +224,15 @@ static rf_status insert(rf_relay *relay, const char **text, const char *put, int
                         rf_trouble *trouble)
 {
     char  *made = NULL;
-    size_t bytes = 0;
+    size_t bytes = 0, marks = 0;
     if (!*text || !strstr(*text, MARK)) return RF_OK;
     *found = 1;
+    for (const char *at = *text; (at = strstr(at, MARK)); at += strlen(MARK)) marks++;
+    if (strlen(*text) + marks * (put ? strlen(put) : 0) > RF_PROMPT_BYTES_MAX)
+        return rf_fail(&trouble->error, RF_E_ARG,
+                       "--relay: with the prompt in the place of {prompt}, %zu times, the text is "
+                       "longer than 1 MiB",
+                       marks);
     FILE *out = open_memstream(&made, &bytes);
     if (!out) return rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a prompt");
     const char *at = *text;

@@ -189,6 +189,13 @@ Test(relays, hostile_files_end_in_a_sentence)
     fputs("]}]}", f);
     fclose(f);
     rf_spawn_expect(&r, RENDER "--relay loras.json", 65, "more than 256 LoRAs");
+    f = fopen("marks.json", "w");
+    fputs("{\"stages\": [{\"expert\": \"pony.safetensors\", \"prompt\": \"", f);
+    for (int i = 0; i < 100000; i++) fputs("{prompt}", f);
+    fputs("\"}]}", f);
+    fclose(f);
+    rf_spawn_expect(&r, RENDER "--relay marks.json -p 'a cat on the roof of a house'", 2,
+                    "longer than 1 MiB");
 }
 
 /* ---- names -------------------------------------------------------------------------------- */
