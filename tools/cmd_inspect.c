@@ -99,8 +99,8 @@ static rf_status inspect_file(rf_invocation *in, const char *path, const rf_agai
         RF_TRY(rf_model_file_open(&file, path, err));
         x.tensors = rf_model_file_list(file);
         x.header = rf_model_file_header(file);
-        for (size_t i = 0; !x.header && i < x.tensors->count; i++)
-            x.bytes += x.tensors->item[i].bytes;
+        const int folder = x.bytes == 0;
+        for (size_t i = 0; folder && i < x.tensors->count; i++) x.bytes += x.tensors->item[i].bytes;
         rf_checkpoint_identify(&x.identity, x.tensors, rf_model_file_stored(file));
         find_prediction(&x);
         inspect_uses(&x, against);

@@ -24,6 +24,8 @@ Test(convert_cli, names_decide_and_the_hash_is_told)
     rf_spawn_expect(&r, "convert tiny.safetensors folder", 0, "");
     cr_expect(strncmp(r.out, "folder\n", 7) == 0 && strstr(r.out, "AutoV2"), "%s", r.out);
     cr_expect(rf_spawn_exists("folder/unet/config.json"));
+    rf_spawn_expect(&r, "inspect folder/vae", 0, "");
+    cr_expect(strstr(r.out, "10,504,974 bytes, 248 tensors"), "%s", r.out);
     rf_spawn_expect(&r, "convert --json folder back.safetensors --dtype bf16", 0, "");
     json_t *o = json_loads(r.out, 0, NULL);
     cr_assert_eq(json_unpack(o, "{s:s, s:i, s:i}", "sha256", &hash, "tensors", &tensors, "dropped",
