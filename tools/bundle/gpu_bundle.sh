@@ -42,7 +42,10 @@ cp "$(dirname "$cuda")"/libcudart.so.[0-9][0-9] "$bundle/lib/"
 loaded "$bundle"/* | awk '$3 ~ /^\// { print $3 }' | sort -u |
     grep -vE '/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*)\.so|/librefinery_kernels|/libcudart' |
     while read -r library; do cp -L "$library" "$bundle/lib/"; done
-cp tests/golden/networks.safetensors "$bundle/tests/golden/"
+# The recorded values that these tests read, and no others.
+for golden in networks vae_encoder taesd lora_kinds; do
+    cp "tests/golden/$golden.safetensors" "$bundle/tests/golden/"
+done
 cp tools/bundle/run.sh tools/bundle/steps.txt "$bundle/"
 commit=$(git describe --always --dirty --abbrev=12 2>/dev/null || echo "not from a repository")
 printf '%s\n' "$commit" >"$bundle/COMMIT"
