@@ -212,6 +212,10 @@ typedef struct rf_init {
     const char *path, *sha256;           /* of the file with the picture */
     const char *mask_path, *mask_sha256; /* of the file with the mask */
     const char *job; /* JSON of the job whose result it is (rf_image.job).  RF_E_ARG: it is none */
+    int resize_mode; /* how the files came to the job's size: A1111's 0 stretched, 1 cropped, 2
+                        filled */
+    int mask_blur;   /* standard deviation in pixels of the Gaussian that is in the mask */
+    int mask_inverted; /* 1: the file's black is painted anew */
 } rf_init;
 
 /* Textual inversion for SDXL (Gal et al. 2022): vectors that stand in a prompt wherever its name

@@ -7,6 +7,7 @@
 
 #include "tools/explain_report.h"
 #include "tools/rendering.h"
+#include "tools/start.h"
 
 static const rf_option ROWS[] = {
     {.name = "hires-steps",
@@ -29,6 +30,7 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_conditioning,
                                            rf_options_noise,
                                            rf_options_pictures,
+                                           rf_options_init,
                                            rf_options_count,
                                            rf_options_batch,
                                            ROWS,
@@ -97,9 +99,11 @@ static rf_status run_explain(rf_invocation *in)
     rf_status             st = RF_OK;
     rf_request           *q = in->values;
     rf_rendering          r = {.in = in, .silent = 1};
+    rf_start              start = {.init = {.rgb = NULL}};
     const rf_explanation *x = NULL;
     q->files_optional = 1;
     RF_TRY(rf_request_settle(in, q, warn, in));
+    RF_TRY(rf_start_settle(&start, in, q, warn, in));
     warn_of_predictions(in, q);
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(rf_rendering_open(&r, q->files, q->predictions, NULL));
@@ -118,6 +122,7 @@ static rf_status run_explain(rf_invocation *in)
 done:
     rf_explanation_free(x);
     st = rf_rendering_release(&r, st);
+    rf_start_release(&start);
     rf_request_release(q);
     return st;
 }

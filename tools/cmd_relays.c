@@ -119,7 +119,7 @@ const rf_verb rf_verb_relays = {
              "\n"
              "  expert=FILE       who denoises; a file that comes again is loaded once\n"
              "  until=X           where the next stage takes over, in --switch-by's unit\n"
-             "  cfg=X, cfg=A..B   guidance; from A at the stage's first call to B at its last\n"
+             "  cfg=X, cfg=A..B   guidance, from A at the first call to B at the last\n"
              "  sampler=NAME      else --sampler\n"
              "  eta=X, s_churn=X, s_tmin=X, s_tmax=X, s_noise=X\n"
              "                    numbers of the sampler; else those of the options\n"

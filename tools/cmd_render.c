@@ -4,6 +4,7 @@
  * files, the experts' headers, the plan.  Only then the work begins. */
 #include "tools/relay_save.h"
 #include "tools/rendering.h"
+#include "tools/start.h"
 
 static const rf_option COMMON[] = {RF_COMMON_OPTIONS(rf_request, RF_PLACE_HELP)};
 
@@ -28,6 +29,8 @@ static const rf_option *const OPTIONS[] = {rf_options_recipe,
                                            rf_options_noise,
                                            rf_options_conditioning,
                                            rf_options_pictures,
+                                           rf_options_init,
+                                           rf_options_passes,
                                            rf_options_count,
                                            rf_options_batch,
                                            rf_options_output,
@@ -48,13 +51,15 @@ static rf_status check_base(rf_invocation *in, const rf_request *request)
 
 static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
 {
-    enum { OTHERS = 5 }; /* besides --relay */
+    enum { OTHERS = 7 }; /* besides --relay */
     int            n = 0;
     rf_input       inputs[OTHERS + RF_RELAY_STAGES + 2] = {{NULL, NULL}};
     const rf_input others[OTHERS] = {{"--vae", q->job.vae},
                                      {"--prompt-file", q->prompt_file},
                                      {"--negative-file", q->negative_file},
                                      {"--styles", q->styles.count ? q->styles_file : NULL},
+                                     {"--init", q->start.init},
+                                     {"--mask", q->start.mask},
                                      {"--preview-vae", q->job.preview_vae}};
     for (int i = 0; i < q->job.stage_count; i++)
         inputs[n++] = (rf_input){q->relay_name          ? "--relay"
@@ -69,6 +74,7 @@ static rf_status prepare_outputs(rf_rendering *r, const rf_request *q)
                    : q->job.count > 1 ? "out-{index}.png"
                                       : "out.png",
         .count = q->job.count,
+        .passes = q->start.save_passes ? rf_passes_expected(q) : 1,
         .seed = q->seed,
         .same_seed = q->job.variation > 0,
         .overwrite = q->overwrite,
@@ -84,17 +90,21 @@ static rf_status run_render(rf_invocation *in)
     rf_status    st = RF_OK;
     rf_request  *q = in->values;
     rf_rendering r = {.in = in};
+    rf_start     start = {.init = {.rgb = NULL}};
     RF_TRY(check_base(in, q));
     RF_TRY(rf_request_settle(in, q, rf_rendering_warn, &r));
+    RF_TRY(rf_start_settle(&start, in, q, rf_rendering_warn, &r));
     rf_rendering_begin(&r, in, q, &q->job);
     RF_TRY(prepare_outputs(&r, q));
     RF_TRY(rf_rendering_open(&r, q->files, q->predictions, NULL));
     RF_TRY(rf_rendering_add_loras(&r, rf_rendering_warn, &r));
     RF_TRY(rf_rendering_add_embeddings(&r, rf_rendering_warn, &r));
+    RF_TRY(rf_passes_make(&r.passes, in, r.experts.engine, q, &r.job, rf_rendering_warn, &r));
     if (!q->dry_run) RF_TRY(rf_relay_save(in, q));
     RF_TRY(rf_rendering_run(&r));
 done:
     st = rf_rendering_release(&r, st);
+    rf_start_release(&start);
     rf_request_release(q);
     return st;
 }
@@ -108,7 +118,7 @@ const rf_verb rf_verb_render = {
     .usage = "--base FILE [--refiner FILE] --prompt TEXT [options]",
     .notes = "The base does the first part of the steps, the refiner the rest, in one latent\n"
              "picture: 1 = base only, 0 = refiner only. In prompts: [base:refiner:switch].\n",
-    .more = "refiner-negative",
+    .more = "refiner-negative base-tags refiner-tags",
     .options = OPTIONS,
     .operands_max = 1,
     .values_bytes = sizeof(rf_request),

@@ -1,5 +1,8 @@
 /* `refinery replay IMAGE`: renders a picture again from what it says about itself.
  *
+ * A picture that was made of another one's result holds that one's job, too: all are read, and the
+ * first is rendered first (passes.h).
+ *
  * The chunk `refinery` holds the whole job and wins; else A1111's infotext is read, and what it
  * cannot tell is said.  Model files are found by hash (find_model.h), so that "again" means the
  * same files: with them, on the same device, the bytes are the same. */
@@ -9,8 +12,7 @@
 #include <sys/stat.h>
 
 #include "tools/cache_path.h"
-#include "tools/find_model.h"
-#include "tools/rendering.h"
+#include "tools/replay_files.h"
 
 #define AT(member) .offset = offsetof(rf_request, member)
 
@@ -41,6 +43,23 @@ static const rf_option FILES[] = {
      .group = "Files",
      .aliases = "sd-vae",
      .extension = "safetensors"},
+    {.name = "init",
+     .letter = 'i',
+     .kind = RF_OPTION_INPUT,
+     AT(start.init),
+     .value = "FILE",
+     .help = "the picture it began from; else it is searched",
+     .group = "Files",
+     .aliases = "init-img init-image",
+     .extension = "png"},
+    {.name = "mask",
+     .kind = RF_OPTION_INPUT,
+     .place = RF_PLACE_MORE,
+     AT(start.mask),
+     .value = "FILE",
+     .help = "its mask; else it is searched",
+     .group = "Files",
+     .extension = "png"},
     {.name = "models",
      .kind = RF_OPTION_FOLDERS,
      AT(models),
@@ -75,43 +94,79 @@ static const rf_option *const OPTIONS[] = {
     FILES, rf_options_output, rf_options_preview, rf_options_machine, COMMON, rf_options_profile,
     NULL};
 
+/* One of the jobs that lead to the picture. */
+typedef struct saved_pass {
+    rf_saved_job   *saved;
+    rf_job          job; /* its stages are those below */
+    rf_stage        stages[RF_STAGES_MAX];
+    rf_replay_files files;
+} saved_pass;
+
 typedef struct replay {
     rf_rendering      r;
     rf_request       *q;
     const char       *image;
     rf_picture_texts *texts;
-    rf_saved_job     *saved;
+    saved_pass       *links[RF_PASSES_LINKS]; /* the picture's own, then what each began from */
+    int               count;
     int               from_infotext;
-    char             *paths[RF_STAGES_MAX], *vae;
-    rf_lora_use      *loras[RF_STAGES_MAX]; /* the stages' own, with paths to be freed */
-    rf_embedding_use *embeddings;           /* the job's, likewise */
-    char             *output;               /* the default name; NULL: --output */
+    char             *output; /* the default name; NULL: --output */
     char             *hash_cache;
 } replay;
 
 /* ---- the job ------------------------------------------------------------------------------ */
 
+/* Room for one more; what it replays begins from the one before it. */
+static rf_status add_link(replay *p, saved_pass **out)
+{
+    rf_error *err = &p->r.in->trouble.error;
+    if (p->count == RF_PASSES_LINKS)
+        return rf_fail(err, RF_E_FORMAT, "%.400s: more than %d passes", p->image, RF_PASSES_LINKS);
+    *out = calloc(1, sizeof **out);
+    if (!*out) return rf_fail(err, RF_E_NOMEM, "no memory for a job");
+    p->links[p->count++] = *out;
+    return RF_OK;
+}
+
+static rf_status take_job(replay *p, saved_pass *l)
+{
+    const rf_job *job = rf_saved_job_get(l->saved);
+    if (job->stage_count > RF_STAGES_MAX)
+        return rf_fail(&p->r.in->trouble.error, RF_E_FORMAT, "%.400s: a job of more than %d stages",
+                       p->image, RF_STAGES_MAX);
+    l->job = *job;
+    for (int i = 0; i < job->stage_count; i++) l->stages[i] = job->stages[i];
+    l->job.stages = l->stages;
+    return RF_OK;
+}
+
 static rf_status read_job(replay *p)
 {
-    rf_status st = RF_OK;
-    rf_error *err = &p->r.in->trouble.error;
+    rf_status   st = RF_OK;
+    rf_error   *err = &p->r.in->trouble.error;
+    saved_pass *l = NULL;
     RF_TRY(rf_picture_texts_read(&p->texts, p->image, err));
     const char *json = rf_picture_texts_get(p->texts, "refinery");
     const char *infotext = rf_picture_texts_get(p->texts, "parameters");
+    p->from_infotext = !json;
+    RF_TRY(add_link(p, &l));
     if (json)
-        RF_TRY(rf_saved_job_from_json(&p->saved, json, err));
+        RF_TRY(rf_saved_job_from_json(&l->saved, json, err));
     else if (infotext)
-        RF_TRY(rf_saved_job_from_infotext(&p->saved, infotext, err));
+        RF_TRY(rf_saved_job_from_infotext(&l->saved, infotext, err));
     else
         st = rf_fail(err, RF_E_FORMAT,
                      "%.400s does not say how it was made: it has neither the "
                      "text 'refinery' nor 'parameters'",
                      p->image);
     RF_TRY(st);
-    p->from_infotext = !json;
-    if (rf_saved_job_get(p->saved)->stage_count > RF_STAGES_MAX)
-        st = rf_fail(err, RF_E_FORMAT, "%.400s: a job of more than %d stages", p->image,
-                     RF_STAGES_MAX);
+    RF_TRY(take_job(p, l));
+    while (l->job.init && l->job.init->job) {
+        json = l->job.init->job;
+        RF_TRY(add_link(p, &l));
+        RF_TRY(rf_saved_job_from_json(&l->saved, json, err));
+        RF_TRY(take_job(p, l));
+    }
 done:
     return st;
 }
@@ -126,7 +181,7 @@ static void tell_notes(replay *p)
 {
     char        text[500];
     const char *note = NULL;
-    for (int i = 0; (note = rf_saved_job_note(p->saved, i)); i++) {
+    for (int i = 0; (note = rf_saved_job_note(p->links[0]->saved, i)); i++) {
         snprintf(text, sizeof text, "not honoured: %.400s", note);
         if (reads_tags(p) && strncmp(note, "Lora hashes", strlen("Lora hashes")) == 0)
             snprintf(text, sizeof text,
@@ -137,113 +192,6 @@ static void tell_notes(replay *p)
 }
 
 /* ---- files -------------------------------------------------------------------------------- */
-
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static int same_ref(rf_file_ref a, rf_file_ref b)
-{
-    return same_text(a.name, b.name) && same_text(a.path, b.path) &&
-           same_text(a.sha256, b.sha256) && same_text(a.autov3, b.autov3);
-}
-
-static rf_status find_stage(replay *p, const rf_model_search *search, int stage)
-{
-    static const struct {
-        const char *role, *flag;
-    } ROLES[] = {{"base", "--base"}, {"refiner", "--refiner"}, {"expert", NULL}};
-    const int             role = stage < 2 ? stage : 2;
-    const rf_model_wanted wanted = {
-        .role = ROLES[role].role,
-        .flag = ROLES[role].flag,
-        .given = stage == 0   ? p->q->base
-                 : stage == 1 ? p->q->refiner
-                              : NULL,
-        .ref = rf_saved_job_file(p->saved, stage),
-    };
-    for (int i = 0; i < stage && !wanted.given; i++) {
-        if (!same_ref(wanted.ref, rf_saved_job_file(p->saved, i))) continue;
-        p->paths[stage] = strdup(p->paths[i]);
-        if (p->paths[stage]) return RF_OK;
-        return rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for a file name");
-    }
-    return rf_model_find(&p->paths[stage], search, &wanted);
-}
-
-/* A file that an earlier stage has, found already; NULL: none has it. */
-static const char *known_lora(const replay *p, int stage, int lora)
-{
-    const rf_file_ref wanted = rf_saved_job_lora(p->saved, stage, lora);
-    for (int s = 0; s <= stage; s++)
-        for (int i = 0; i < (s < stage ? p->r.job.stages[s].lora_count : lora); i++)
-            if (same_ref(wanted, rf_saved_job_lora(p->saved, s, i))) return p->loras[s][i].path;
-    return NULL;
-}
-
-/* What a stage's LoRAs were is told by the job; where they are now is searched. */
-static rf_status find_loras(replay *p, const rf_model_search *search, int stage)
-{
-    rf_status st = RF_OK;
-    rf_stage *s = &p->r.stages[stage];
-    if (s->lora_count == 0) return RF_OK;
-    rf_lora_use *uses = p->loras[stage] = calloc((size_t)s->lora_count, sizeof *uses);
-    if (!uses) return rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for LoRAs");
-    for (int i = 0; i < s->lora_count; i++) {
-        const rf_model_wanted wanted = {.role = "LoRA",
-                                        .ref = rf_saved_job_lora(p->saved, stage, i)};
-        const char           *known = known_lora(p, stage, i);
-        char                 *path = known ? strdup(known) : NULL;
-        if (known && !path)
-            st = rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for a file name");
-        else if (!known)
-            st = rf_model_find(&path, search, &wanted);
-        RF_TRY(st);
-        uses[i] = s->loras[i];
-        uses[i].path = path;
-    }
-    s->loras = uses;
-done:
-    return st;
-}
-
-static void free_loras(replay *p)
-{
-    for (int s = 0; s < RF_STAGES_MAX; s++) {
-        for (int i = 0; p->loras[s] && i < p->r.stages[s].lora_count; i++)
-            free((char *)p->loras[s][i].path);
-        free(p->loras[s]);
-    }
-}
-
-static rf_status find_embeddings(replay *p, const rf_model_search *search)
-{
-    rf_status st = RF_OK;
-    rf_job   *job = &p->r.job;
-    if (job->embedding_count == 0) return RF_OK;
-    p->embeddings = calloc((size_t)job->embedding_count, sizeof *p->embeddings);
-    if (!p->embeddings)
-        return rf_fail(&search->trouble->error, RF_E_NOMEM, "no memory for embeddings");
-    for (int i = 0; i < job->embedding_count; i++) {
-        char                 *path = NULL;
-        const rf_model_wanted wanted = {.role = "embedding",
-                                        .ref = rf_saved_job_embedding(p->saved, i)};
-        RF_TRY(rf_model_find(&path, search, &wanted));
-        p->embeddings[i] = job->embeddings[i];
-        p->embeddings[i].path = path;
-    }
-    job->embeddings = p->embeddings;
-done:
-    return st;
-}
-
-static void free_embeddings(replay *p)
-{
-    for (int i = 0; p->embeddings && i < p->r.job.embedding_count; i++)
-        free((char *)p->embeddings[i].path);
-    free(p->embeddings);
-}
 
 /* A folder that is not there is a mistyped one. */
 static rf_status check_folders(const replay *p)
@@ -265,32 +213,78 @@ static rf_status check_folders(const replay *p)
     return RF_OK;
 }
 
+/* A file that is named is one stage's; which pass has that stage, nobody could tell. */
+static rf_status check_given(const replay *p)
+{
+    static const char *const FLAGS[] = {"base", "refiner", "vae"};
+    for (size_t i = 0; i < sizeof FLAGS / sizeof *FLAGS && p->count > 1; i++)
+        if (rf_request_given(p->r.in, FLAGS[i])) {
+            rf_trouble_hint(&p->r.in->trouble, "--models DIR searches a folder");
+            return rf_fail(&p->r.in->trouble.error, RF_E_ARG,
+                           "--%s: the picture was made in %d passes, whose files are searched",
+                           FLAGS[i], p->count);
+        }
+    return RF_OK;
+}
+
 static rf_status find_files(replay *p)
 {
-    rf_status         st = RF_OK;
-    const rf_file_ref vae = rf_saved_job_file(p->saved, -1);
+    rf_status st = RF_OK;
     p->hash_cache = rf_cache_path_sha256();
-    const rf_model_search search = {
-        .folders = &p->q->models,
-        .hash_cache = p->hash_cache,
-        .any_model = p->q->any_model,
-        .warn = rf_rendering_warn,
-        .user = &p->r,
-        .trouble = &p->r.in->trouble,
-    };
-    rf_model_search lora_search = search;
-    lora_search.folders = &p->q->lora_folders;
-    lora_search.more = &p->q->models;
-    for (int i = 0; i < p->r.job.stage_count; i++) RF_TRY(find_stage(p, &search, i));
-    for (int i = 0; i < p->r.job.stage_count; i++) RF_TRY(find_loras(p, &lora_search, i));
-    lora_search.folders = &p->q->embedding_folders;
-    RF_TRY(find_embeddings(p, &lora_search));
-    if (p->q->refiner && p->r.job.stage_count < 2)
+    rf_replay_search search = {.given = p->q,
+                               .image = p->image,
+                               .models = {.folders = &p->q->models,
+                                          .hash_cache = p->hash_cache,
+                                          .any_model = p->q->any_model,
+                                          .warn = rf_rendering_warn,
+                                          .user = &p->r,
+                                          .trouble = &p->r.in->trouble}};
+    search.loras = search.models;
+    search.loras.folders = &p->q->lora_folders;
+    search.loras.more = &p->q->models;
+    search.embeddings = search.loras;
+    search.embeddings.folders = &p->q->embedding_folders;
+    RF_TRY(check_given(p));
+    for (int i = 0; i < p->count; i++) {
+        saved_pass *l = p->links[i];
+        RF_TRY(rf_replay_files_find(&l->files, l->saved, &l->job, l->stages, &search));
+    }
+    const saved_pass *first = p->links[p->count - 1];
+    if (p->q->refiner && first->job.stage_count < 2)
         rf_rendering_warn(&p->r, "--refiner has no effect: the picture was made by one expert");
-    if (vae.name || vae.path || p->q->job.vae) {
-        const rf_model_wanted wanted = {"VAE", "--vae", p->q->job.vae, vae};
-        RF_TRY(rf_model_find(&p->vae, &search, &wanted));
-        p->r.job.vae = p->vae;
+    if (p->q->start.init && !first->job.init)
+        rf_rendering_warn(&p->r, "--init has no effect: the picture was made from noise");
+    if (p->q->start.mask && !p->links[0]->files.mask_path)
+        rf_rendering_warn(&p->r, "--mask has no effect: the picture was made without one");
+done:
+    return st;
+}
+
+/* Opens what all passes need: the picture's own job is the rendering's. */
+static rf_status open_all(replay *p)
+{
+    rf_status   st = RF_OK;
+    saved_pass *own = p->links[0];
+    const char *dtype = rf_saved_job_dtype(own->saved);
+    rf_error   *err = &p->r.in->trouble.error;
+    const char *predictions[RF_STAGES_MAX] = {NULL};
+    for (int s = 0; s < own->job.stage_count; s++)
+        predictions[s] = rf_saved_job_file(own->saved, s).prediction;
+    rf_rendering_begin(&p->r, p->r.in, p->q, &own->job);
+    RF_TRY(rf_rendering_open(&p->r, (const char *const *)own->files.paths, predictions, dtype));
+    for (int i = 1; i < p->count; i++) {
+        saved_pass *l = p->links[i];
+        for (int s = 0; s < l->job.stage_count; s++)
+            RF_TRY(rf_experts_open(&p->r.experts, l->files.paths[s],
+                                   rf_saved_job_file(l->saved, s).prediction, &l->stages[s].expert,
+                                   err));
+    }
+    if (reads_tags(p)) RF_TRY(rf_rendering_add_loras(&p->r, rf_rendering_warn, &p->r));
+    if (p->from_infotext && p->q->embedding_folders.count)
+        RF_TRY(rf_rendering_add_embeddings(&p->r, rf_rendering_warn, &p->r));
+    for (int i = p->count - 1; i >= 0 && p->count > 1; i--) {
+        const rf_job *job = i ? &p->links[i]->job : &p->r.job;
+        RF_TRY(rf_passes_add(&p->r.passes, job, i == p->count - 1 ? NULL : job->init, err));
     }
 done:
     return st;
@@ -320,12 +314,14 @@ static rf_status prepare_output(replay *p)
                                         {"--base", p->q->base},
                                         {"--refiner", p->q->refiner},
                                         {"--vae", p->q->job.vae},
+                                        {"--init", p->q->start.init},
+                                        {"--mask", p->q->start.mask},
                                         {NULL, NULL}};
     const rf_output_request outputs = {
         .pattern = p->q->output ? p->q->output : p->output,
         .literal = !p->q->output,
         .count = 1,
-        .seed = (int64_t)p->r.job.seed,
+        .seed = (int64_t)p->links[0]->job.seed,
         .overwrite = p->q->overwrite,
         .trace = p->q->trace,
         .previews = p->q->job.preview_every || p->q->job.preview_vae,
@@ -338,33 +334,26 @@ done:
 
 static rf_status run_replay(rf_invocation *in)
 {
-    rf_status   st = RF_OK;
-    const char *predictions[RF_STAGES_MAX] = {NULL};
-    replay      p = {.r = {.in = in}, .q = in->values, .image = in->args.operands[0]};
+    rf_status st = RF_OK;
+    replay    p = {.r = {.in = in}, .q = in->values, .image = in->args.operands[0]};
     RF_TRY(check_folders(&p));
     RF_TRY(read_job(&p));
-    rf_rendering_begin(&p.r, in, p.q, rf_saved_job_get(p.saved));
+    rf_rendering_begin(&p.r, in, p.q, &p.links[0]->job);
     tell_notes(&p);
     RF_TRY(prepare_output(&p));
     RF_TRY(find_files(&p));
-    for (int i = 0; i < p.r.job.stage_count; i++)
-        predictions[i] = rf_saved_job_file(p.saved, i).prediction;
-    RF_TRY(rf_rendering_open(&p.r, (const char *const *)p.paths, predictions,
-                             rf_saved_job_dtype(p.saved)));
-    if (reads_tags(&p)) RF_TRY(rf_rendering_add_loras(&p.r, rf_rendering_warn, &p.r));
-    if (p.from_infotext && p.q->embedding_folders.count)
-        RF_TRY(rf_rendering_add_embeddings(&p.r, rf_rendering_warn, &p.r));
+    RF_TRY(open_all(&p));
     RF_TRY(rf_rendering_run(&p.r));
 done:
-    free_loras(&p);
     st = rf_rendering_release(&p.r, st);
-    for (int i = 0; i < RF_STAGES_MAX; i++) free(p.paths[i]);
-    free(p.vae);
+    for (int i = 0; i < p.count; i++) {
+        rf_replay_files_release(&p.links[i]->files);
+        rf_saved_job_free(p.links[i]->saved);
+        free(p.links[i]);
+    }
     free(p.output);
     free(p.hash_cache);
-    rf_saved_job_free(p.saved);
     rf_picture_texts_free(p.texts);
-    free_embeddings(&p);
     return st;
 }
 

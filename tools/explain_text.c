@@ -36,6 +36,10 @@ static void print_heading(const rf_explained *e)
         printf(", %d call%s; both count from 0\n", x->calls, plural(x->calls));
     else
         printf("; how many calls depends on the picture\n");
+    if (e->job->init && x->calls > 0)
+        printf("begins from %s, strength %.4g: at sigma %.4g\n",
+               e->job->init->path ? e->job->init->path : "a picture", e->job->init->denoise,
+               x->call[0].sigma);
     if (e->hires_steps > 0)
         printf("hires pass of %d steps, after a first pass of %d\n", e->hires_steps, e->job->steps);
     int assumed = 0;

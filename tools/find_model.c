@@ -14,7 +14,8 @@
 
 enum { DEPTH_MAX = 6, FILES_MAX = 10000 }; /* of folders; more is no model folder */
 
-static const char EXTENSION[] = ".safetensors";
+static const char *const MODELS[] = {".safetensors", NULL};
+static const char *const PICTURES[] = {".png", ".jpg", ".jpeg", NULL};
 
 /* A search under way. */
 typedef struct hunt {
@@ -71,11 +72,22 @@ done:
 
 /* ---- folders ------------------------------------------------------------------------------ */
 
-static int has_name(const char *file, const char *name)
+/* Length of the name without its extension, if it is one of these; else 0. */
+static size_t stem(const char *file, const char *const *extensions)
 {
-    const size_t len = strlen(file), end = sizeof EXTENSION - 1;
-    if (len <= end || strcasecmp(file + len - end, EXTENSION) != 0) return 0;
-    return !name || (strlen(name) == len - end && strncmp(file, name, len - end) == 0);
+    const size_t len = strlen(file);
+    for (; *extensions; extensions++) {
+        const size_t end = strlen(*extensions);
+        if (len > end && strcasecmp(file + len - end, *extensions) == 0) return len - end;
+    }
+    return 0;
+}
+
+static int has_name(const hunt *h, const char *file)
+{
+    const char  *name = h->by_name ? h->w->ref.name : NULL;
+    const size_t len = stem(file, h->w->is_picture ? PICTURES : MODELS);
+    return len && (!name || (strlen(name) == len && strncmp(file, name, len) == 0));
 }
 
 static rf_status search_folder(hunt *h, const char *folder, int depth)
@@ -93,8 +105,7 @@ static rf_status search_folder(hunt *h, const char *folder, int depth)
         h->files++;
         if (S_ISDIR(info.st_mode))
             st = search_folder(h, path, depth + 1);
-        else if (S_ISREG(info.st_mode) &&
-                 has_name(entry->d_name, h->by_name ? h->w->ref.name : NULL))
+        else if (S_ISREG(info.st_mode) && has_name(h, entry->d_name))
             st = try_file(h, path);
     }
     closedir(dir);

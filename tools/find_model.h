@@ -26,6 +26,7 @@ typedef struct rf_model_wanted {
     const char *flag;  /* "--base"; NULL if none names this file */
     const char *given; /* with that flag; NULL: not given */
     rf_file_ref ref;
+    int         is_picture; /* PNG or JPEG; else .safetensors */
 } rf_model_wanted;
 
 /* *path is to be free()d.  RF_E_NOT_FOUND; RF_E_MODEL if only files with another hash are there;

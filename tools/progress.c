@@ -90,6 +90,13 @@ void rf_meter_plan(rf_meter *meter, int64_t later)
     meter->now = (rf_progress){.phase = RF_PHASE_LOAD};
 }
 
+void rf_meter_pass(rf_meter *meter, int pass, int passes, int64_t later)
+{
+    meter->pass = pass;
+    meter->passes = passes;
+    meter->later = later;
+}
+
 void rf_meter_finished(rf_meter *meter, int finished)
 {
     meter->finished = finished;
@@ -157,7 +164,7 @@ double rf_meter_left(const rf_meter *m)
     const int    batches = (m->count + m->batch - 1) / m->batch;
     const int    here = m->now.phase == RF_PHASE_DECODE ? 0 : m->steps - m->now.step;
     const int    after = batches - 1 - m->now.image / m->batch;
-    const double steps = here + (double)m->steps * after;
+    const double steps = here + (double)m->steps * after + (double)m->later;
     return steps * m->step_s + (m->count - m->now.image) * m->picture_s;
 }
 
@@ -260,6 +267,11 @@ void rf_meter_line(const rf_meter *m, char *out, size_t bytes, int columns)
 {
     char line[1024] = "", text[RF_METER_NAME + 60] = "";
     if (m->many) append_jobs(m, line, sizeof line);
+    if (m->passes > 1) {
+        snprintf(text, sizeof text, "pass %d/%d | ", m->pass + 1, m->passes);
+        append(line, sizeof line, text);
+        *text = '\0';
+    }
     switch (m->now.phase) {
     case RF_PHASE_LOAD:
         snprintf(text, sizeof text, "reading %s %d %%", expert_name(m), percent(&m->now));
@@ -326,6 +338,10 @@ static void show_json(const rf_meter *m, double at)
         json_object_set_new(o, "images", json_integer(p->images));
         json_object_set_new(o, "step", json_integer(p->step));
         json_object_set_new(o, "steps", json_integer(m->steps));
+        if (m->passes > 1) {
+            json_object_set_new(o, "pass", json_integer(m->pass + 1));
+            json_object_set_new(o, "passes", json_integer(m->passes));
+        }
     }
     json_object_set_new(o, "elapsed_s", rf_json_seconds(at - m->started));
     json_object_set_new(o, "left_s", left < 0 ? json_null() : rf_json_seconds(left));

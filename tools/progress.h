@@ -35,10 +35,12 @@ typedef struct rf_meter {
     rf_phase    told_phase;        /* and in this phase */
     int         told_preview;      /* where previews are */
 
+    int pass, passes; /* of one that follows on others, from 0; passes 0: there is one */
+
     /* of a plan of many jobs, where `count` is their number and step_s a call */
     int     many;                  /* 1: such a plan is at work */
     int     finished, workers;     /* jobs, of all workers */
-    int64_t later;                 /* calls of plans that follow */
+    int64_t later;                 /* calls of plans that follow; else steps of further passes */
     char    expert[RF_METER_NAME]; /* at work, made safe for terminals */
 } rf_meter;
 
@@ -53,6 +55,10 @@ void rf_meter_begin_many(rf_meter *meter, rf_console *console, rf_meter_mode mod
                          int finished, int workers, double at);
 void rf_meter_plan(rf_meter *meter, int64_t later);    /* a plan begins; calls that follow it */
 void rf_meter_finished(rf_meter *meter, int finished); /* jobs, by now */
+
+/* Which of several passes to the same pictures has begun, and how many steps, of batches, those
+ * that follow have. */
+void rf_meter_pass(rf_meter *meter, int pass, int passes, int64_t later);
 
 void rf_meter_update(rf_meter *meter, const rf_progress *progress, double at);
 /* A preview is in that file: people are told once, programs each time. */

@@ -159,32 +159,52 @@ done:
     return st;
 }
 
+/* NAME.png becomes NAME-pass3.png. */
+static char *path_of_pass(const char *path, int pass)
+{
+    const size_t bytes = strlen(path) + 24, stem = strlen(path) - 4;
+    char        *out = malloc(bytes);
+    if (out) snprintf(out, bytes, "%.*s-pass%d%s", (int)stem, path, pass + 1, path + stem);
+    return out;
+}
+
+static rf_status make_path(rf_outputs *o, const rf_output_request *q, rf_trouble *trouble)
+{
+    rf_status     st = RF_OK;
+    const int     i = o->count % q->count, pass = o->count / q->count - 1;
+    const int64_t seed = q->same_seed ? q->seed : q->seed + i;
+    char        **out = &o->paths[o->count];
+    if (pass >= 0)
+        *out = path_of_pass(o->paths[i], pass);
+    else if (q->literal)
+        *out = strdup(q->pattern);
+    else
+        RF_TRY(rf_pattern_expand(out, q->pattern, seed, i, trouble));
+    if (!*out) {
+        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
+        goto done;
+    }
+    o->count++;
+    RF_TRY(check_path(*out, "--output", q, trouble));
+    if (q->previews && pass < 0) RF_TRY(check_preview(*out, q, trouble));
+done:
+    return st;
+}
+
 rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request, rf_trouble *trouble)
 {
     rf_status  st = RF_OK;
-    rf_outputs o = {.count = 0};
-    *out = o;
+    rf_outputs o = {.pictures = request->count};
+    const int  all = request->count * (request->passes > 1 ? request->passes : 1);
+    *out = (rf_outputs){.count = 0};
 
     RF_TRY(check_pattern(request->pattern, request->count, trouble));
-    o.paths = calloc((size_t)request->count, sizeof *o.paths);
+    o.paths = calloc((size_t)all, sizeof *o.paths);
     if (!o.paths) {
-        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", request->count);
+        st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for %d names", all);
         goto done;
     }
-    for (int i = 0; i < request->count; i++) {
-        const int64_t seed = request->same_seed ? request->seed : request->seed + i;
-        if (request->literal)
-            o.paths[i] = strdup(request->pattern);
-        else
-            RF_TRY(rf_pattern_expand(&o.paths[i], request->pattern, seed, i, trouble));
-        if (!o.paths[i]) {
-            st = rf_fail(&trouble->error, RF_E_NOMEM, "no memory for a file name");
-            goto done;
-        }
-        o.count = i + 1;
-        RF_TRY(check_path(o.paths[i], "--output", request, trouble));
-        if (request->previews) RF_TRY(check_preview(o.paths[i], request, trouble));
-    }
+    while (o.count < all) RF_TRY(make_path(&o, request, trouble));
     if (request->trace) RF_TRY(check_path(request->trace, "--trace", request, trouble));
     RF_TRY(check_distinct(&o, request->trace, trouble));
     *out = o;
@@ -192,6 +212,11 @@ rf_status rf_outputs_prepare(rf_outputs *out, const rf_output_request *request, 
 done:
     rf_outputs_release(&o);
     return st;
+}
+
+const char *rf_outputs_path(const rf_outputs *outputs, int i, int pass, int passes)
+{
+    return outputs->paths[pass == passes - 1 ? i : (pass + 1) * outputs->pictures + i];
 }
 
 void rf_outputs_release(rf_outputs *outputs)

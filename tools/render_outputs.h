@@ -7,18 +7,25 @@
 #include "tools/console.h"
 
 typedef struct rf_outputs {
-    char **paths; /* [count], one per picture */
-    int    count;
+    char **paths; /* [pictures] those that are asked for, then [passes - 1, pictures] those on the
+                     way to them */
+    int count;    /* of all */
+    int pictures;
 } rf_outputs;
+
+/* Where picture `i` goes as pass number `pass` of `passes`, from 0, has left it. */
+const char *rf_outputs_path(const rf_outputs *outputs, int i, int pass, int passes);
 
 typedef struct rf_input {
     const char *flag, *path; /* the latter NULL: not given */
 } rf_input;
 
 typedef struct rf_output_request {
-    const char     *pattern; /* may hold {seed} and {index} */
-    int             literal; /* it may not: braces are part of the name */
-    int             count;
+    const char *pattern; /* may hold {seed} and {index} */
+    int         literal; /* it may not: braces are part of the name */
+    int         count;
+    int         passes;        /* whose pictures are written, 0 as 1: before the last one they are
+                                  called NAME-pass1.png, NAME-pass2.png */
     int64_t         seed;      /* of the first picture, drawn already; they count up, */
     int             same_seed; /* or do not */
     int             overwrite;

@@ -49,6 +49,29 @@ static rf_status plan_facts(const rf_report *r, rf_plan_info *info, rf_stage_inf
     return RF_OK;
 }
 
+/* What the pictures begin from, and which pass this is; NULL: noise, and it is the only one. */
+static json_t *start_json(const rf_report *r)
+{
+    const rf_init *init = r->job->init;
+    if (!init && r->passes < 2) return NULL;
+    return json_pack("{s:o, s:o, s:o, s:o, s:i, s:i}", "init",
+                     init && init->path ? rf_json_text(init->path) : json_null(), "mask",
+                     init && init->mask_path ? rf_json_text(init->mask_path) : json_null(),
+                     "denoise", init ? rf_json_real(init->denoise) : json_null(), "exact_steps",
+                     json_boolean(init && init->exact_steps), "pass", r->pass + 1, "passes",
+                     r->passes > 1 ? r->passes : 1);
+}
+
+static void start_table(const rf_report *r)
+{
+    const rf_init *init = r->job->init;
+    if (r->passes > 1) printf("pass %d of %d\n", r->pass + 1, r->passes);
+    if (!init) return;
+    printf("begins from %s, strength %.4g",
+           init->path ? init->path : "the picture of the last pass", init->denoise);
+    printf("%s%s\n", init->mask_path ? ", inside " : "", init->mask_path ? init->mask_path : "");
+}
+
 /* ---- the plan ----------------------------------------------------------------------------- */
 
 static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
@@ -82,6 +105,8 @@ static rf_status plan_json(const rf_report *r, const rf_plan_info *info,
         "schedule", rf_json_text(info->schedule), "sigmas", sigmas, "warnings",
         rf_report_warnings(r));
     if (object) json_object_set_new(object, "loras", rf_lora_report_json(r->plan, r->job));
+    json_t *start = start_json(r);
+    if (object && start) json_object_set_new(object, "img2img", start);
     return rf_json_print(object, err);
 }
 
@@ -106,7 +131,8 @@ static void plan_table(const rf_report *r, const rf_plan_info *info, const rf_st
 {
     const rf_job *job = r->job;
     char          text[RF_PREDICTION_BYTES];
-    printf("%s\n", r->device);
+    if (r->pass == 0) printf("%s\n", r->device);
+    start_table(r);
     printf("%d picture%s of %dx%d, %d at a time; %d steps, %s, %s\n", job->count,
            job->count == 1 ? "" : "s", job->width, job->height, info->batch, info->steps,
            info->sampler, info->schedule);
@@ -243,8 +269,10 @@ static rf_status picture_json(const rf_report *r, const char *path, const rf_ima
         timings_json(r), "warnings", rf_report_warnings(r));
     experts[0] = experts[1] = hand_over = NULL; /* the object's, or gone with it */
     if (object) {
+        json_t *start = start_json(r);
         json_object_set_new(object, "experts", experts_json(r, &info, stages));
         json_object_set_new(object, "loras", rf_lora_report_json(r->plan, r->job));
+        if (start) json_object_set_new(object, "img2img", start);
     }
     st = rf_json_print(object, err);
 done:

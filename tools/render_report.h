@@ -10,6 +10,7 @@ typedef struct rf_report {
     const char    *device; /* rf_engine_device */
     const rf_job  *job;
     const rf_plan *plan;
+    int            pass, passes;  /* which one `job` and `plan` are, from 0; passes 0: as 1 */
     double         write_s;       /* spent writing pictures so far */
     char         **warnings;      /* owned; everything the engine and we warned about */
     int            warning_count; /* at most RF_REPORT_WARNINGS */

@@ -6,6 +6,7 @@
 #include "tools/lora_report.h"
 #include "tools/prediction_report.h"
 #include "tools/signals.h"
+#include "tools/start.h"
 
 void rf_rendering_begin(rf_rendering *r, rf_invocation *in, const rf_request *request,
                         const rf_job *job)
@@ -71,18 +72,27 @@ done:
 
 /* ---- pictures ----------------------------------------------------------------------------- */
 
+/* Of all pictures, where a plan has jobs of one picture each, or begins later than with the first.
+ */
+static int picture_number(const rf_rendering *r, int job_index, int index)
+{
+    return r->first + job_index + index;
+}
+
 static int on_progress(void *user, const rf_progress *progress)
 {
     rf_rendering *r = user;
-    rf_meter_update(&r->meter, progress, rf_meter_clock());
+    rf_progress   at = *progress;
+    at.image = picture_number(r, progress->job_index, progress->image);
+    rf_meter_update(&r->meter, &at, rf_meter_clock());
     return rf_signals_caught();
 }
 
-static rf_status on_image(void *user, const rf_image *image, rf_error *err)
+/* preview: the number of the one that the picture replaces; -1: none. */
+static rf_status write_picture(rf_rendering *r, const rf_image *image, const char *path,
+                               int preview, rf_error *err)
 {
     rf_status             st = RF_OK;
-    rf_rendering         *r = user;
-    const char           *path = r->outputs.paths[image->index];
     const double          begun = rf_meter_clock();
     const rf_picture_text texts[] = {{"parameters", image->parameters}, {"refinery", image->job}};
     rf_signals_hold();
@@ -92,9 +102,23 @@ static rf_status on_image(void *user, const rf_image *image, rf_error *err)
     if (st != RF_OK) goto done;
     r->report.write_s += rf_meter_clock() - begun;
     rf_console_clear_line(&r->in->console);
-    rf_previews_drop(&r->previews, image->index);
+    if (preview >= 0) rf_previews_drop(&r->previews, preview);
     RF_TRY(rf_report_picture(&r->report, r->in->console.json, path, image, err));
     RF_TRY(rf_console_flush(err));
+done:
+    return st;
+}
+
+static rf_status on_image(void *user, const rf_image *image, rf_error *err)
+{
+    rf_status     st = RF_OK;
+    rf_rendering *r = user;
+    const int     number = picture_number(r, image->job_index, image->index);
+    const int     passes = r->passes.count > 1 ? r->passes.count : 1, last = r->pass == passes - 1;
+    if (!last) RF_TRY(rf_pass_picture_keep(&r->made[number - r->first], image, err));
+    if (!last && !r->request->start.save_passes) goto done;
+    RF_TRY(write_picture(r, image, rf_outputs_path(&r->outputs, number, r->pass, passes),
+                         last ? number : -1, err));
 done:
     return st;
 }
@@ -102,7 +126,9 @@ done:
 static void on_preview(void *user, const rf_preview *preview)
 {
     rf_rendering *r = user;
-    rf_previews_show(&r->previews, preview);
+    rf_preview    at = *preview;
+    at.index = picture_number(r, preview->job_index, preview->index);
+    rf_previews_show(&r->previews, &at);
 }
 
 static void tell_timings(const rf_rendering *r)
@@ -117,16 +143,20 @@ static void tell_timings(const rf_rendering *r)
     rf_console_note(&r->in->console, text);
 }
 
-static rf_status run_plan(rf_rendering *r)
+rf_status rf_rendering_run_plan(rf_rendering *r)
 {
     rf_status          st = RF_OK;
     rf_console        *console = &r->in->console;
     rf_error          *err = &r->in->trouble.error;
     const rf_callbacks callbacks = {
         .progress = on_progress, .image = on_image, .preview = on_preview, .user = r};
-    rf_experts_say_device(&r->experts, r->request, console);
+    if (!r->ran) rf_experts_say_device(&r->experts, r->request, console);
+    rf_job shown = *r->report.job; /* one of many, perhaps: pictures are counted through all */
+    shown.count = r->job.count;
     RF_TRY(rf_meter_begin(&r->meter, console, rf_meter_mode_of(console, r->request->progress),
-                          r->plan, &r->job, rf_meter_clock(), err));
+                          r->plan, &shown, rf_meter_clock(), err));
+    if (r->passes.count > 1)
+        rf_meter_pass(&r->meter, r->pass, r->passes.count, rf_rendering_later_steps(r));
     RF_TRY(rf_previews_begin(&r->previews, console, &r->meter, &r->outputs,
                              r->request->keep_previews, err));
     r->ran = 1;
@@ -153,22 +183,32 @@ static rf_status check_profiled_steps(rf_rendering *r)
     return RF_OK;
 }
 
+rf_status rf_rendering_tell_plan(rf_rendering *r, const rf_job *job)
+{
+    rf_status st = RF_OK;
+    RF_TRY(check_profiled_steps(r));
+    r->report.device = rf_engine_device(r->experts.engine);
+    r->report.job = job;
+    r->report.plan = r->plan;
+    r->report.pass = r->pass;
+    r->report.passes = r->passes.count;
+    if (r->pass == 0) rf_prediction_tell(&r->in->console, &r->job);
+    if (r->pass == 0 || (r->pass == 1 && rf_start_refines_picture(r->request))) /* not again */
+        rf_lora_report_tell(&r->in->console, r->plan, job);
+    if (r->request->dry_run)
+        RF_TRY(rf_report_plan(&r->report, r->in->console.json, &r->in->trouble.error));
+done:
+    return st;
+}
+
 rf_status rf_rendering_run(rf_rendering *r)
 {
     rf_status st = RF_OK;
-    rf_error *err = &r->in->trouble.error;
     rf_previews_settle(r->request, &r->job, rf_rendering_warn, r);
-    RF_TRY(rf_plan_create(&r->plan, r->experts.engine, &r->job, err));
-    RF_TRY(check_profiled_steps(r));
-    r->report.device = rf_engine_device(r->experts.engine);
-    r->report.job = &r->job;
-    r->report.plan = r->plan;
-    rf_prediction_tell(&r->in->console, &r->job);
-    rf_lora_report_tell(&r->in->console, r->plan, &r->job);
-    if (r->request->dry_run)
-        RF_TRY(rf_report_plan(&r->report, r->in->console.json, err));
-    else
-        RF_TRY(run_plan(r));
+    if (r->passes.count > 1) return rf_rendering_run_passes(r);
+    RF_TRY(rf_plan_create(&r->plan, r->experts.engine, &r->job, &r->in->trouble.error));
+    RF_TRY(rf_rendering_tell_plan(r, &r->job));
+    if (!r->request->dry_run) RF_TRY(rf_rendering_run_plan(r));
 done:
     return st;
 }
@@ -193,6 +233,9 @@ static rf_status finish_trace(rf_rendering *r, rf_status st)
 rf_status rf_rendering_release(rf_rendering *r, rf_status st)
 {
     rf_plan_destroy(r->plan);
+    rf_pass_pictures_free(r->made, r->room);
+    rf_pass_pictures_free(r->before, r->room);
+    rf_passes_release(&r->passes);
     rf_loras_end(&r->loras);
     rf_embeddings_end(&r->embeddings);
     rf_experts_end(&r->experts);

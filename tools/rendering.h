@@ -4,6 +4,7 @@
 #define RF_RENDERING_H
 
 #include "tools/experts.h"
+#include "tools/pass_jobs.h"
 #include "tools/pick_embeddings.h"
 #include "tools/previews.h"
 #include "tools/progress.h"
@@ -25,9 +26,15 @@ typedef struct rf_rendering {
     rf_experts    experts;
     rf_loras      loras;
     rf_embeddings embeddings;
-    rf_plan      *plan;
-    rf_report     report;
-    rf_meter      meter;
+
+    rf_passes        passes;        /* none: the job is the only one */
+    int              pass, first;   /* at work: which one, and from which picture on */
+    rf_pass_picture *made, *before; /* [room] by it and by the one before it, from `first` on */
+    int              room;
+
+    rf_plan  *plan;
+    rf_report report;
+    rf_meter  meter;
 
     rf_previews previews;
 
@@ -58,8 +65,21 @@ rf_status rf_rendering_add_loras(rf_rendering *r, void (*warn)(void *user, const
 rf_status rf_rendering_add_embeddings(rf_rendering *r,
                                       void (*warn)(void *user, const char *message), void *user);
 
-/* Plans; then prints the plan (--dry-run), or makes the pictures. */
+/* Plans all passes; then prints the plans (--dry-run), or makes the pictures. */
 rf_status rf_rendering_run(rf_rendering *r);
+
+/* ---- its parts ---------------------------------------------------------------------------- */
+
+/* pass_run.c: the same where there are passes. */
+rf_status rf_rendering_run_passes(rf_rendering *r);
+int64_t   rf_rendering_later_steps(const rf_rendering *r); /* of batches, by all further passes */
+
+/* Of the plan r->plan of `job`, which outlives it: checks what it alone can tell, tells of its
+ * LoRAs, and prints it if it is not to be run. */
+rf_status rf_rendering_tell_plan(rf_rendering *r, const rf_job *job);
+
+/* Runs r->plan, and shows how it goes. */
+rf_status rf_rendering_run_plan(rf_rendering *r);
 
 /* Gives everything back and lets the trace, which ends with the engine, appear under its name: also
  * after a run that failed or was stopped.  `st` is how it went, and comes back unless that was well

@@ -1,6 +1,7 @@
 /* From what was typed to a job; see request.h.  Explicit options win over a recipe's. */
 #include "tools/request.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@ void rf_request_prepare(void *request)
     r->job = rf_job_default();
     r->refiner_cfg_scale = -1;
     r->switch_at = 0.5;
+    r->start = (rf_start_options){
+        .resize_mode = "resize", .denoise = NAN, .passes = 1, .refine_by = "relay"};
 }
 
 void rf_request_release(rf_request *request)

@@ -9,6 +9,7 @@
 
 #include "engine/refinery.h"
 #include "tools/stage_option.h"
+#include "tools/start_options.h"
 #include "tools/verbs.h"
 
 enum { RF_REQUEST_STAGES = 2 };
@@ -49,6 +50,8 @@ typedef struct rf_request {
     int      lora_partial;
     rf_texts embeddings, embedding_folders; /* --embedding, --embedding-dir */
 
+    rf_start_options start;
+
     int hires_steps;    /* explain */
     int files_optional; /* explain: a stage may lack its file */
 
@@ -74,6 +77,7 @@ extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_pro
 extern const rf_option rf_options_loras[], rf_options_stages[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];
 extern const rf_option rf_options_pictures[], rf_options_count[], rf_options_batch[];
+extern const rf_option rf_options_init[], rf_options_passes[];
 extern const rf_option rf_options_output[], rf_options_machine[], rf_options_profile[];
 extern const rf_option rf_options_preview[];
 

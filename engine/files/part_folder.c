@@ -13,7 +13,7 @@
 #include "engine/files/shards.h"
 #include "engine/files/whole_file.h"
 
-enum { CONFIG_MAX = 1 << 20 };
+enum { CONFIG_MAX = 1 << 16 }; /* a hundred times what is written */
 
 static rf_status check_config(const char *path, json_t *config, rf_error *err)
 {

@@ -13,12 +13,15 @@ static const rf_field init_fields[] = {
     {"sha256", RF_FIELD_TEXT_OR_NULL, offsetof(rf_init, sha256), 0},
     {"denoise", RF_FIELD_DOUBLE, offsetof(rf_init, denoise), 0},
     {"exact_steps", RF_FIELD_FLAG, offsetof(rf_init, exact_steps), 0},
+    {"resize_mode", RF_FIELD_INT, offsetof(rf_init, resize_mode), 1},
     {NULL, RF_FIELD_FLAG, 0, 0},
 };
 
 static const rf_field mask_fields[] = {
     {"path", RF_FIELD_TEXT_OR_NULL, offsetof(rf_init, mask_path), 0},
     {"sha256", RF_FIELD_TEXT_OR_NULL, offsetof(rf_init, mask_sha256), 0},
+    {"blur", RF_FIELD_INT, offsetof(rf_init, mask_blur), 1},
+    {"inverted", RF_FIELD_FLAG, offsetof(rf_init, mask_inverted), 1},
     {NULL, RF_FIELD_FLAG, 0, 0},
 };
 

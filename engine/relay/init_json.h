@@ -1,8 +1,10 @@
 /* What a run started from, in the JSON of a picture's job (job_json.h):
  *
- *   "init": {"path", "sha256", "denoise":0.5, "exact_steps":false,
- *            "mask":{"path", "sha256"}|null, "job":{the job whose result it is}|null}
+ *   "init": {"path", "sha256", "denoise":0.5, "exact_steps":false, "resize_mode":1,
+ *            "mask":{"path", "sha256", "blur":4, "inverted":true}|null,
+ *            "job":{the job whose result it is}|null}
  *
+ * Where resize_mode, blur or inverted is 0 it is left out.
  * Pixels are not saved: whoever renders the job again loads the files and puts them into its
  * rf_init. */
 #ifndef RF_INIT_JSON_H

@@ -10,7 +10,7 @@
 #include "engine/relay/metadata_stages.h"
 #include "engine/relay/plan.h"
 
-enum { EXTRA_MAX = 18 + RF_STAGE_PAIRS, AUTOV3_DIGITS = 12 };
+enum { EXTRA_MAX = 20 + RF_STAGE_PAIRS, AUTOV3_DIGITS = 12 };
 
 /* The extra pairs of one picture, with room for numbers printed on the way. */
 typedef struct extras {
@@ -19,8 +19,9 @@ typedef struct extras {
     char             number[RF_NUMBER_BYTES];
     char             switch_step[24];
     char             choice_table[24]; /* "sm90 0123456789" */
-    char            *loras;            /* to be freed ... */
-    char            *inversions;       /* ... and this */
+    char             mask_blur[12];
+    char            *loras;      /* to be freed ... */
+    char            *inversions; /* ... and this */
     rf_stage_pairs   stages;
 } extras;
 
@@ -231,6 +232,16 @@ static rf_status list_loras(const rf_plan *p, const rf_plan_job *j, rf_file_ref 
     return RF_OK;
 }
 
+/* A1111's words.  Only a mask that is known to be a file's tells of them. */
+static void add_mask(const rf_job *job, extras *x)
+{
+    const rf_init *init = job->init;
+    if (!init || !init->mask) return;
+    snprintf(x->mask_blur, sizeof x->mask_blur, "%d", init->mask_blur);
+    if (init->mask_blur) add(x, "Mask blur", x->mask_blur);
+    if (init->mask_inverted) add(x, "Mask mode", "Inpaint not masked");
+}
+
 /* ---- a picture ---------------------------------------------------------------------------- */
 
 rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error *err)
@@ -256,6 +267,7 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
                    .version = "refinery " RF_VERSION,
     };
     if (job.init) info.denoise = job.init->denoise;
+    add_mask(&job, &x);
     if (vae->separate) {
         info.vae = vae->expert->name;
         info.vae_hash = hash_of(vae->expert);
@@ -266,6 +278,7 @@ rf_status rf_plan_infotext(rf_plan *p, rf_picture picture, char **out, rf_error 
     for (int i = 0; i < x.stages.count; i++) add(&x, x.stages.key[i], x.stages.value[i]);
     RF_TRY(add_loras(p, j, &x, err));
     RF_TRY(add_inversions(p, j, &x, err));
+    if (j->job.clip_l_skip) add(&x, "CLIP-L skip", "True"); /* "Clip skip" is heeded */
     if (j->job.compat) add(&x, "Compatibility", j->job.compat);
     if (j->job.sigmas) add(&x, "Sigmas", j->job.sigmas);
     add(&x, "VAE from", vae->expert->name);

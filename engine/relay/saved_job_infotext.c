@@ -361,6 +361,8 @@ static rf_status read_settings(reading *r, const version *v)
     job->schedule = "Automatic";
     RF_TRY(keep_text(r, &job->sampler, "Sampler"));
     RF_TRY(keep_text(r, &job->schedule, "Schedule type"));
+    const char *clip_l = get(r, "CLIP-L skip");
+    job->clip_l_skip = clip_l && strcmp(clip_l, "True") == 0;
     RF_TRY(keep_text(r, &job->emphasis, "Emphasis"));
     RF_TRY(keep_text(r, &job->sigmas, "Sigmas"));
     RF_TRY(keep_text(r, &r->saved->dtype, "Precision"));
@@ -372,7 +374,8 @@ done:
 /* ---- what cannot be done ------------------------------------------------------------------ */
 
 /* Keys that the functions above read, and such as say nothing that matters for the picture. */
-static const char *const silent[] = {"Refiner prompt",
+static const char *const silent[] = {"CLIP-L skip",
+                                     "Refiner prompt",
                                      "Refiner negative prompt",
                                      "Refiner CFG scale",
                                      "Refiner sampler",

@@ -118,7 +118,7 @@ Test(json_scan, long_strings_are_counted_and_not_kept)
             memset(text, ' ', front);
             text[n++] = '"';
             for (size_t k = 0; k < lengths[i]; k++) text[n++] = (char)('a' + k % 26);
-            memcpy(text + n, "\",7", 3);
+            text[n] = '"', text[n + 1] = ',', text[n + 2] = '7';
             drops   d = {.at = text, .left = n + 3, .size = (size_t)1 << 20};
             rf_json j = in_drops(&d, window);
             int64_t seven = 0;

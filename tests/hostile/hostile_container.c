@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A text, and how long it is. */
+#define BYTES(text) text, sizeof(text) - 1
+
 void hostile_s01(hostile *h)
 {
     static const unsigned char zeros[8] = {0}, two[8] = {2};
@@ -65,31 +68,32 @@ void hostile_c(hostile *h)
         rf_status   want;
         const char *said;
     } rows[] = {
-        {"a zip archive, as torch.save writes", "PK\3\4\24\0\0\0\10\10archive/data.pkl", 28,
+        {"a zip archive, as torch.save writes", BYTES("PK\3\4\24\0\0\0\10\10archive/data.pkl"),
          RF_E_MODEL, "pickle"},
         {"a pickle of protocol 2 that calls os.system (CVE-2025-32434)",
-         "\x80\2cposix\nsystem\nX\2\0\0\0id\x85R.", 30, RF_E_MODEL, "pickle"},
-        {"a pickle of protocol 4", "\x80\4\x95\x10\0\0\0\0\0\0\0}", 12, RF_E_MODEL, "pickle"},
-        {"an old torch file", "\x80\2\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14, RF_E_MODEL,
-         "pickle"},
-        {"a GGUF file", "GGUF\3\0\0\0\0\0\0\0\0\0\0\0", 16, RF_E_MODEL, "GGUF"},
+         BYTES("\x80\2cposix\nsystem\nX\2\0\0\0id\x85R."), RF_E_MODEL, "pickle"},
+        {"a pickle of protocol 4", BYTES("\x80\4\x95\x10\0\0\0\0\0\0\0}"), RF_E_MODEL, "pickle"},
+        {"an old torch file", BYTES("\x80\2\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"),
+         RF_E_MODEL, "pickle"},
+        {"a GGUF file", BYTES("GGUF\3\0\0\0\0\0\0\0\0\0\0\0"), RF_E_MODEL, "GGUF"},
         {"a GGUF file of 2^64-1 tensors (CVE-2024-21802)",
-         "GGUF\3\0\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 24,
+         BYTES("GGUF\3\0\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"),
          RF_E_MODEL, "GGUF"},
-        {"a web page", "<!DOCTYPE html><html>", 21, RF_E_MODEL, "web page"},
-        {"a web page behind a byte order mark", "\xEF\xBB\xBF<html>", 9, RF_E_MODEL, "web page"},
-        {"an error of a server", "{\"error\": \"not found\"}", 22, RF_E_MODEL, "text"},
-        {"a refusal of a server", "Access to model is restricted.", 30, RF_E_MODEL, "text"},
-        {"what Git LFS leaves", "version https://git-lfs.github.com/spec/v1\n", 43, RF_E_MODEL,
+        {"a web page", BYTES("<!DOCTYPE html><html>"), RF_E_MODEL, "web page"},
+        {"a web page behind a byte order mark", BYTES("\xEF\xBB\xBF<html>"), RF_E_MODEL,
+         "web page"},
+        {"an error of a server", BYTES("{\"error\": \"not found\"}"), RF_E_MODEL, "text"},
+        {"a refusal of a server", BYTES("Access to model is restricted."), RF_E_MODEL, "text"},
+        {"what Git LFS leaves", BYTES("version https://git-lfs.github.com/spec/v1\n"), RF_E_MODEL,
          "LFS"},
-        {"a PNG", "\x89PNG\r\n\x1a\n\0\0\0\0", 12, RF_E_MODEL, "picture"},
-        {"a JPEG", "\xFF\xD8\xFF\xE0\0\0\0\0\0\0", 10, RF_E_MODEL, "picture"},
-        {"a WebP", "RIFF\0\0\0\0WEBP", 12, RF_E_MODEL, "picture"},
+        {"a PNG", BYTES("\x89PNG\r\n\x1a\n\0\0\0\0"), RF_E_MODEL, "picture"},
+        {"a JPEG", BYTES("\xFF\xD8\xFF\xE0\0\0\0\0\0\0"), RF_E_MODEL, "picture"},
+        {"a WebP", BYTES("RIFF\0\0\0\0WEBP"), RF_E_MODEL, "picture"},
         {"an ELF program",
-         "\x7F"
-         "ELF\2\1\1\0\0\0\0\0\0\0\0\0",
-         16, RF_E_FORMAT, "not a safetensors file"},
-        {"noise", "\7\xF0\1\2\3\4\5\6\7\x80\x81", 11, RF_E_FORMAT, "not a safetensors file"},
+         BYTES("\x7F"
+               "ELF\2\1\1\0\0\0\0\0\0\0\0\0"),
+         RF_E_FORMAT, "not a safetensors file"},
+        {"noise", BYTES("\7\xF0\1\2\3\4\5\6\7\x80\x81"), RF_E_FORMAT, "not a safetensors file"},
     };
     /* declared larger than the file, and smaller (CVE-2026-7482; CVE-2025-53630 and its bypass) */
     static const struct {

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define VAE RF_PREFIX_VAE
 
@@ -44,6 +45,62 @@ static const struct {
     {"a middle turned", {VAE "decoder.mid.attn_1.q.weight", 0, 0, "128,127,1,1"}, ""},
 };
 
+/* ---- in other places ---------------------------------------------------------------------- */
+
+/* The tiny checkpoint's VAE, under its prefix, and one tensor more. */
+static void with_twin(hostile *h, const char *name, const char *shape, const char *said)
+{
+    hostile_tensors    t = {0};
+    const hostile_edit edit[] = {{RF_PREFIX_UNET "*", "", 0, 0},
+                                 {RF_PREFIX_CLIP_L "*", "", 0, 0},
+                                 {RF_PREFIX_CLIP_G "*", "", 0, 0}};
+    hostile_layout(&t, hostile_tiny(), edit, 3);
+    hostile_add(&t, name, "F16", shape);
+    hostile_file(h, &t, name, RF_E_MODEL, said);
+}
+
+/* A folder of diffusers' with a file that would do for a container, and a configuration. */
+static void folder_case(hostile *h, const char *config, size_t bytes, rf_status want,
+                        const char *said)
+{
+    char            path[1100];
+    hostile_tensors t = {0};
+    const char *folder = hostile_next(h, bytes < 200 ? config : "a long config.json", want, said);
+    mkdir(folder, 0777);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    hostile_bytes(path, config, bytes);
+    snprintf(path, sizeof path, "%s/diffusion_pytorch_model.safetensors", folder);
+    hostile_add(&t, "decoder.conv_in.weight", "F16", "512,4,3,3");
+    hostile_write(&t, path);
+    hostile_made(h);
+}
+
+static void folders(hostile *h)
+{
+    static const struct {
+        const char *config;
+        rf_status   want;
+        const char *said;
+    } rows[] = {
+        {"{\"scaling_factor\":0.18215}", RF_E_MODEL, "scaling_factor is 0.18215"},
+        {"{\"_class_name\":\"AutoencoderKL\",\"scaling_factor\":-1e308}", RF_E_MODEL,
+         "scaling_factor is -1e+308"},
+        {"{\"scaling_factor\":1e999}", RF_E_FORMAT, "config.json"},
+        {"{\"scaling_factor\":0,}", RF_E_FORMAT, "config.json"},
+        {"{\"a\":1,\"a\":1}", RF_E_FORMAT, "duplicate"},
+        {"", RF_E_FORMAT, "config.json"},
+        {"{}", RF_E_MODEL, ""},
+        {"[]", RF_E_MODEL, ""},
+    };
+    static char brackets[60000];
+    for (size_t i = 0; i < HOSTILE_COUNT(rows); i++)
+        folder_case(h, rows[i].config, strlen(rows[i].config), rows[i].want, rows[i].said);
+    memset(brackets, '[', sizeof brackets);
+    folder_case(h, brackets, sizeof brackets, RF_E_FORMAT, "config.json");
+    for (size_t i = 1; i < sizeof brackets; i++) brackets[i] = "[],"[(i - 1) % 3];
+    folder_case(h, brackets, sizeof brackets, RF_E_FORMAT, "config.json");
+}
+
 void hostile_vaes(hostile *h)
 {
     static const struct {
@@ -80,4 +137,8 @@ void hostile_vaes(hostile *h)
                    "takes 4 bytes");
     hostile_tensor(h, HOSTILE_GOOD, 3, RF_E_FORMAT, "cut");
     hostile_tensor(h, HOSTILE_GOOD, 5, RF_E_FORMAT, "appended");
+    with_twin(h, VAE "decoder.up_blocks.0.resnets.0.conv1.weight", "128,128,3,3", "the same part");
+    with_twin(h, VAE "decoder.mid_block.resnets.0.norm1.weight", "128", "the same part");
+    with_twin(h, VAE "decoder.mid_block.attentions.0.query.weight", "128,128", "the same part");
+    folders(h);
 }

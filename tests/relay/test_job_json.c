@@ -25,13 +25,21 @@ static const rf_file_ref lora_files[] = {
     {.name = "b", .path = "/loras/b.safetensors"},
     {.name = "a", .path = "/loras/a.safetensors", .sha256 = HASH}};
 
+static const rf_stage_sampling sampling[] = {
+    {.eta = NAN, .s_churn = 1e-3, .s_tmin = 0.1, .s_tmax = 1e22, .s_noise = 0.875}};
+
 static const rf_stage    stages[] = {{.until = 1.0 / 3,
                                       .prompt = "a \"cat\", \xE7\x8C\xAB\n",
                                       .negative = "",
                                       .cfg_scale = 6.1f,
                                       .loras = first,
                                       .lora_count = 3},
-                                     {.until = 7, .sampler = "Euler", .cfg_scale = -1},
+                                     {.until = 7,
+                                      .sampler = "Euler",
+                                      .cfg_scale = -1,
+                                      .cfg_ramp = -1.1f,
+                                      .clip_skip = 12,
+                                      .sampling = &sampling[0]},
                                      {.until = 1,
                                       .prompt = "\t\x01",
                                       .negative = "[a:b:switch]",
@@ -167,6 +175,31 @@ Test(job_json, loras)
     cr_assert_eq(rf_job_json(&json, &full, 0, &none, NULL), RF_OK);
     cr_expect_null(strstr(json, "loras"));
     cr_expect_null(strstr(json, "autov3"));
+    free(json);
+}
+
+/* Fields that few stages have are written where they are told. */
+Test(job_json, what_stages_have_of_their_own)
+{
+    rf_saved_job            *saved = round_trip(&full, 0, &of_full);
+    const rf_stage          *got = rf_saved_job_get(saved)->stages;
+    const rf_stage_sampling *own = got[1].sampling;
+    cr_expect_eq(got[1].cfg_ramp, -1.1f);
+    cr_expect_eq(got[1].clip_skip, 12);
+    cr_expect_eq(got[0].cfg_ramp, 0);
+    cr_expect_eq(got[2].clip_skip, 0);
+    cr_expect(!got[0].sampling && !got[2].sampling);
+    cr_assert_not_null(own);
+    cr_expect(isnan(own->eta));
+    cr_expect_eq(own->s_churn, 1e-3);
+    cr_expect_eq(own->s_tmin, 0.1);
+    cr_expect_eq(own->s_tmax, 1e22);
+    cr_expect_eq(own->s_noise, 0.875);
+    rf_saved_job_free(saved);
+    char *json = NULL;
+    cr_assert_eq(rf_stage_json(&json, &stages[1], &files[0], NULL), RF_OK);
+    cr_expect(strstr(json, "\"sampling\"") && strstr(json, HASH), "%s", json);
+    cr_expect_null(strstr(json, "prompt"), "%s", json);
     free(json);
 }
 

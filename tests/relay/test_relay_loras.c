@@ -541,3 +541,20 @@ Test(relay_loras, many_strengths_take_the_room_of_one, .timeout = 240)
     rf_plan_destroy(few);
     relays_close(&r);
 }
+
+/* Each expert opens the file for itself: it is one file all the same. */
+Test(relay_loras, a_file_of_two_experts_is_hashed_once, .timeout = 60)
+{
+    relays   r;
+    pictures p;
+    relays_open(&r, NULL);
+    rf_stage stage[2] = {stage_of(r.expert[0], 0.5, &kinds, 1), stage_of(r.expert[1], 1, both, 2)};
+    const rf_job job = relays_job(stage, 2, 2);
+    relays_render(&r, &job, &p);
+    const char *at = strstr(p.parameters[0], "lora_kinds: ");
+    cr_assert_not_null(at, "%s", p.parameters[0]);
+    cr_expect_null(strstr(at + 1, "lora_kinds: "), "%s", p.parameters[0]);
+    cr_expect_not_null(strstr(at, "lora_old: "), "%s", p.parameters[0]);
+    pictures_free(&p);
+    relays_close(&r);
+}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/model/golden.h"
 #include "tests/relay/sweeps.h"
 
 static void two_stages(rf_stage stage[2], const relays *r)
@@ -225,42 +226,54 @@ Test(relay_stages, clip_skip_of_one_stage, .timeout = 120)
 
 /* ---- A B A B ------------------------------------------------------------------------------ */
 
+enum { TURNS = 4 };
+
+static void take_turns(rf_stage stage[TURNS], rf_expert *const expert[TURNS])
+{
+    for (int s = 0; s < TURNS; s++)
+        stage[s] = (rf_stage){.expert = expert[s], .until = 0.25 * (s + 1), .cfg_scale = -1};
+    stage[0].prompt = "a cat";
+}
+
 /* Stages that come again have the expert, the program and the conditionings of the first time; in
- * turns they cost a load each, and change nothing. */
+ * turns they cost a load each.  All of it is what four experts of two files make. */
 Test(relay_stages, the_same_two_in_turns, .timeout = 120)
 {
-    enum { STAGES = 4 };
     static const rf_options options[] = {{.dtype = "f32", .threads = 1},
-                                         {.dtype = "f32", .threads = 1, .memory = 1}};
-    relays                  r = {.path = {NULL}};
-    pictures                out[2];
-    relays_open(&r, NULL);
-    relays_stop(&r);
-    for (int i = 0; i < 2; i++) {
-        rf_stage     stage[STAGES];
+                                         {.dtype = "f32", .threads = 1, .memory = 1},
+                                         {.dtype = "f32", .threads = 1}};
+    static const int        loads[] = {2, 4, 4};
+    relays                  r = {.path = {make_tiny(7), make_tiny(8)}};
+    pictures                out[3];
+    for (int i = 0; i < 3; i++) {
+        rf_stage     stage[TURNS];
         rf_plan_info info;
         rf_error     err = {0};
+        rf_expert   *again[2] = {NULL};
         relays_start(&r, &options[i]);
-        for (int s = 0; s < STAGES; s++)
-            stage[s] =
-                (rf_stage){.expert = r.expert[s % 2], .until = 0.25 * (s + 1), .cfg_scale = -1};
-        stage[0].prompt = "a cat";
-        rf_job   job = relays_job(stage, STAGES, 8);
+        for (int e = 0; e < 2 && i == 2; e++)
+            must(rf_expert_open(&again[e], r.engine, r.path[e], &err), &err);
+        rf_expert *const expert[TURNS] = {r.expert[0], r.expert[1],
+                                          again[0] ? again[0] : r.expert[0],
+                                          again[1] ? again[1] : r.expert[1]};
+        take_turns(stage, expert);
+        rf_job   job = relays_job(stage, TURNS, 8);
         rf_plan *plan = relays_plan(&r, &job);
         rf_plan_get_info(plan, &info);
-        cr_expect_eq(info.loads, i ? 4 : 2, "%d loads", info.loads);
-        cr_expect_eq(plan->expert_count, 2);
-        cr_expect_eq(plan->programs, 2);
+        cr_expect_eq(info.loads, loads[i], "%d loads", info.loads);
+        cr_expect_eq(plan->expert_count, i == 2 ? 4 : 2);
+        cr_expect_eq(plan->programs, i == 2 ? 4 : 2);
         for (int e = 0; e < 2; e++) cr_expect_eq(plan->expert[e].conds, 2, "one for each polarity");
         const rf_callbacks callbacks = pictures_into(&out[i]);
         must(rf_plan_run(plan, &callbacks, &err), &err);
         rf_plan_destroy(plan);
+        for (int e = 0; e < 2; e++) rf_expert_close(again[e]);
         relays_stop(&r);
     }
     pictures_expect_equal(&out[0], &out[1], "in turns", 1);
-    for (int i = 0; i < 2; i++) pictures_free(&out[i]);
-    relays_start(&r, NULL);
-    relays_close(&r);
+    pictures_expect_equal(&out[0], &out[2], "four experts", 1);
+    for (int i = 0; i < 3; i++) pictures_free(&out[i]);
+    for (int i = 0; i < 2; i++) remove_tiny(r.path[i]);
 }
 
 /* ---- metadata ----------------------------------------------------------------------------- */
@@ -322,6 +335,7 @@ Test(relay_stages, a_picture_says_what_stages_had_of_their_own, .timeout = 240)
                                             .expert = r.expert[1]}};
         rf_job                  job = relays_job(stage, 4, 8);
         job.sampler = "Euler a";
+        job.clip_l_skip = 1;
         relays_render(&r, &job, &first);
         must(rf_saved_job_from_json(&saved, first.job[0], &err), &err);
         cr_expect_eq(rf_saved_job_get(saved)->stages[1].clip_skip, 2);

@@ -265,6 +265,50 @@ Test(a1111_6_5_job, notes)
     rf_saved_job_free(saved);
 }
 
+/* Pairs of refinery's own that say what A1111's keys cannot; what they are not is told. */
+Test(a1111_6_5_job, stages)
+{
+    static const char WITH[] =
+        "cat\nSteps: 8, Sampler: Euler a, CFG scale: 6, Seed: 1, Size: 64x64, Model: a, Refiner: "
+        "c, "
+        "Refiner switch at: 0.75, Stage 1: \"{\\\"until\\\": 0.25, \\\"cfg_scale\\\": 6, "
+        "\\\"cfg_ramp\\\": -2}\", Stage 2: \"{\\\"file\\\": {\\\"name\\\": \\\"b\\\"}, "
+        "\\\"sampling\\\": {\\\"eta\\\": 0.5}, \\\"clip_skip\\\": 2}\", %s: %s, RNG: NV, "
+        "Version: refinery 0.1.0";
+    static const struct {
+        const char *key, *value, *note;
+        int         stages;
+    } row[] = {{"ENSD", "2", NULL, 2},
+               {"Stage 3", "[]", "is not an object", 3},
+               {"Stage 3", "x", "Stage 3 is left out: it is not JSON", 3},
+               {"Stage 3", "\"{\\\"cfg_scale\\\": 1e99}\"", "a number that a float holds", 3},
+               {"Stage 65", "{}", "it is not known here", 2},
+               {"Stage 0", "{}", "it is not known here", 2},
+               {"Stage 02x", "{}", "it is not known here", 2},
+               {"Stage 5", "{}", NULL, 5}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char text[2000];
+        snprintf(text, sizeof text, WITH, row[i].key, row[i].value);
+        rf_saved_job *saved = read_job(text);
+        const rf_job *job = rf_saved_job_get(saved);
+        const char   *note = rf_saved_job_note(saved, 0);
+        cr_assert_eq(job->stage_count, row[i].stages, "%s: %d", row[i].key, job->stage_count);
+        cr_expect_eq(job->stages[0].cfg_ramp, -2);
+        cr_expect_eq(job->stages[0].until, 0.25);
+        cr_expect_eq(job->stages[1].clip_skip, 2);
+        cr_expect_eq(job->stages[1].sampling->eta, 0.5);
+        cr_expect_eq(job->stages[1].sampling->s_noise, 1);
+        cr_expect_str_eq(rf_saved_job_file(saved, 1).name, "b");
+        cr_expect(row[i].note ? note && strstr(note, row[i].note) : !note, "%s: %s", row[i].key,
+                  note);
+        if (row[i].stages == 3) {
+            cr_expect_eq(job->stages[1].until, 0.75);
+            cr_expect_str_eq(rf_saved_job_file(saved, 2).name, "c");
+        }
+        rf_saved_job_free(saved);
+    }
+}
+
 /* A1111: LoRA tags stay in the prompt; a plan that has no LoRAs tells them. */
 Test(a1111_2_1_job, lora_tags)
 {

@@ -134,3 +134,50 @@ Test(stretches, start_is_the_first_level, .timeout = 10)
     cr_assert_eq(p.call[4].step, 8);
     rf_calls_free(&p);
 }
+
+static int differ(const rf_calls *a, const rf_calls *b)
+{
+    int other = a->count != b->count;
+    for (int k = 0; !other && k < a->count; k++) {
+        const rf_call *x = &a->call[k], *y = &b->call[k];
+        other = x->sigma != y->sigma || x->before != y->before;
+        for (int s = 0; s < RF_SOURCES; s++)
+            other |= x->next[s] != y->next[s] || x->anchor[s] != y->anchor[s] ||
+                     x->memory[s] != y->memory[s];
+    }
+    return other;
+}
+
+/* What rf_sampler_same_settings says of two settings, the plans say. */
+Test(stretches, settings_are_the_same_where_the_plan_is, .timeout = 20)
+{
+    static const char *const names[] = {
+        "DPM++ 2M",   "DPM++ SDE",    "DPM++ 2M SDE", "DPM++ 2M SDE Heun",
+        "DPM++ 2S a", "DPM++ 3M SDE", "Euler a",      "Euler",
+        "LMS",        "Heun",         "DPM2",         "DPM2 a",
+        "DPM fast",   "Restart",      "DDIM",         "DDIM CFG++",
+        "PLMS",       "UniPC",        "LCM"};
+    enum { MORE = 36 }; /* Restart needs them to begin again */
+    double          levels[MORE + 1] = {0};
+    const rf_sigmas sigmas = {.sigma = levels, .steps = MORE};
+    for (int i = 0; i < MORE; i++) levels[i] = (float)(14 * pow(0.84, i));
+    for (size_t s = 0; s < sizeof names / sizeof *names; s++) {
+        rf_sampler_request usual = walk_request(names[s], &TABLE, &sigmas);
+        usual.settings = (rf_sampler_settings){.eta = 0.5, .s_churn = 2, .s_noise = 1};
+        rf_calls whole = walk_plan(&usual);
+        for (int i = 0; i < 5; i++) {
+            rf_sampler_request other = usual;
+            if (i == 0) other.settings.eta = 0.25;
+            if (i == 1) other.settings.s_churn = 1;
+            if (i == 2) other.settings.s_tmin = 3;
+            if (i == 3) other.settings.s_tmax = 8;
+            if (i == 4) other.settings.s_noise = 0.5;
+            rf_calls  calls = walk_plan(&other);
+            const int same =
+                rf_sampler_same_settings(usual.sampler, &usual.settings, &other.settings);
+            cr_expect_eq(same, !differ(&whole, &calls), "%s: setting %d: %d", names[s], i, same);
+            rf_calls_free(&calls);
+        }
+        rf_calls_free(&whole);
+    }
+}

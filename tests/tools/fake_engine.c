@@ -7,6 +7,9 @@
  *   !warn              the plan warns
  *   !loras             the plan tells which LoRAs it was given, as warnings
  *
+ * A picture to start from shows through by what the strength leaves of it, and where a mask is
+ * black wholly.
+ *
  * Only what the command can see is imitated: stages, calls, phases, errors, cancelling. */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +36,8 @@ struct rf_expert {
 
 struct rf_plan {
     rf_engine *engine;
-    rf_job     job; /* its stages are the plan's */
+    rf_job     job;   /* its stages are the plan's; its steps those that are made */
+    int        asked; /* steps of the job */
     rf_stage   stages[64];
     int        first[65]; /* first step of each stage, and the end */
     double     sigmas[10001];
@@ -245,6 +249,12 @@ rf_status rf_plan_create(rf_plan **out, rf_engine *engine, const rf_job *job, rf
     }
     p->engine = engine;
     p->job = *job;
+    p->asked = job->steps;
+    if (job->init && !job->init->exact_steps) {
+        const int t = (int)(job->init->denoise * job->steps);
+        p->job.steps = (t < job->steps - 1 ? t : job->steps - 1) + 1;
+    }
+    job = &p->job;
     memcpy(p->stages, job->stages, (size_t)job->stage_count * sizeof *job->stages);
     p->job.stages = p->stages;
     for (int i = 0; i < job->stage_count; i++) {
@@ -435,6 +445,13 @@ done:
     return st;
 }
 
+static uint8_t mix(const rf_init *init, size_t i, uint8_t painted)
+{
+    if (!init) return painted;
+    const double x = init->mask ? init->denoise * init->mask[i / 3] / 255 : init->denoise;
+    return (uint8_t)(x * painted + (1 - x) * init->rgb[i] + 0.5);
+}
+
 static rf_status decode(fake_run *run, int index, rf_error *err)
 {
     rf_status     st = RF_OK;
@@ -442,14 +459,16 @@ static rf_status decode(fake_run *run, int index, rf_error *err)
     uint64_t      state = job->seed + (uint64_t)index;
     const size_t  bytes = 3 * (size_t)job->width * (size_t)job->height;
     uint8_t      *rgb = malloc(bytes);
-    char *const   saved = fake_job_to_json(job, job->seed + (uint64_t)index);
+    rf_job        as_asked = *job;
+    as_asked.steps = run->plan->asked;
+    char *const saved = fake_job_to_json(&as_asked, job->seed + (uint64_t)index);
     if (!rgb || !saved) {
         st = rf_fail(err, RF_E_NOMEM, "no memory");
         goto done;
     }
     for (size_t i = 0; i < bytes; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
-        rgb[i] = (uint8_t)(state >> 56);
+        rgb[i] = mix(job->init, i, (uint8_t)(state >> 56));
     }
     const rf_image image = {.job_index = run->job_index,
                             .index = index,

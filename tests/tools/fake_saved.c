@@ -12,6 +12,8 @@ struct rf_saved_job {
     rf_job      job;
     rf_stage    stages[64];
     rf_lora_use use[64][8];
+    rf_init     init;
+    char       *init_job;
     const char *note[2];
 };
 
@@ -40,6 +42,17 @@ static json_t *loras_json(const rf_stage *stage)
     return list;
 }
 
+static json_t *init_json(const rf_init *init)
+{
+    if (!init) return json_null();
+    return json_pack("{s:s*, s:s*, s:s*, s:s*, s:f, s:i, s:i, s:i, s:i, s:o}", "path", init->path,
+                     "sha256", init->sha256, "mask", init->mask_path, "mask_sha256",
+                     init->mask_sha256, "denoise", init->denoise, "exact", init->exact_steps,
+                     "resize", init->resize_mode, "blur", init->mask_blur, "inverted",
+                     init->mask_inverted, "job",
+                     init->job ? json_loads(init->job, 0, NULL) : json_null());
+}
+
 char *fake_job_to_json(const rf_job *job, uint64_t seed)
 {
     json_t *stages = json_array();
@@ -48,13 +61,27 @@ char *fake_job_to_json(const rf_job *job, uint64_t seed)
             stages, json_pack("{s:f, s:s?, s:o, s:o}", "until", job->stages[i].until, "prompt",
                               job->stages[i].prompt, "file", file_json(job->stages[i].expert),
                               "loras", loras_json(&job->stages[i])));
-    json_t *root =
-        json_pack("{s:I, s:i, s:i, s:i, s:s, s:s, s:o, s:s*}", "seed", (json_int_t)seed, "steps",
-                  job->steps, "width", job->width, "height", job->height, "sampler", job->sampler,
-                  "switch_by", job->switch_by, "stages", stages, "vae", job->vae);
-    char *text = json_dumps(root, JSON_INDENT(1));
+    json_t *root = json_pack("{s:I, s:i, s:i, s:i, s:s, s:s, s:o, s:s*, s:o}", "seed",
+                             (json_int_t)seed, "steps", job->steps, "width", job->width, "height",
+                             job->height, "sampler", job->sampler, "switch_by", job->switch_by,
+                             "stages", stages, "vae", job->vae, "init", init_json(job->init));
+    char   *text = json_dumps(root, JSON_INDENT(1));
     json_decref(root);
     return text;
+}
+
+static void read_init(rf_saved_job *s, json_t *value)
+{
+    rf_init *init = &s->init;
+    if (!json_is_object(value)) return;
+    json_unpack(value, "{s?s, s?s, s?s, s?s, s:f, s:i, s:i, s:i, s:i}", "path", &init->path,
+                "sha256", &init->sha256, "mask", &init->mask_path, "mask_sha256",
+                &init->mask_sha256, "denoise", &init->denoise, "exact", &init->exact_steps,
+                "resize", &init->resize_mode, "blur", &init->mask_blur, "inverted",
+                &init->mask_inverted);
+    json_t *job = json_object_get(value, "job");
+    if (json_is_object(job)) init->job = s->init_job = json_dumps(job, 0);
+    s->job.init = init;
 }
 
 rf_status rf_saved_job_from_json(rf_saved_job **out, const char *json, rf_error *err)
@@ -72,6 +99,7 @@ rf_status rf_saved_job_from_json(rf_saved_job **out, const char *json, rf_error 
         return rf_fail(err, RF_E_FORMAT, "the job of the picture is damaged");
     }
     json_t *stages = json_object_get(s->root, "stages");
+    read_init(s, json_object_get(s->root, "init"));
     s->job.seed = (uint64_t)seed;
     s->job.stages = s->stages;
     s->job.stage_count = (int)json_array_size(stages);
@@ -110,6 +138,7 @@ void rf_saved_job_free(rf_saved_job *saved)
 {
     if (!saved) return;
     json_decref(saved->root);
+    free(saved->init_job);
     free(saved);
 }
 

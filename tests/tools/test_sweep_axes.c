@@ -363,6 +363,8 @@ Test(sweep_axes, names_are_found_however_they_are_written)
         {"s_tmin", RF_VARY_S_TMIN},
         {"Sigma tmax", RF_VARY_S_TMAX},
         {"s noise", RF_VARY_S_NOISE},
+        {"Denoising", RF_VARY_DENOISE},
+        {"denoising strength", RF_VARY_DENOISE},
         {"LoRA x", RF_VARY_LORA},
     };
     unsigned seen = 0;
@@ -403,7 +405,7 @@ Test(sweep_axes, unknown_names_are_refused_with_the_nearest)
         {"Refiner swich at: 1", "did you mean 'Refiner switch at'?"},
         {"CGF scale: 1", "did you mean 'CFG Scale'?"},
         {"Samplr: Euler", "did you mean 'Sampler'?"},
-        {"Denoising: 1", "axes are Refiner switch at, "},
+        {"Always discard: 1", "axes are Refiner switch at, "},
         {": 1", "axes are "},
     };
     static const bad BAD[] = {

@@ -310,7 +310,7 @@ Test(sweep_report, facts_keep_their_order)
     rf_cell_facts(fact, &s->cells, &s->cell[0]);
     cr_expect_str_eq(fact[0].name, "Base");
     cr_expect_str_eq(fact[0].text, "models/pony.safetensors");
-    cr_expect_str_eq(fact[RF_FACTS - 1].name, "Rho");
+    cr_expect_str_eq(fact[RF_FACTS - 1].name, "Denoising strength");
     cr_expect_null(fact[RF_FACTS - 1].text);
     job->rho = 5, job->variation = 0.5, job->clip_skip = 2, job->eta = 0;
     s->stage[0][0].cfg_scale = 7.1f;

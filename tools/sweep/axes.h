@@ -41,6 +41,7 @@ typedef enum rf_axis_kind {
     RF_VARY_S_TMAX,
     RF_VARY_S_NOISE,
     RF_VARY_LORA, /* "LoRA NAME": its strength */
+    RF_VARY_DENOISE,
     RF_VARY_KINDS
 } rf_axis_kind;
 

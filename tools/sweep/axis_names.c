@@ -49,6 +49,8 @@ static const rf_axis_rule RULES[] = {
     {"Sigma tmin", RF_VARY_S_TMIN, RF_TAKES_NUMBERS, 0, 1000000, {"sigmatmin", "stmin"}},
     {"Sigma tmax", RF_VARY_S_TMAX, RF_TAKES_NUMBERS, 0, 1000000, {"sigmatmax", "stmax"}},
     {"Sigma noise", RF_VARY_S_NOISE, RF_TAKES_NUMBERS, 0, 100, {"sigmanoise", "snoise"}},
+    {"Denoising", RF_VARY_DENOISE, RF_TAKES_NUMBERS, 0, 1,
+     {"denoising", "denoisingstrength", "denoise", "strength"}},
     {"LoRA", RF_VARY_LORA, RF_TAKES_NUMBERS, -100, 100, {"lora"}},
 };
 
@@ -56,8 +58,8 @@ const char *const rf_axis_names[] = {
     "Refiner switch at", "Checkpoint name", "Refiner checkpoint", "VAE", "Seed", "Var. seed",
     "Var. strength", "Steps", "CFG Scale", "Base CFG", "Refiner CFG", "Sampler", "Refiner sampler",
     "Schedule type", "Prompt S/R", "Base prompt S/R", "Refiner prompt S/R", "Size", "Clip skip",
-    "Eta", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "CFG end",
-    "Sigma churn", "Sigma tmin", "Sigma tmax", "Sigma noise", "LoRA", NULL};
+    "Eta", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "CFG end", "Sigma churn",
+    "Sigma tmin", "Sigma tmax", "Sigma noise", "Denoising", "LoRA", NULL};
 /* clang-format on */
 
 enum { RULE_COUNT = sizeof RULES / sizeof *RULES, TYPED_MAX = 64 };

@@ -111,11 +111,33 @@ static void put_relay(rf_fact **at, const rf_cells *cells, const rf_cell *cell)
              two ? unless_same(rf_stage_sampler(job, 1), rf_stage_sampler(job, 0)) : NULL);
 }
 
+/* Of more than two stages: "pony.safetensors to 0.3, anime.safetensors to 0.8, pony.safetensors",
+ * as much of it as there is room for. */
+static void put_stages(rf_fact **at, const rf_cells *cells, const rf_cell *cell)
+{
+    const rf_job *job = &cell->job;
+    rf_fact      *fact = *at;
+    size_t        used = 0;
+    char          until[RF_REAL_BYTES];
+    put_text(at, "Stages", NULL);
+    if (job->stage_count < 3) return;
+    for (int i = 0; i < job->stage_count && used < sizeof fact->number; i++) {
+        const char *file = rf_stage_file(cells, cell, i), *slash = file ? strrchr(file, '/') : NULL;
+        const int   last = i + 1 == job->stage_count;
+        used += (size_t)snprintf(fact->number + used, sizeof fact->number - used, "%s%.60s%s%s",
+                                 i ? ", " : "", slash ? slash + 1 : (file ? file : "-"),
+                                 last ? "" : " to ",
+                                 last ? "" : rf_real_text(until, job->stages[i].until));
+    }
+    fact->text = fact->number;
+}
+
 void rf_cell_facts(rf_fact fact[RF_FACTS], const rf_cells *cells, const rf_cell *cell)
 {
     const rf_job *job = &cell->job;
     rf_fact      *at = fact;
     put_relay(&at, cells, cell);
+    put_stages(&at, cells, cell);
     put_number(&at, "Steps", job->steps, 1);
     put_text(&at, "Schedule", job->schedule);
     put_text(&at, "Sigmas", job->sigmas);
@@ -131,4 +153,7 @@ void rf_cell_facts(rf_fact fact[RF_FACTS], const rf_cells *cells, const rf_cell 
     put_number(&at, "Sigma min", job->sigma_min, job->sigma_min > 0);
     put_number(&at, "Sigma max", job->sigma_max, job->sigma_max > 0);
     put_number(&at, "Rho", job->rho, job->rho > 0);
+    put_text(&at, "Begins from", job->init ? job->init->path : NULL);
+    put_text(&at, "Mask", job->init ? job->init->mask_path : NULL);
+    put_number(&at, "Denoising strength", job->init ? job->init->denoise : 0, job->init != NULL);
 }

@@ -5,12 +5,12 @@
 #include "tools/json_writer.h"
 #include "tools/sweep/cells.h"
 
-enum { RF_FACTS = 24 };
+enum { RF_FACTS = 28 };
 
 typedef struct rf_fact {
-    const char *name;       /* "Refiner prompt" */
-    const char *text;       /* NULL: does not apply, or is what it always is */
-    char        number[96]; /* where `text` points to one */
+    const char *name;        /* "Refiner prompt" */
+    const char *text;        /* NULL: does not apply, or is what it always is */
+    char        number[400]; /* where `text` points to one */
 } rf_fact;
 
 /* In a fixed order: fact[i] of two cells are of the same thing.  Points into `cells`. */

@@ -3,6 +3,8 @@
 #ifndef RF_SWEEP_CELL_PARTS_H
 #define RF_SWEEP_CELL_PARTS_H
 
+#include <strings.h>
+
 #include "tools/sweep/cells.h"
 
 enum { RF_CELL_SIDES = 2 }; /* prompt, negative */
@@ -40,6 +42,19 @@ typedef struct rf_cell_maker {
     void       *user;
     rf_trouble *trouble;
 } rf_cell_maker;
+
+/* The CFG of a stage's last call. */
+static inline float rf_cell_end_cfg(const rf_stage *stage)
+{
+    const float end = stage->cfg_scale + stage->cfg_ramp;
+    return stage->cfg_ramp == 0 || end > 0 ? end : 0;
+}
+
+/* "None": no file. */
+static inline const char *rf_cell_file_or_none(const char *name)
+{
+    return strcasecmp(name, "none") == 0 ? NULL : name;
+}
 
 /* count * size zeroed bytes that live as long as the cells; NULL without memory. */
 void *rf_cells_take(rf_cells *cells, size_t count, size_t size);

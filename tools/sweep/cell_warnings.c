@@ -96,6 +96,7 @@ static const char *why_in_vain(const rf_cell_maker *m, const rf_axis *axis)
         return varied || job->variation > 0 ? NULL : "without --variation-strength";
     case RF_VARY_CLIP_SKIP:
         return job->clip_l_skip ? NULL : "without --clip-l-skip: SDXL ignores it";
+    case RF_VARY_DENOISE: return job->init ? NULL : "without --init";
     case RF_VARY_STEPS:
     case RF_VARY_SCHEDULE:
     case RF_VARY_SIGMA_MIN:

@@ -44,25 +44,7 @@ static rf_status no_memory(const rf_cell_maker *m)
     return rf_fail(&m->trouble->error, RF_E_NOMEM, "no memory for the cells of the sweep");
 }
 
-/* ---- what axes mean ----------------------------------------------------------------------- */
-
-rf_cell_target rf_cell_target_of(const rf_axis *axis)
-{
-    rf_cell_target t = {.kind = axis->kind, .stage = -1, .lora = axis->lora};
-    switch (axis->kind) {
-    case RF_VARY_SWITCH: t.stage = 0; break;
-    case RF_VARY_BASE: t.stage = 0; break;
-    case RF_VARY_REFINER: t = (rf_cell_target){.kind = RF_VARY_BASE, .stage = 1}; break;
-    case RF_VARY_BASE_CFG: t = (rf_cell_target){.kind = RF_VARY_CFG, .stage = 0}; break;
-    case RF_VARY_REFINER_CFG: t = (rf_cell_target){.kind = RF_VARY_CFG, .stage = 1}; break;
-    case RF_VARY_REFINER_SAMPLER: t = (rf_cell_target){.kind = RF_VARY_SAMPLER, .stage = 1}; break;
-    case RF_VARY_BASE_PROMPT: t = (rf_cell_target){.kind = RF_VARY_PROMPT, .stage = 0}; break;
-    case RF_VARY_REFINER_PROMPT: t = (rf_cell_target){.kind = RF_VARY_PROMPT, .stage = 1}; break;
-    default: break;
-    }
-    if (axis->stage) t.stage = axis->stage - 1;
-    return t;
-}
+/* ---- axes that fit ------------------------------------------------------------------------ */
 
 /* Of a relay of three, nobody knows who the refiner is. */
 static int means_a_pair(const rf_axis *axis)
@@ -92,6 +74,9 @@ static rf_status check_axis(const rf_cell_maker *m, int a)
     if (t.stage >= stages)
         return rf_fail(err, RF_E_ARG, "axis %c (%s): there %s %d stage%s", 'x' + a, axis->name,
                        stages == 1 ? "is" : "are", stages, stages == 1 ? "" : "s");
+    if (t.kind == RF_VARY_SIZE && m->request->job.init)
+        return rf_fail(err, RF_E_ARG, "axis %c (%s): with --init all cells have one size", 'x' + a,
+                       axis->name);
     if (t.kind == RF_VARY_SWITCH && axis->stage && t.stage + 1 == stages)
         return rf_fail(err, RF_E_ARG, "axis %c (%s): the last stage makes all steps that are left",
                        'x' + a, axis->name);
@@ -99,12 +84,6 @@ static rf_status check_axis(const rf_cell_maker *m, int a)
 }
 
 /* ---- the request's stages ----------------------------------------------------------------- */
-
-static float end_of(const rf_stage *s)
-{
-    const float end = s->cfg_scale + s->cfg_ramp;
-    return s->cfg_ramp == 0 || end > 0 ? end : 0;
-}
 
 /* Each with its CFG; of base and refiner as they were asked for, both. */
 static rf_status settle_plain(rf_cell_maker *m)
@@ -123,7 +102,7 @@ static rf_status settle_plain(rf_cell_maker *m)
         m->plain[s] = from[s];
         m->plain[s].sampling = NULL;
         m->inherits[s] = s > 0 && from[s].cfg_scale < 0;
-        if (m->inherits[s]) m->plain[s].cfg_scale = end_of(&m->plain[s - 1]);
+        if (m->inherits[s]) m->plain[s].cfg_scale = rf_cell_end_cfg(&m->plain[s - 1]);
     }
     if (!m->relay) m->plain[0].until = q->switch_at;
     for (int a = 0; a < RF_AXES; a++) RF_TRY(check_axis(m, a));
@@ -143,11 +122,6 @@ static int number_file(rf_cells *cells, const char *path)
     return cells->files++;
 }
 
-static const char *file_or_none(const char *name)
-{
-    return strcasecmp(name, "none") == 0 ? NULL : name;
-}
-
 static const char *given_file(const rf_cell_maker *m, int stage)
 {
     if (m->relay) return m->request->files[stage];
@@ -164,7 +138,8 @@ static rf_status number_files(rf_cell_maker *m, int stage)
     if (!m->file_of[stage]) return no_memory(m);
     for (int i = 0; i < count; i++) {
         const char *name = axis ? axis->value[i].text : given_file(m, stage);
-        m->file_of[stage][i] = number_file(cells, may_lack && name ? file_or_none(name) : name);
+        m->file_of[stage][i] =
+            number_file(cells, may_lack && name ? rf_cell_file_or_none(name) : name);
         m->refines |= stage > 0 && (m->relay || m->file_of[stage][i] >= 0);
     }
     return RF_OK;
@@ -204,6 +179,13 @@ static int has_numbers(const rf_cell_maker *m)
     return own;
 }
 
+static int has_strength(const rf_cell_maker *m)
+{
+    for (int a = 0; a < RF_AXES; a++)
+        if (m->cells->axis[a].kind == RF_VARY_DENOISE) return m->request->job.init != NULL;
+    return 0;
+}
+
 rf_status rf_cell_room(rf_cell_maker *m, rf_cell *cell)
 {
     const size_t stages = (size_t)m->cells->stages;
@@ -211,6 +193,8 @@ rf_status rf_cell_room(rf_cell_maker *m, rf_cell *cell)
     cell->stages = rf_cells_take(m->cells, stages, sizeof *cell->stages);
     cell->file = rf_cells_take(m->cells, stages, sizeof *cell->file);
     if (numbers) cell->sampling = rf_cells_take(m->cells, stages, sizeof *cell->sampling);
+    if (has_strength(m)) cell->init = rf_cells_take(m->cells, 1, sizeof *cell->init);
+    if (has_strength(m) && !cell->init) return no_memory(m);
     return cell->stages && cell->file && (cell->sampling || !numbers) ? RF_OK : no_memory(m);
 }
 
@@ -221,120 +205,15 @@ void rf_cell_begin(rf_cell_maker *m, rf_cell *cell)
     cell->job.count = 1;
     cell->job.stages = cell->stages;
     cell->job.stage_count = m->cells->stages;
+    if (cell->init) {
+        *cell->init = *cell->job.init;
+        cell->job.init = cell->init;
+    }
     for (int s = 0; s < m->cells->stages; s++) {
         cell->stages[s] = m->plain[s];
         cell->stages[s].prompt = cell->stages[s].negative = NULL;
         m->given[s] = m->relay ? relay->given[s] : 0;
         if (m->relay) m->own[s] = relay->sampling[s];
-    }
-}
-
-/* "None" and "Automatic": the checkpoint's own. */
-static const char *vae_of(const char *name)
-{
-    return strcasecmp(name, "automatic") == 0 ? NULL : file_or_none(name);
-}
-
-/* "1024x768", as axes.c has checked and written it. */
-static void set_size(rf_job *job, const char *text)
-{
-    char *cross = NULL;
-    job->width = (int)strtol(text, &cross, 10);
-    job->height = (int)strtol(cross + 1, NULL, 10);
-}
-
-/* A number of a sampler: the job's, or one stage's own. */
-static void set_number(rf_cell_maker *m, rf_cell *cell, rf_cell_target t, double v)
-{
-    rf_stage_sampling *own = &m->own[t.stage < 0 ? 0 : t.stage];
-    rf_job            *job = &cell->job;
-    rf_relay_key       key = RF_KEY_ETA;
-    double            *at = t.stage < 0 ? &job->eta : &own->eta;
-    if (t.kind == RF_VARY_S_CHURN)
-        key = RF_KEY_S_CHURN, at = t.stage < 0 ? &job->s_churn : &own->s_churn;
-    if (t.kind == RF_VARY_S_TMIN)
-        key = RF_KEY_S_TMIN, at = t.stage < 0 ? &job->s_tmin : &own->s_tmin;
-    if (t.kind == RF_VARY_S_TMAX)
-        key = RF_KEY_S_TMAX, at = t.stage < 0 ? &job->s_tmax : &own->s_tmax;
-    if (t.kind == RF_VARY_S_NOISE)
-        key = RF_KEY_S_NOISE, at = t.stage < 0 ? &job->s_noise : &own->s_noise;
-    *at = v;
-    if (t.stage >= 0) m->given[t.stage] |= 1u << key;
-}
-
-/* What stages have of their own, too; 0: it is no such thing. */
-static int apply_to_stages(rf_cell_maker *m, rf_cell *cell, rf_cell_target t,
-                           const rf_axis_value *v)
-{
-    const int first = t.stage < 0 ? 0 : t.stage;
-    const int last = t.stage < 0 ? m->cells->stages - 1 : t.stage;
-    switch (t.kind) {
-    case RF_VARY_SWITCH:
-        cell->stages[t.stage].until = v->number;
-        cell->job.idle_stages = 1; /* who varies it means its ends */
-        return 1;
-    case RF_VARY_CFG:
-        for (int s = first; s <= last; s++) cell->stages[s].cfg_scale = (float)v->number;
-        return 1;
-    case RF_VARY_SAMPLER:
-        if (t.stage < 0) cell->job.sampler = v->text;
-        for (int s = first; s <= last; s++) cell->stages[s].sampler = t.stage < 0 ? NULL : v->text;
-        return 1;
-    case RF_VARY_CLIP_SKIP:
-        if (t.stage < 0)
-            cell->job.clip_skip = (int)v->number;
-        else
-            cell->stages[t.stage].clip_skip = (int)v->number;
-        return 1;
-    case RF_VARY_ETA:
-    case RF_VARY_S_CHURN:
-    case RF_VARY_S_TMIN:
-    case RF_VARY_S_TMAX:
-    case RF_VARY_S_NOISE: set_number(m, cell, t, v->number); return 1;
-    default: return 0;
-    }
-}
-
-void rf_cell_apply(rf_cell_maker *m, rf_cell *cell, const rf_axis *axis, int value)
-{
-    const rf_axis_value *v = &axis->value[value];
-    rf_job              *job = &cell->job;
-    if (apply_to_stages(m, cell, rf_cell_target_of(axis), v)) return;
-    switch (axis->kind) {
-    case RF_VARY_VAE: job->vae = vae_of(v->text); break;
-    /* a double does not hold all seeds */
-    case RF_VARY_SEED: job->seed = strtoull(v->text, NULL, 10); break;
-    case RF_VARY_VARIATION_SEED: job->variation_seed = strtoull(v->text, NULL, 10); break;
-    case RF_VARY_VARIATION: job->variation = v->number; break;
-    case RF_VARY_STEPS: job->steps = (int)v->number; break;
-    case RF_VARY_SCHEDULE: job->schedule = v->text; break;
-    case RF_VARY_SIZE: set_size(job, v->text); break;
-    case RF_VARY_SIGMA_MIN: job->sigma_min = v->number; break;
-    case RF_VARY_SIGMA_MAX: job->sigma_max = v->number; break;
-    case RF_VARY_RHO: job->rho = v->number; break;
-    default: break; /* files, prompts, LoRAs; ends of CFG */
-    }
-}
-
-void rf_cell_finish(rf_cell_maker *m, rf_cell *cell)
-{
-    for (int a = 0; a < RF_AXES; a++) { /* whatever axis said where it begins */
-        const rf_axis       *axis = &m->cells->axis[a];
-        const rf_cell_target t = rf_cell_target_of(axis);
-        for (int s = 0; t.kind == RF_VARY_CFG_END && s < m->cells->stages; s++)
-            if (rf_cell_reaches(t, s))
-                cell->stages[s].cfg_ramp =
-                    (float)(axis->value[cell->at[a]].number - (double)cell->stages[s].cfg_scale);
-    }
-    for (int s = 0; cell->sampling && s < m->cells->stages; s++)
-        rf_relay_settle_sampling(m->given[s], &m->own[s], &cell->job, &cell->stages[s],
-                                 &cell->sampling[s]);
-    float before = 0;
-    for (int s = 0; s < m->cells->stages; s++) {
-        rf_stage   *stage = &cell->stages[s];
-        const float end = end_of(stage);
-        if (m->inherits[s] && stage->cfg_scale == before) stage->cfg_scale = -1;
-        before = end;
     }
 }
 

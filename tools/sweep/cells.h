@@ -12,6 +12,7 @@ typedef struct rf_cell {
     rf_job             job;         /* count 1; its stages are those below */
     rf_stage          *stages;      /* [stages of the cells]; they lack their experts and LoRAs */
     rf_stage_sampling *sampling;    /* likewise: what stages point to; NULL: none has its own */
+    rf_init           *init;        /* of its own strength; NULL: no axis is about that */
     int               *file; /* likewise: index into `files`; -1: no such stage, or no file given */
     const char        *name; /* of its files, without extension: "x03-y01-z00", digits as needed */
 } rf_cell;

@@ -32,6 +32,31 @@ static void put_axes(rf_json_writer *w, const rf_cells *cells, const rf_cell *ce
     }
 }
 
+/* What a stage has of its own, where it has any. */
+static void put_own(rf_json_writer *w, const rf_stage *s)
+{
+    const rf_stage_sampling *own = s->sampling;
+    if (s->cfg_ramp != 0) rf_json_put_float(w, "cfg_ramp", s->cfg_ramp);
+    if (s->clip_skip) rf_json_put_int(w, "clip_skip", s->clip_skip);
+    if (own) {
+        rf_json_put_real(w, "eta", own->eta);
+        rf_json_put_real(w, "s_churn", own->s_churn);
+        rf_json_put_real(w, "s_tmin", own->s_tmin);
+        rf_json_put_real(w, "s_tmax", own->s_tmax);
+        rf_json_put_real(w, "s_noise", own->s_noise);
+    }
+    if (s->lora_count == 0) return;
+    rf_json_open(w, "loras", '[');
+    for (int i = 0; i < s->lora_count; i++) {
+        rf_json_open(w, NULL, '{');
+        rf_json_put_text(w, "path", s->loras[i].path);
+        rf_json_put_real(w, "unet", s->loras[i].unet);
+        rf_json_put_real(w, "text", s->loras[i].text);
+        rf_json_close(w, '}');
+    }
+    rf_json_close(w, ']');
+}
+
 static void put_stages(rf_json_writer *w, const rf_cells *cells, const rf_cell *cell)
 {
     const rf_job *job = &cell->job;
@@ -44,9 +69,27 @@ static void put_stages(rf_json_writer *w, const rf_cells *cells, const rf_cell *
         rf_json_put_text(w, "negative", rf_stage_negative(job, i));
         rf_json_put_float(w, "cfg_scale", rf_stage_cfg(job, i));
         rf_json_put_text(w, "sampler", rf_stage_sampler(job, i));
+        put_own(w, &job->stages[i]);
         rf_json_close(w, '}');
     }
     rf_json_close(w, ']');
+}
+
+/* What the cells begin from; null: noise. */
+static void put_init(rf_json_writer *w, const rf_init *init)
+{
+    if (!init) {
+        rf_json_put_null(w, "init");
+        return;
+    }
+    rf_json_open(w, "init", '{');
+    rf_json_put_text(w, "path", init->path);
+    rf_json_put_text(w, "sha256", init->sha256);
+    rf_json_put_text(w, "mask", init->mask_path);
+    rf_json_put_text(w, "mask_sha256", init->mask_sha256);
+    rf_json_put_real(w, "denoise", init->denoise);
+    rf_json_put_bool(w, "exact_steps", init->exact_steps);
+    rf_json_close(w, '}');
 }
 
 /* Everything that the job says, in its words; NaN and "the model's own" are null. */
@@ -92,6 +135,7 @@ static void put_job(rf_json_writer *w, const rf_cells *cells, const rf_cell *cel
     rf_json_put_int(w, "target_height", job->target_height);
     rf_json_put_int(w, "crop_left", job->crop_left);
     rf_json_put_int(w, "crop_top", job->crop_top);
+    put_init(w, job->init);
     rf_json_put_real(w, "aesthetic", job->aesthetic);
     rf_json_put_real(w, "aesthetic_negative", job->aesthetic_negative);
     rf_json_close(w, '}');

@@ -92,6 +92,7 @@ static rf_status make_cells(rf_sweep *s)
     rf_axis   axis[RF_AXES] = {{.count = 0}};
     RF_TRY(check_request(s));
     RF_TRY(rf_request_settle(s->in, &s->o->request, rf_sweep_warn, s));
+    RF_TRY(rf_start_settle(&s->start, s->in, &s->o->request, rf_sweep_warn, s));
     RF_TRY(share_seeds(s));
     st = parse_axes(s, axis);
     if (st == RF_OK) st = check_drawn(s, axis);
@@ -355,6 +356,7 @@ void rf_sweep_release(rf_sweep *s)
     rf_loras_end(&s->loras);
     rf_embeddings_end(&s->embeddings);
     rf_experts_end(&s->experts);
+    rf_start_release(&s->start);
     for (int i = 0; s->record && i < s->cells.count; i++) {
         free((char *)s->record[i].error);
         free((char *)s->record[i].sha256);

@@ -13,6 +13,7 @@
 #include "tools/progress.h"
 #include "tools/render_report.h"
 #include "tools/stage_loras.h"
+#include "tools/start.h"
 #include "tools/sweep/cells.h"
 #include "tools/sweep/fingerprint.h"
 #include "tools/sweep/rank_gpu.h"
@@ -39,6 +40,7 @@ typedef struct rf_sweep {
     rf_experts        experts;
     rf_loras          loras;
     rf_embeddings     embeddings;
+    rf_start          start; /* what all cells begin from */
     rf_cells          cells;
     rf_expert       **expert; /* [cells.files] */
     rf_job           *job;    /* [cells.count], complete */

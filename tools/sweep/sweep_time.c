@@ -59,6 +59,7 @@ static rf_status measure(rf_sweep *s, rf_sweep_estimate *out)
     job.sampler = "Euler"; /* a call a step */
     job.schedule = "automatic";
     job.sigmas = NULL;
+    job.init = NULL;
     const rf_callbacks callbacks = {
         .progress = on_progress, .image = on_image, .failed = on_failed, .user = &t};
     RF_TRY(rf_plan_create(&plan, s->experts.engine, &job, err));
