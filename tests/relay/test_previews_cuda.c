@@ -1,5 +1,6 @@
-/* Previews on a device that queues, emulated: the same latents, nothing taken, and no wait but
- * where one is due.  UNets predict zeros here, so that x0 is the latent as the call found it. */
+/* Previews on a device that queues: the same latents, nothing taken, and no wait but where one is
+ * due.  On the emulated one UNets predict zeros, so that x0 is the latent as the call found it; on
+ * a real one (test_relay_cuda_gpu) they predict, and waits are not known. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +92,7 @@ Test(previews_cuda, latents_and_launches_are_the_same, .timeout = 300)
     job.preview_vae = file;
     look(&r, &job, &tiny);
     cr_expect_eq(tiny.previews, 4);
-    cr_expect_gt(linear.done.waits, never.done.waits);
+    if (emu_runtime_stands_in()) cr_expect_gt(linear.done.waits, never.done.waits);
     for (int i = 0; i < 2; i++) {
         cr_expect(same_latent(&none.s, i, &linear.s, i), "linear, picture %d", i);
         cr_expect(same_latent(&none.s, i, &tiny.s, i), "TAESDXL, picture %d", i);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/host.h"
 #include "tests/model/golden.h"
 #include "tests/relay/relay_cuda.h"
 
@@ -16,12 +17,14 @@ static const rf_lora_use lora = {
 
 /* ---- against the CPU ---------------------------------------------------------------------- */
 
-/* The latent and picture of a job on the CPU. */
+/* The latent and picture of a job on the CPU; in a GPU bundle, which has no oneDNN, by the
+ * reference kernels. */
 static void render_on_cpu(const relays *gpu, const char *dtype, rf_job job, pictures *out)
 {
-    relays   r = {.path = {gpu->path[0], gpu->path[1]}};
-    rf_stage stage[2] = {job.stages[0], job.stages[1]};
-    relays_start(&r, &(rf_options){.dtype = dtype, .threads = 1});
+    relays      r = {.path = {gpu->path[0], gpu->path[1]}};
+    rf_stage    stage[2] = {job.stages[0], job.stages[1]};
+    const char *level = rf_host_has_products() ? NULL : "ref";
+    relays_start(&r, &(rf_options){.dtype = dtype, .threads = 1, .level = level});
     for (int i = 0; i < 2; i++) {
         rf_error    err = {0};
         const char *told = rf_expert_told_prediction(job.stages[i].expert);

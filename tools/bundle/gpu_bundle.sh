@@ -3,7 +3,8 @@
 # .tar.gz beside it, for machines that have an NVIDIA driver and nothing else: no network, no root,
 # no compiler, no oneDNN.  There, run.sh runs it all.
 #
-# All programs share one library of kernels: twelve copies of it would be most of the bundle.
+# All programs share one library of kernels and one of the engine: copies of them in twelve programs
+# would be most of the bundle.
 set -eu
 . tools/checks/common.sh
 bundle=${1:-out/gpu-bundle}
@@ -16,10 +17,10 @@ command -v nvcc >/dev/null 2>&1 || [ -x /usr/local/cuda/bin/nvcc ] ||
     fail 69 "a GPU bundle is compiled by nvcc (CUDA 12.8 or newer), which is not on this machine"
 
 # shellcheck disable=SC2016 # $ORIGIN is for the loader
-configure $build -DCMAKE_BUILD_TYPE=Release -DRF_CUDA=ON -DRF_SHARED_KERNELS=ON -DRF_ONEDNN=OFF \
+configure $build -DCMAKE_BUILD_TYPE=Release -DRF_CUDA=ON -DRF_SHARED=ON -DRF_ONEDNN=OFF \
     -DRF_OPENSSL=OFF -DRF_MPI=OFF -DRF_TESTS=ON -DRF_BENCH=ON \
     "-DRF_CUDA_ARCHITECTURES=$ARCHITECTURES" -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON \
-    '-DCMAKE_INSTALL_RPATH=$ORIGIN/lib' -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags
+    '-DCMAKE_INSTALL_RPATH=$ORIGIN/lib;$ORIGIN' -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags
 compile $build gpu-programs refinery refinery-bench
 
 loaded() { # loaded FILE...: what the programs among them load, by ldd
@@ -35,14 +36,19 @@ for program in "$build"/*_gpu "$build"/refinery "$build"/refinery-bench \
     "$build"/refinery-conformance; do
     strip -o "$bundle/${program##*/}" "$program"
 done
-strip -o "$bundle/lib/librefinery_kernels.so" "$build/librefinery_kernels.so"
+for library in kernels engine; do
+    strip -o "$bundle/lib/librefinery_$library.so" "$build/librefinery_$library.so"
+done
 cuda=$(sed -n 's/^CUDART_SHARED:FILEPATH=//p' "$build/CMakeCache.txt")
 cp "$(dirname "$cuda")"/libcudart.so.[0-9][0-9] "$bundle/lib/"
 # What the programs load, but for what every Linux with that C library has.
 loaded "$bundle"/* | awk '$3 ~ /^\// { print $3 }' | sort -u |
-    grep -vE '/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*)\.so|/librefinery_kernels|/libcudart' |
+    grep -vE '/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*)\.so|/librefinery_|/libcudart' |
     while read -r library; do cp -L "$library" "$bundle/lib/"; done
-cp tests/golden/networks.safetensors "$bundle/tests/golden/"
+# The recorded values that these tests read, and no others.
+for golden in networks vae_encoder taesd lora_kinds; do
+    cp "tests/golden/$golden.safetensors" "$bundle/tests/golden/"
+done
 cp tools/bundle/run.sh tools/bundle/steps.txt "$bundle/"
 commit=$(git describe --always --dirty --abbrev=12 2>/dev/null || echo "not from a repository")
 printf '%s\n' "$commit" >"$bundle/COMMIT"
