@@ -1,5 +1,7 @@
 /* Options of the denoising: sampler, schedule, noise, conditioning.  The choices are for help and
  * completion: the engine knows further names, and judges all of them. */
+#include <string.h>
+
 #include "tools/request.h"
 
 #define AT(member) .offset = offsetof(rf_request, member)
@@ -390,3 +392,12 @@ const rf_option rf_options_conditioning[] = {
      .aliases = "use-old-scheduling old-prompt-editing-timelines"},
     {.name = NULL},
 };
+
+const char *rf_sampling_spelling(const char *option, const char *text)
+{
+    const char *spelling = text;
+    rf_trouble  none = {.hint = ""};
+    for (const rf_option *o = rf_options_sampling; o->name; o++)
+        if (strcmp(o->name, option) == 0) rf_option_convert(o, option, text, &spelling, &none);
+    return spelling;
+}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/json.h"
+#include "tools/request.h"
 #include "tools/suggest.h"
 #include "tools/text_input.h"
 
@@ -168,6 +169,9 @@ static rf_status read_root(file *f, json_t *root)
     RF_TRY(read_setting(f, "switch_by", json_object_get(root, "switch_by"), &f->relay->switch_by));
     RF_TRY(read_setting(f, "sampler", json_object_get(root, "sampler"), &f->relay->sampler));
     RF_TRY(read_setting(f, "schedule", json_object_get(root, "schedule"), &f->relay->schedule));
+    if (f->relay->sampler) f->relay->sampler = rf_sampling_spelling("sampler", f->relay->sampler);
+    if (f->relay->schedule)
+        f->relay->schedule = rf_sampling_spelling("scheduler", f->relay->schedule);
     RF_TRY(read_steps(f, json_object_get(root, "steps")));
     RF_TRY(read_stages(f, json_object_get(root, "stages")));
 done:

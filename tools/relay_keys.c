@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "tools/prediction_report.h"
+#include "tools/request.h"
 #include "tools/suggest.h"
 #include "tools/text_input.h"
 
@@ -191,7 +192,9 @@ rf_status rf_relay_read_value(rf_relay_reader *r, rf_relay_key k, const char *te
     case RF_KEY_EXPERT: return read_expert(r, text);
     case RF_KEY_UNTIL: return read_real(r, k, text, -1e9, 1e9, &stage->until);
     case RF_KEY_CFG: return read_cfg(r, text);
-    case RF_KEY_SAMPLER: stage->sampler = text; return rf_text_check(text, flag, r->trouble);
+    case RF_KEY_SAMPLER:
+        stage->sampler = rf_sampling_spelling("sampler", text);
+        return rf_text_check(text, flag, r->trouble);
     case RF_KEY_ETA: return read_real(r, k, text, 0, 100, &own->eta);
     case RF_KEY_S_CHURN: return read_real(r, k, text, 0, most, &own->s_churn);
     case RF_KEY_S_TMIN: return read_real(r, k, text, 0, most, &own->s_tmin);

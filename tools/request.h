@@ -73,6 +73,11 @@ typedef struct rf_request {
 } rf_request;
 
 /* The tables, each ended by a row without a name. */
+/* `text` as the option of that name ("sampler", "scheduler") would hold it: pictures tell the
+ * spelling, and must not differ by where it was written.  A name that the option does not know
+ * stays. */
+const char *rf_sampling_spelling(const char *option, const char *text);
+
 extern const rf_option rf_options_recipe[], rf_options_experts[], rf_options_prompts[];
 extern const rf_option rf_options_loras[], rf_options_stages[];
 extern const rf_option rf_options_sampling[], rf_options_noise[], rf_options_conditioning[];

@@ -70,7 +70,7 @@ static rf_status check_inside(const char *root, const char *inside, int depth,
         if (there && S_ISDIR(info.st_mode) && depth < DEPTH_MAX)
             st = check_inside(root, below, depth + 1, knows, err);
         else if (!there || !S_ISREG(info.st_mode) || !knows(below))
-            st = rf_fail(err, RF_E_EXISTS,
+            st = rf_fail(err, RF_E_CREATE,
                          "%s: is not replaced, as it holds %s, which refinery did not write", root,
                          below);
     }

@@ -3,11 +3,13 @@
 #include "engine/relay/convert.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -84,8 +86,56 @@ static rf_status choose_layout(rf_conversion *c)
     return RF_OK;
 }
 
+static void folder_of(char folder[PATH_MAX], const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    while (n > 0 && path[n - 1] != '/') n--;
+    snprintf(folder, PATH_MAX, "%.*s", n ? (int)n : 1, n ? path : ".");
+}
+
+/* Whether what is written as `path` would be a part of the folder `input`. */
+static int lies_in(const char *path, const char *input)
+{
+    char   folder[PATH_MAX];
+    char  *in = realpath(input, NULL);
+    size_t n = in ? strlen(in) : 0;
+    folder_of(folder, path);
+    char     *at = realpath(folder, NULL);
+    const int inside = in && at && strncmp(at, in, n) == 0 && (at[n] == '/' || at[n] == '\0');
+    free(at);
+    free(in);
+    return inside;
+}
+
+static int is_same(const char *path, const char *other)
+{
+    struct stat a, b;
+    return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/* The model may be replaced by its own new form.  Nothing else that is read may: with --overwrite a
+ * checkpoint would take the place of a LoRA, or of one file of the folder that it was made from. */
+static rf_status check_apart(const rf_conversion *c)
+{
+    if (lies_in(c->to, c->from))
+        return rf_fail(c->err, RF_E_CREATE, "%s: lies inside %s, which is what is read", c->to,
+                       c->from);
+    for (int i = 0; i <= c->options->lora_count; i++) {
+        const int   last = i == c->options->lora_count;
+        const char *input = last ? c->options->vae : c->options->loras[i].path;
+        if (input && is_same(c->to, input))
+            return rf_fail(c->err, RF_E_CREATE, "%s: is the %s that is read, and is not replaced",
+                           c->to, last ? "VAE" : "LoRA");
+    }
+    return RF_OK;
+}
+
 static rf_status check_output(const rf_conversion *c)
 {
+    const rf_status st = check_apart(c);
+    if (st != RF_OK) return st;
     return c->layout == RF_CONVERT_FILE ? rf_outfile_check(c->to, c->options->overwrite, c->err)
                                         : rf_convert_folder_check(c);
 }
@@ -184,10 +234,8 @@ static rf_status tell(rf_conversion *c, const char *torch)
 static rf_status check_room(const rf_conversion *c)
 {
     struct statvfs info;
-    char           folder[4096];
-    const char    *slash = strrchr(c->to, '/');
-    const int      n = slash ? (int)(slash - c->to) : 1;
-    snprintf(folder, sizeof folder, "%.*s", n ? n : 1, slash ? c->to : ".");
+    char           folder[PATH_MAX];
+    folder_of(folder, c->to);
     if (statvfs(folder, &info) != 0) return RF_OK; /* writing will tell */
     const uint64_t room = (uint64_t)info.f_bavail * info.f_frsize;
     if (room > c->list.bytes) return RF_OK;

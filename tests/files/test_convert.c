@@ -475,7 +475,7 @@ Test(convert, what_is_there_is_replaced_only_if_asked)
     cr_expect_eq(self.tensors, first.tensors);
     expect_same(tiny, folder, RF_PREFIX_UNET);
     folder_write(folder, "unet/notes.txt", "mine", 4);
-    expect_refused(folder, tiny, (rf_convert_options){.overwrite = 1}, RF_E_EXISTS,
+    expect_refused(folder, tiny, (rf_convert_options){.overwrite = 1}, RF_E_CREATE,
                    "holds unet/notes.txt, which refinery did not write");
     expect_refused(out, folder, (rf_convert_options){.layout = "diffusers", .overwrite = 1},
                    RF_E_CREATE, "no folder");

@@ -60,6 +60,28 @@ Test(convert_cli, mistakes_have_their_codes)
     cr_expect_not(rf_spawn_exists("result"));
 }
 
+/* --overwrite is meant for the result, and never costs what the result is made of. */
+Test(convert_cli, what_is_read_is_not_written_over)
+{
+    rf_spawn(&r, "version > /dev/null; mkdir other && touch other/mine; cp " RF_ROOT
+                 "/tests/golden/lora_peft.safetensors lora.safetensors");
+    rf_spawn_expect(&r, "convert -q tiny.safetensors folder", 0, "");
+    rf_spawn_expect(&r,
+                    "convert folder/ folder/unet/diffusion_pytorch_model.safetensors --overwrite",
+                    73, "lies inside folder/");
+    rf_spawn_expect(&r, "convert folder folder/../folder/new", 73, "lies inside folder");
+    rf_spawn_expect(&r,
+                    "convert tiny.safetensors lora.safetensors --lora lora.safetensors "
+                    "--overwrite",
+                    73, "is the LoRA that is read");
+    rf_spawn_expect(&r, "convert folder tiny.safetensors --vae ./tiny.safetensors --overwrite", 73,
+                    "is the VAE that is read");
+    rf_spawn_expect(&r, "convert tiny.safetensors other --overwrite", 73, "other: is not replaced");
+    cr_expect_not(strstr(r.err, "hint"), "%s", r.err);
+    rf_spawn_expect(&r, "convert -q folder folder --dtype bf16 --overwrite", 0, "");
+    rf_spawn_expect(&r, "convert -q folder folder2", 0, "");
+}
+
 /* Whenever it is killed: under its name there is nothing, or all of it. */
 Test(convert_cli, a_kill_leaves_all_or_nothing)
 {

@@ -57,6 +57,16 @@ static void set_number(rf_cell_maker *m, rf_cell *cell, rf_cell_target t, double
     if (t.stage >= 0) m->given[t.stage] |= 1u << key;
 }
 
+static void set_sampler(const rf_cell_maker *m, rf_cell *cell, rf_cell_target t, const char *name)
+{
+    if (t.stage >= 0) {
+        cell->stages[t.stage].sampler = name;
+        return;
+    }
+    cell->job.sampler = name;
+    for (int s = 0; s < m->cells->stages; s++) cell->stages[s].sampler = NULL;
+}
+
 /* What stages have of their own, too; 0: it is no such thing. */
 static int apply_to_stages(rf_cell_maker *m, rf_cell *cell, rf_cell_target t,
                            const rf_axis_value *v)
@@ -72,8 +82,7 @@ static int apply_to_stages(rf_cell_maker *m, rf_cell *cell, rf_cell_target t,
         for (int s = first; s <= last; s++) cell->stages[s].cfg_scale = (float)v->number;
         return 1;
     case RF_VARY_SAMPLER:
-        if (t.stage < 0) cell->job.sampler = v->text;
-        for (int s = first; s <= last; s++) cell->stages[s].sampler = t.stage < 0 ? NULL : v->text;
+        set_sampler(m, cell, t, rf_sampling_spelling("sampler", v->text));
         return 1;
     case RF_VARY_CLIP_SKIP:
         if (t.stage < 0)
@@ -102,7 +111,7 @@ void rf_cell_apply(rf_cell_maker *m, rf_cell *cell, const rf_axis *axis, int val
     case RF_VARY_VARIATION_SEED: job->variation_seed = strtoull(v->text, NULL, 10); break;
     case RF_VARY_VARIATION: job->variation = v->number; break;
     case RF_VARY_STEPS: job->steps = (int)v->number; break;
-    case RF_VARY_SCHEDULE: job->schedule = v->text; break;
+    case RF_VARY_SCHEDULE: job->schedule = rf_sampling_spelling("scheduler", v->text); break;
     case RF_VARY_SIZE: set_size(job, v->text); break;
     case RF_VARY_DENOISE:
         if (cell->init) cell->init->denoise = v->number;
