@@ -142,9 +142,11 @@ static rf_status take_job(replay *p, saved_pass *l)
 
 static rf_status read_job(replay *p)
 {
+    enum { NESTED_MAX = 64000000 };
     rf_status   st = RF_OK;
     rf_error   *err = &p->r.in->trouble.error;
     saved_pass *l = NULL;
+    size_t      kept = 0;
     RF_TRY(rf_picture_texts_read(&p->texts, p->image, err));
     const char *json = rf_picture_texts_get(p->texts, "refinery");
     const char *infotext = rf_picture_texts_get(p->texts, "parameters");
@@ -163,6 +165,11 @@ static rf_status read_job(replay *p)
     RF_TRY(take_job(p, l));
     while (l->job.init && l->job.init->job) {
         json = l->job.init->job;
+        kept += strlen(json); /* every job keeps those inside it as text */
+        if (kept > NESTED_MAX)
+            return rf_fail(err, RF_E_FORMAT,
+                           "%.400s: its passes' jobs have more than %d MB of text", p->image,
+                           NESTED_MAX / 1000000);
         RF_TRY(add_link(p, &l));
         RF_TRY(rf_saved_job_from_json(&l->saved, json, err));
         RF_TRY(take_job(p, l));

@@ -113,9 +113,10 @@ rf_file_ref rf_saved_job_file(const rf_saved_job *saved, int stage)
     return stage >= 0 && stage < saved->job.stage_count ? saved->file[stage] : (rf_file_ref){0};
 }
 
-rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int i)
+rf_file_ref rf_saved_job_embedding(const rf_saved_job *saved, int embedding)
 {
-    return i >= 0 && i < saved->job.embedding_count ? saved->embedding_file[i] : (rf_file_ref){0};
+    if (embedding < 0 || embedding >= saved->job.embedding_count) return (rf_file_ref){0};
+    return saved->embedding_file[embedding];
 }
 
 rf_file_ref rf_saved_job_lora(const rf_saved_job *saved, int stage, int lora)

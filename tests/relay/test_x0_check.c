@@ -24,8 +24,8 @@ static double normal(unsigned *state)
 
 static double picture(int e)
 {
-    const int pixel = e / 4;
-    return 1.2 * sin(pixel % SIDE * 0.4 + e % 4) * cos(pixel / SIDE * 0.3);
+    const int pixel = e / 4, row = pixel / SIDE;
+    return 1.2 * sin(pixel % SIDE * 0.4 + e % 4) * cos(row * 0.3);
 }
 
 /* What a perfect expert of that kind answers, who sees `seen` of the picture. */

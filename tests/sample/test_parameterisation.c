@@ -98,7 +98,8 @@ Test(parameterisation, agrees_with_diffusers)
 Test(parameterisation, x0_is_what_it_was_made_of)
 {
     const double x0 = 0.7, noise = -1.3;
-    for (double sigma = 0.002; sigma < 5000; sigma *= 3) {
+    double       sigma = 0.002;
+    for (int i = 0; i < 14; i++, sigma *= 3) { /* up to 3,188 */
         const double        x = x0 + sigma * noise, scale = sqrt(sigma * sigma + 1);
         const double        v = (noise - sigma * x0) / scale;
         const rf_x0_weights of_eps = rf_x0_weights_at(&EPSILON, sigma);

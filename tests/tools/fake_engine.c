@@ -448,7 +448,8 @@ done:
 static uint8_t mix(const rf_init *init, size_t i, uint8_t painted)
 {
     if (!init) return painted;
-    const double x = init->mask ? init->denoise * init->mask[i / 3] / 255 : init->denoise;
+    const size_t pixel = i / 3;
+    const double x = init->mask ? init->denoise * init->mask[pixel] / 255 : init->denoise;
     return (uint8_t)(x * painted + (1 - x) * init->rgb[i] + 0.5);
 }
 
