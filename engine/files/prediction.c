@@ -214,6 +214,8 @@ static int yaml_value(const char *line, size_t bytes, const char *key, char *out
     return 1;
 }
 
+#define KEY "parameterization"
+
 /* A configuration of latent-diffusion is block YAML: one key per line. */
 static void read_sidecar(rf_prediction *out, const char *text, size_t bytes)
 {
@@ -223,12 +225,16 @@ static void read_sidecar(rf_prediction *out, const char *text, size_t bytes)
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         next = stop ? stop + 1 : end;
         const size_t length = (size_t)((stop ? stop : end) - line);
-        if (!yaml_value(line, length, "parameterization", value, sizeof value)) continue;
+        if (!yaml_value(line, length, KEY, value, sizeof value)) continue;
         const int v = spelled(value);
         if (v < 0) continue;
         say(out, RF_SAID_BY_SIDECAR, v, "the .yaml file beside it");
         return;
     }
+    if (memmem(text, bytes, KEY, sizeof KEY - 1))
+        snprintf(out->doubt, sizeof out->doubt,
+                 "the .yaml beside it speaks of " KEY
+                 " in a way that is not understood: a line " KEY ": \"v\" would be");
 }
 
 /* What cannot be a configuration is worth a doubt; what fails to be read is an error, for an

@@ -242,9 +242,10 @@ Test(prediction, sidecar)
 Test(prediction, hostile_sidecars)
 {
     enum { MOST = 1 << 16 };
-    static char big[MOST + 1];
-    static char zeros[] = "\0\0\0parameterization: v\0\nparameterization\0: v";
-    marks       m;
+    static char       big[MOST + 1];
+    static char       zeros[] = "\0\0\0parameterization: v\0\nparameterization\0: v";
+    static const char flow[] = "model: {params: {parameterization: v}}\n";
+    marks             m;
     begin(&m);
     memset(big, 'p', sizeof big);
     rf_prediction p = found(&m, write_sidecar(big, MOST));
@@ -255,6 +256,9 @@ Test(prediction, hostile_sidecars)
     cr_expect(strstr(p.doubt, "at most 65536 bytes"), "%s", p.doubt);
     p = found(&m, write_sidecar(zeros, sizeof zeros));
     expect(&p, 0, RF_RANGE_SDXL, "nothing");
+    cr_expect(strstr(p.doubt, "not understood"), "%s", p.doubt);
+    p = found(&m, write_sidecar(flow, sizeof flow - 1));
+    cr_expect(strstr(p.doubt, "not understood"), "%s", p.doubt);
     remove(fixture_path("side.yaml"));
     cr_assert_eq(mkfifo(fixture_path("side.yaml"), 0600), 0); /* nobody waits for it */
     p = found(&m, fixture_path("side.safetensors"));
