@@ -127,6 +127,22 @@ static void put_relay(FILE *out, const rf_request *q)
     fputc('\n', out);
 }
 
+/* In a relay file {prompt} stands for the command line's; here it was plain text. */
+static rf_status check_prompts(const rf_request *q, rf_error *err)
+{
+    for (int i = 0; i < q->job.stage_count; i++) {
+        const char *const texts[] = {q->job.stages[i].prompt, q->job.stages[i].negative};
+        for (int k = 0; k < 2; k++)
+            if (texts[k] && strstr(texts[k], "{prompt}"))
+                return rf_fail(
+                    err, RF_E_ARG,
+                    "--save-relay: a prompt of stage %d says {prompt}, which a relay would "
+                    "replace by the prompt of that day",
+                    i + 1);
+    }
+    return RF_OK;
+}
+
 rf_status rf_relay_save(rf_invocation *in, const rf_request *q)
 {
     rf_status    st = RF_OK;
@@ -135,6 +151,7 @@ rf_status rf_relay_save(rf_invocation *in, const rf_request *q)
     char        *path = NULL;
     struct stat  info;
     if (!q->save_relay) return RF_OK;
+    RF_TRY(check_prompts(q, err));
     RF_TRY(rf_relay_new_path(&path, q->save_relay, &in->trouble));
     if (!q->overwrite && stat(path, &info) == 0) {
         st = rf_fail(err, RF_E_EXISTS, "--save-relay %s: %s exists", q->save_relay, path);

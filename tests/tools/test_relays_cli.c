@@ -218,6 +218,8 @@ Test(relays, a_relay_is_saved_and_asked_for_by_its_name)
     expect_out("relays --json", "\"name\":\"pony-mix\",\"path\":\"");
     rf_spawn_expect(&r, RENDER "--relay pony-mx", 66, "did you mean 'pony-mix'?");
     rf_spawn_expect(&r, RENDER "-q --save-relay ../x -m pony.safetensors -p a", 2, "is no name");
+    rf_spawn_expect(&r, RENDER "-q --save-relay x -m pony.safetensors -p 'a {prompt}'", 2,
+                    "says {prompt}");
     rf_spawn_write("config/refinery/relays/broken.json", "{");
     rf_spawn_expect(&r, "relays", 0, "broken.json: line 1");
     cr_expect(strstr(r.out, "pony-mix"), "the others are listed");
