@@ -99,7 +99,7 @@ Test(parameterisation, x0_is_what_it_was_made_of)
 {
     const double x0 = 0.7, noise = -1.3;
     double       sigma = 0.002;
-    for (int i = 0; i < 14; i++, sigma *= 3) { /* up to 3,188 */
+    for (int i = 0; i < 14; i++) { /* up to 3,188 */
         const double        x = x0 + sigma * noise, scale = sqrt(sigma * sigma + 1);
         const double        v = (noise - sigma * x0) / scale;
         const rf_x0_weights of_eps = rf_x0_weights_at(&EPSILON, sigma);
@@ -107,6 +107,7 @@ Test(parameterisation, x0_is_what_it_was_made_of)
         cr_expect(fabs(of_eps.skip * x + of_eps.out * noise - x0) <= 1e-15 * sigma + 1e-15);
         cr_expect(fabs(of_v.skip * x + of_v.out * v - x0) <= 1e-15, "%g", sigma);
         cr_expect(of_eps.skip == 1 && of_eps.out == -sigma, "no bit of epsilon may change");
+        sigma *= 3;
     }
 }
 

@@ -155,12 +155,18 @@ Test(gpu_run, without_a_gpu_it_says_so, .timeout = 60)
     rf_spawn_leave_folder();
 }
 
-/* ---- the steps and docs/gpu-checks.md ---------------------------------------------------------
- */
+/* ---- the steps and docs/gpu-checks.md -------------------------------------------------------- */
+
+/* What follows the end of the line at `at`, or NULL. */
+static const char *next_line(const char *at)
+{
+    at = strchr(at, '\n');
+    return at ? at + 1 : NULL;
+}
 
 static int is_step(const char *steps, const char *name, size_t length)
 {
-    for (const char *at = steps; at; at = strchr(at, '\n'), at += at != NULL)
+    for (const char *at = steps; at; at = next_line(at))
         if (!strncmp(at, name, length) && (at[length] == ' ' || at[length] == '.')) return 1;
     return 0;
 }
@@ -169,7 +175,7 @@ Test(gpu_run, every_step_has_a_row_and_every_row_a_step)
 {
     char *steps = read_file("tools/bundle/steps.txt"), *rows = read_file("docs/gpu-checks.md");
     int   count = 0;
-    for (char *at = steps; at && *at; at = strchr(at, '\n'), at += at != NULL) {
+    for (const char *at = steps; at && *at; at = next_line(at)) {
         char command[64];
         if (*at == '#') continue;
         snprintf(command, sizeof command, "`./run.sh %.*s`", (int)strcspn(at, " "), at);
@@ -178,10 +184,12 @@ Test(gpu_run, every_step_has_a_row_and_every_row_a_step)
     }
     cr_expect_gt(count, 20);
     for (const char *at = rows; (at = strstr(at, "`./run.sh ")) != NULL; at++) {
-        const char  *name = at + strlen("`./run.sh ");
-        const size_t length = strcspn(name, "`");
-        if (name[0] != '-')
+        const char *name = at + strlen("`./run.sh ");
+        while (*name && *name != '`' && *name != '-') { /* a row may name several steps */
+            const size_t length = strcspn(name, " `");
             cr_expect(is_step(steps, name, length), "there is no step %.*s", (int)length, name);
+            name += length + strspn(name + length, " ");
+        }
     }
     /* Each row has a state, what, a command and what came of it; a done one names its proof. */
     for (const char *at = rows; (at = strstr(at, "\n| ")) != NULL; at++) {
