@@ -5,11 +5,24 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/files/utf8.h"
 
 /* ---- writing ------------------------------------------------------------------------------ */
+
+/* The fewest digits that name the float, as a double: 3.3 where (double)3.3f has 3.2999999523. */
+static double as_typed(float x)
+{
+    char digits[32]; /* in the locale's spelling, there and back */
+    for (int n = 6; n <= 9; n++) {
+        snprintf(digits, sizeof digits, "%.*g", n, (double)x);
+        const double typed = strtod(digits, NULL);
+        if ((float)typed == x) return typed;
+    }
+    return (double)x;
+}
 
 /* NULL for what JSON cannot hold, or if memory ends. */
 static json_t *value_of(const rf_field *f, const void *base)
@@ -32,7 +45,7 @@ static json_t *value_of(const rf_field *f, const void *base)
         return json_string(digits);
     case RF_FIELD_DOUBLE:
     case RF_FIELD_DOUBLE_OR_NAN: x = *(const double *)at; break;
-    case RF_FIELD_FLOAT: x = (double)*(const float *)at; break;
+    case RF_FIELD_FLOAT: x = as_typed(*(const float *)at); break;
     }
     return f->kind == RF_FIELD_DOUBLE_OR_NAN && isnan(x) ? json_null() : json_real(x);
 }

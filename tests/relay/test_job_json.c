@@ -260,6 +260,24 @@ Test(job_json, nothing_special)
     rf_saved_job_free(saved);
 }
 
+/* 0.3 is no longer than that, though no double is 0.3 and no float 3.3; 1/3 keeps all digits. */
+Test(job_json, numbers_are_written_as_people_write_them)
+{
+    rf_job       job = rf_job_default();
+    rf_stage     stage = {.until = 0.3, .cfg_scale = 3.3f};
+    rf_file_ref  file = {0};
+    rf_job_files with = {.stage = &file};
+    char        *json = NULL;
+    job.stages = &stage, job.stage_count = 1;
+    cr_assert_eq(rf_job_json(&json, &job, 0, &with, NULL), RF_OK);
+    cr_expect(strstr(json, "\"until\":0.3,") && strstr(json, "\"cfg_scale\":3.3,"), "%s", json);
+    free(json);
+    stage.until = 1.0 / 3;
+    cr_assert_eq(rf_job_json(&json, &job, 0, &with, NULL), RF_OK);
+    cr_expect(strstr(json, "\"until\":0.33333333333333331,"), "%s", json);
+    free(json);
+}
+
 /* A1111: picture i of a job is the one picture of a job with seed + i, or, with a variation,
  * with variation_seed + i. */
 Test(a1111_4_1, one_picture_of_many)
