@@ -163,6 +163,10 @@ static int wants_help(int argc, char **argv)
 static rf_status check_operands(const rf_verb *verb, const rf_args *args, rf_trouble *trouble)
 {
     const int n = args->operand_count;
+    for (int i = 0; i < n && verb->operands_min > 0; i++) /* an operand that must be is a file */
+        if (!*args->operands[i])
+            return rf_fail(&trouble->error, RF_E_ARG, "refinery %s: the file name is empty",
+                           verb->name);
     if (n >= verb->operands_min && n <= verb->operands_max) return RF_OK;
     rf_trouble_hint(trouble, "usage: refinery %s %s", verb->name, verb->usage);
     if (n < verb->operands_min)

@@ -158,6 +158,7 @@ done:
 
 static rf_status add_options(gathering *g)
 {
+    char              flag[WHO_BYTES];
     rf_status         st = RF_OK;
     const rf_request *q = g->l->request;
     const struct {
@@ -170,8 +171,17 @@ static rf_status add_options(gathering *g)
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         for (int k = 0; k < options[i].texts->count && options[i].stage < g->stages; k++)
             RF_TRY(add_option(g, options[i].flag, options[i].texts->item[k], options[i].stage));
-    for (int i = 0; i < q->relay.loras; i++)
-        RF_TRY(add_option(g, "--stage: lora", q->relay.lora[i].text, q->relay.lora[i].stage));
+    for (int i = 0; i < q->relay.loras; i++) {
+        const int stage = q->relay.lora[i].stage;
+        if (q->relay_name)
+            snprintf(flag, sizeof flag, "%.*s: stage %d lora", TAG_SHOWN, q->relay_name, stage + 1);
+        else
+            snprintf(flag, sizeof flag, "--stage (%d) lora", stage + 1);
+        st = add_option(g, flag, q->relay.lora[i].text, stage);
+        if (st == RF_E_ARG && q->relay_name) /* the file's fault, no flag's */
+            st = g->trouble->error.status = RF_E_FORMAT;
+        if (st != RF_OK) goto done;
+    }
 done:
     return st;
 }

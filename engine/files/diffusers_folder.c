@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/files/composed.h"
 #include "engine/files/diffusers_names.h"
@@ -192,6 +193,21 @@ static rf_status check_pipeline(rf_diffusers_folder *f, json_t *index, rf_error 
     return RF_OK;
 }
 
+/* A folder without model_index.json: what is it then? */
+static rf_status no_pipeline(const rf_diffusers_folder *f, rf_error *err)
+{
+    char        path[PATH_BYTES];
+    struct stat info;
+    if (snprintf(path, sizeof path, "%s/config.json", f->path) < (int)sizeof path &&
+        stat(path, &info) == 0)
+        return rf_fail(err, RF_E_MODEL,
+                       "%s: one part of a diffusers model: name the folder above it, which has "
+                       "model_index.json and all parts",
+                       f->path);
+    return rf_fail(err, RF_E_NOT_FOUND,
+                   "%s: a folder without model_index.json is no diffusers model", f->path);
+}
+
 static rf_status read_pipeline(rf_diffusers_folder *f, rf_error *err)
 {
     char         path[PATH_BYTES];
@@ -201,7 +217,9 @@ static rf_status read_pipeline(rf_diffusers_folder *f, rf_error *err)
     rf_status    st = RF_OK;
     if (snprintf(path, sizeof path, "%s/model_index.json", f->path) >= (int)sizeof path)
         return rf_fail(err, RF_E_NOT_FOUND, "%s: the path is too long", f->path);
-    RF_TRY(rf_whole_file_read(&text, &bytes, path, INDEX_MAX, err));
+    st = rf_whole_file_read(&text, &bytes, path, INDEX_MAX, err);
+    if (st == RF_E_NOT_FOUND) st = no_pipeline(f, err);
+    if (st != RF_OK) goto done;
     json_t *index = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
     st = index ? check_pipeline(f, index, err)
                : rf_fail(err, RF_E_FORMAT, "%s: line %d: %s", path, why.line, why.text);

@@ -171,7 +171,9 @@ Test(diffusers_folder, what_is_missing_or_something_else_is_named, .timeout = 60
     expect_refused(&p, RF_E_FORMAT, "model_index.json: line 1");
     snprintf(path, sizeof path, "%s/model_index.json", p.folder);
     unlink(path);
-    expect_refused(&p, RF_E_NOT_FOUND, "model_index.json");
+    expect_refused(&p, RF_E_NOT_FOUND, "a folder without model_index.json");
+    folder_write(p.folder, "config.json", "{}", 2);
+    expect_refused(&p, RF_E_MODEL, "one part of a diffusers model: name the folder above it");
     tear_down(&p);
 }
 

@@ -238,6 +238,8 @@ Test(cli, bad_values_are_named_with_their_range)
         {"render -m pony.safetensors -o out.jpg", "does not end in .png"},
         {"render -m pony.safetensors -o '{sed}.png'", "only {seed} and {index}"},
         {"render -m pony.safetensors -o ''", "the file name is empty"},
+        {"inspect pony.safetensors ''", "refinery inspect: the file name is empty"},
+        {"meta ''", "refinery meta: the file name is empty"},
         {"render -p x", "--base is missing"},
         {"render -m pony.safetensors stray", "one word too many"},
         {"render -m", "-m needs a value"},

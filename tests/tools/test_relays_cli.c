@@ -147,6 +147,8 @@ Test(relays, files_that_are_wrong_are_said_in_a_sentence)
         {"{\"stages\": [{\"expert\": \"a\", \"lora\": [1, {}]}]}", "nor a list of strings"},
         {"{\"stages\": [{\"expert\": \"a\", \"expert\": \"b\"}]}", "duplicate"},
         {"{\"stages\": [{\"expert\": \"a\", \"sampler\": \"\"}]}", "sampler: there is nothing"},
+        {"{\"stages\": [{\"expert\": \"pony.safetensors\", \"lora\": \"x:y\"}]}",
+         "r.json: stage 1 lora: 'y' is not a strength"},
         {"{\"steps\": 0, \"stages\": [{\"expert\": \"a\"}]}", "\"steps\" is no whole number"},
         {"{\"sampler\": 1, \"stages\": [{\"expert\": \"a\"}]}", "\"sampler\" is no string"},
         {"{\"stages\": [{\"expert\": \"\\u0000\"}]}", "this is not JSON"},
