@@ -1,21 +1,23 @@
 #!/bin/sh
-# suite.sh FOLDER: runs every test program of a build folder and ends with "N passed, N failed".
+# suite.sh FOLDER [CTEST-OPTION...]: runs every test program of a build folder, or those that the
+# options leave, and ends with "N passed, N failed".
 #
 # ctest counts programs; people count tests.  So the numbers are summed over the closing lines of
 # the Criterion programs, and a program that died before its closing line is one failure.
 set -eu
 . tools/checks/common.sh
 folder=$1
+shift
 began=$(seconds)
 
-# Two tests run at once, each with threads of its own: more threads than cores.  Those that wait
+# A program runs two tests at once, each with threads of its own: more threads than cores.  Those that wait
 # must sleep; spinning took more time than the tests.
 export OMP_WAIT_POLICY=passive
 
 # 600 s: no program may hang a run for ever; the slowest takes a tenth of that without sanitizers.
 {
     status=0
-    ctest --test-dir "$folder" --output-on-failure --timeout 600 </dev/null 2>&1 || status=$?
+    ctest --test-dir "$folder" --output-on-failure --timeout 600 "$@" </dev/null 2>&1 || status=$?
     echo "$status" >"$folder/ctest.status"
 } | tee "$folder/ctest.log"
 say "tests: $(($(seconds) - began)) s"
