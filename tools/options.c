@@ -162,8 +162,8 @@ static int wants_help(int argc, char **argv)
 
 static rf_status check_operands(const rf_verb *verb, const rf_args *args, rf_trouble *trouble)
 {
-    const int n = args->operand_count;
-    for (int i = 0; i < n && verb->operands_min > 0; i++) /* an operand that must be is a file */
+    const int n = args->operand_count, files = verb->operands_min > 0 && !verb->operand_choices;
+    for (int i = 0; i < n && files; i++)
         if (!*args->operands[i])
             return rf_fail(&trouble->error, RF_E_ARG, "refinery %s: the file name is empty",
                            verb->name);

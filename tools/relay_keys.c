@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tools/lora_spec.h"
 #include "tools/prediction_report.h"
 #include "tools/request.h"
 #include "tools/suggest.h"
@@ -99,15 +100,20 @@ static rf_status read_expert(rf_relay_reader *r, const char *text)
 
 static rf_status add_lora(rf_relay_reader *r, const char *flag, const char *text)
 {
-    rf_relay       *relay = r->relay;
-    const char     *spec = text;
-    const rf_status st = place(r, &spec, 1);
-    if (st != RF_OK) return st;
+    rf_relay    *relay = r->relay;
+    const char  *spec = text;
+    rf_lora_spec parts;
+    rf_status    st = RF_OK;
+    RF_TRY(place(r, &spec, 1));
+    RF_TRY(rf_lora_spec_option(&parts, flag, spec, r->trouble));
     if (relay->loras == RF_RELAY_LORAS)
         return rf_fail(&r->trouble->error, RF_E_ARG, "%s: more than %d LoRAs", flag,
                        RF_RELAY_LORAS);
-    relay->lora[relay->loras++] = (rf_relay_lora){r->stage, spec};
-    return RF_OK;
+    char *where = strdup(flag);
+    RF_TRY(rf_relay_own(relay, where, r->trouble));
+    relay->lora[relay->loras++] = (rf_relay_lora){r->stage, spec, where};
+done:
+    return st;
 }
 
 /* ---- numbers ------------------------------------------------------------------------------ */

@@ -30,7 +30,8 @@ extern const char *const rf_relay_key_names[]; /* [RF_RELAY_KEYS], and NULL */
 
 typedef struct rf_relay_lora {
     int         stage;
-    const char *text; /* as rf_lora_spec_option reads it */
+    const char *text;  /* as rf_lora_spec_option reads it */
+    const char *where; /* "r.json: stage 1 lora", for messages */
 } rf_relay_lora;
 
 typedef struct rf_relay {

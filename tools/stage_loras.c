@@ -10,7 +10,7 @@
 #include "tools/lora_spec.h"
 #include "tools/lora_tags.h"
 
-enum { WHO_BYTES = 200, TAG_SHOWN = 120 };
+enum { WHO_BYTES = 200, PLACE_BYTES = 640, TAG_SHOWN = 120 };
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
@@ -138,7 +138,7 @@ static char *copy_name(gathering *g, const rf_lora_spec *spec)
 static rf_status add_option(gathering *g, const char *flag, const char *text, int stage)
 {
     rf_status    st = RF_OK;
-    char         who[WHO_BYTES];
+    char         who[PLACE_BYTES]; /* with the path of a relay's file */
     rf_lora_spec spec;
     RF_TRY(rf_lora_spec_option(&spec, flag, text, g->trouble));
     const char *path = copy_name(g, &spec);
@@ -158,7 +158,6 @@ done:
 
 static rf_status add_options(gathering *g)
 {
-    char              flag[WHO_BYTES];
     rf_status         st = RF_OK;
     const rf_request *q = g->l->request;
     const struct {
@@ -172,15 +171,8 @@ static rf_status add_options(gathering *g)
         for (int k = 0; k < options[i].texts->count && options[i].stage < g->stages; k++)
             RF_TRY(add_option(g, options[i].flag, options[i].texts->item[k], options[i].stage));
     for (int i = 0; i < q->relay.loras; i++) {
-        const int stage = q->relay.lora[i].stage;
-        if (q->relay_name)
-            snprintf(flag, sizeof flag, "%.*s: stage %d lora", TAG_SHOWN, q->relay_name, stage + 1);
-        else
-            snprintf(flag, sizeof flag, "--stage (%d) lora", stage + 1);
-        st = add_option(g, flag, q->relay.lora[i].text, stage);
-        if (st == RF_E_ARG && q->relay_name) /* the file's fault, no flag's */
-            st = g->trouble->error.status = RF_E_FORMAT;
-        if (st != RF_OK) goto done;
+        const rf_relay_lora *l = &q->relay.lora[i];
+        RF_TRY(add_option(g, l->where, l->text, l->stage));
     }
 done:
     return st;

@@ -193,16 +193,17 @@ static rf_status check_pipeline(rf_diffusers_folder *f, json_t *index, rf_error 
     return RF_OK;
 }
 
-/* A folder without model_index.json: what is it then? */
-static rf_status no_pipeline(const rf_diffusers_folder *f, rf_error *err)
+/* `index` could not be found, for the reason in *err: what is the folder then? */
+static rf_status no_pipeline(const rf_diffusers_folder *f, const char *index, rf_error *err)
 {
-    char        path[PATH_BYTES];
+    char        above[PATH_BYTES];
     struct stat info;
-    if (snprintf(path, sizeof path, "%s/config.json", f->path) < (int)sizeof path &&
-        stat(path, &info) == 0)
+    if (lstat(index, &info) == 0) return RF_E_NOT_FOUND; /* a link to nowhere */
+    if (snprintf(above, sizeof above, "%s/../model_index.json", f->path) < (int)sizeof above &&
+        stat(above, &info) == 0)
         return rf_fail(err, RF_E_MODEL,
                        "%s: one part of a diffusers model: name the folder above it, which has "
-                       "model_index.json and all parts",
+                       "model_index.json",
                        f->path);
     return rf_fail(err, RF_E_NOT_FOUND,
                    "%s: a folder without model_index.json is no diffusers model", f->path);
@@ -218,7 +219,7 @@ static rf_status read_pipeline(rf_diffusers_folder *f, rf_error *err)
     if (snprintf(path, sizeof path, "%s/model_index.json", f->path) >= (int)sizeof path)
         return rf_fail(err, RF_E_NOT_FOUND, "%s: the path is too long", f->path);
     st = rf_whole_file_read(&text, &bytes, path, INDEX_MAX, err);
-    if (st == RF_E_NOT_FOUND) st = no_pipeline(f, err);
+    if (st == RF_E_NOT_FOUND) st = no_pipeline(f, path, err);
     if (st != RF_OK) goto done;
     json_t *index = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
     st = index ? check_pipeline(f, index, err)

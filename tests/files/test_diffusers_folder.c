@@ -165,6 +165,9 @@ Test(diffusers_folder, what_is_missing_or_something_else_is_named, .timeout = 60
                         "\"text_encoder\":[null,null]}";
     folder_write(p.folder, "model_index.json", other, strlen(other));
     expect_refused(&p, RF_E_MODEL, "FluxPipeline");
+    place one = p;
+    snprintf(one.folder, sizeof one.folder, "%.200s/text_encoder", p.folder);
+    expect_refused(&one, RF_E_MODEL, "one part of a diffusers model: name the folder above it");
     folder_write(p.folder, "model_index.json", part, strlen(part));
     expect_refused(&p, RF_E_MODEL, "refiner");
     folder_write(p.folder, "model_index.json", "{", 1);
@@ -172,8 +175,8 @@ Test(diffusers_folder, what_is_missing_or_something_else_is_named, .timeout = 60
     snprintf(path, sizeof path, "%s/model_index.json", p.folder);
     unlink(path);
     expect_refused(&p, RF_E_NOT_FOUND, "a folder without model_index.json");
-    folder_write(p.folder, "config.json", "{}", 2);
-    expect_refused(&p, RF_E_MODEL, "one part of a diffusers model: name the folder above it");
+    cr_assert_eq(symlink("nowhere", path), 0);
+    expect_refused(&p, RF_E_NOT_FOUND, "model_index.json: No such file");
     tear_down(&p);
 }
 
