@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/files/infotext_read.h"
+#include "engine/files/json_dump.h"
 #include "engine/refinery.h"
 #include "tools/json_writer.h"
 #include "tools/signals.h"
@@ -83,7 +84,7 @@ static void print_field(const char *key, int key_bytes, const char *value)
 static void print_job(const char *json)
 {
     json_t *job = json_loads(json, 0, NULL);
-    char   *text = job ? json_dumps(job, JSON_INDENT(2)) : NULL;
+    char   *text = job ? rf_json_dump(job, 2) : NULL;
     puts("  refinery");
     for (const char *line = text; line && *line;) {
         const size_t len = strcspn(line, "\n");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/files/json_dump.h"
 #include "engine/files/utf8.h"
 #include "engine/relay/job_fields.h"
 
@@ -102,7 +103,7 @@ static rf_status read_inner(rf_saved_job *saved, const json_t *v, rf_error *err)
 {
     if (!v || json_is_null(v)) return RF_OK;
     if (!json_is_object(v)) return rf_json_wrong(&here, "job", "an object", err);
-    char *text = json_dumps(v, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17));
+    char           *text = rf_json_dump(v, 0);
     const rf_status st =
         text ? rf_saved_job_keep(saved, &saved->init.job, text, err) : no_memory(err);
     free(text);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "engine/files/json_dump.h"
 #include "engine/relay/init_json.h"
 #include "engine/relay/job_fields.h"
 
@@ -72,36 +73,10 @@ static rf_status write_stages(json_t *object, const rf_job *job, const rf_job_fi
     return st;
 }
 
-/* Into memory of ours: what is handed out is freed by free(), whatever jansson allocates with. */
-static char *dump_with_digits(const json_t *root, size_t digits)
-{
-    const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(digits);
-    const size_t bytes = json_dumpb(root, NULL, 0, flags);
-    char        *text = bytes ? malloc(bytes + 1) : NULL;
-    if (!text) return NULL;
-    text[json_dumpb(root, text, bytes, flags)] = '\0';
-    return text;
-}
-
-static int reads_back(const char *text, const json_t *root)
-{
-    json_t   *again = json_loads(text, 0, NULL);
-    const int same = json_equal(again, root);
-    json_decref(again);
-    return same;
-}
-
-/* 15 digits print every decimal that a person wrote as it was written, 17 every double. */
 static rf_status dump(char **out, const json_t *root, rf_error *err)
 {
-    char *text = dump_with_digits(root, 15);
-    if (text && !reads_back(text, root)) {
-        free(text);
-        text = dump_with_digits(root, 17);
-    }
-    if (!text) return rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
-    *out = text;
-    return RF_OK;
+    *out = rf_json_dump(root, 0);
+    return *out ? RF_OK : rf_fail(err, RF_E_NOMEM, "no memory for the JSON of a job");
 }
 
 rf_status rf_stage_json(char **out, const rf_stage *stage, const rf_file_ref *file, rf_error *err)

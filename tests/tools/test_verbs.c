@@ -315,6 +315,7 @@ Test(verbs, meta_shows_both_texts)
     expect_out("meta out.png", "  prompt\n      a prompt\n  negative\n      bad\n  Steps ");
     cr_expect(strstr(r.out, "Size                             64x64"), "%s", r.out);
     expect_out("meta -v out.png", "\n  refinery\n      {\n        \"seed\": 1,");
+    cr_expect(strstr(r.out, "\"until\": 0.3,"), "as it was asked for: %s", r.out);
     json_t     *o = answer("meta --json out.png");
     const char *prompt = NULL, *steps = NULL, *sampler = NULL;
     cr_assert_eq(json_unpack(o, "{s:s, s:{s:s}, s:{s:s}}", "prompt", &prompt, "fields", "Steps",
