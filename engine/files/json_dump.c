@@ -4,60 +4,88 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/files/infotext.h"
 
 typedef struct writer {
-    FILE *out;
-    int   indent, failed;
+    char  *text; /* of malloc, whatever jansson allocates with */
+    size_t bytes, room;
+    int    indent, failed;
 } writer;
 
 static void write_value(writer *w, const json_t *v, int depth); /* arrays hold values */
+
+/* A json_dump_callback_t. */
+static int put(const char *piece, size_t bytes, void *to)
+{
+    writer *w = to;
+    if (!w->failed && w->room - w->bytes <= bytes) { /* the NUL has room too */
+        const size_t room = 2 * (w->bytes + bytes) + 256;
+        char        *more = realloc(w->text, room);
+        if (more) {
+            w->text = more;
+            w->room = room;
+        }
+        w->failed = !more;
+    }
+    if (w->failed) return -1;
+    memcpy(w->text + w->bytes, piece, bytes);
+    w->bytes += bytes;
+    w->text[w->bytes] = '\0';
+    return 0;
+}
+
+static void put_text(writer *w, const char *text)
+{
+    put(text, strlen(text), w);
+}
+
+/* A line of its own, for people. */
+static void new_line(writer *w, int depth)
+{
+    if (!w->indent) return;
+    put_text(w, "\n");
+    for (int i = 0; i < w->indent * depth; i++) put_text(w, " ");
+}
 
 /* What no number is in. */
 static void write_plain(writer *w, const json_t *v)
 {
     const size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | (w->indent ? 0 : JSON_ENSURE_ASCII);
-    if (!v || json_dumpf(v, w->out, flags) != 0) w->failed = 1;
-}
-
-static void begin_item(writer *w, int first, int depth)
-{
-    if (!first) fputc(',', w->out);
-    if (w->indent) fprintf(w->out, "\n%*s", w->indent * depth, "");
-}
-
-static void close_items(writer *w, int empty, int depth, char bracket)
-{
-    if (w->indent && !empty) fprintf(w->out, "\n%*s", w->indent * depth, "");
-    fputc(bracket, w->out);
+    if (!v || json_dump_callback(v, put, w, flags) != 0) w->failed = 1;
 }
 
 static void write_object(writer *w, const json_t *v, int depth)
 {
     json_t *object = (json_t *)v; /* jansson's iterators are for writers too */
     int     first = 1;
-    fputc('{', w->out);
+    put_text(w, "{");
     for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
         json_t *key = json_string(json_object_iter_key(at));
-        begin_item(w, first, depth + 1);
+        if (!first) put_text(w, ",");
+        new_line(w, depth + 1);
         write_plain(w, key);
-        fputs(w->indent ? ": " : ":", w->out);
+        put_text(w, w->indent ? ": " : ":");
         write_value(w, json_object_iter_value(at), depth + 1);
         json_decref(key);
         first = 0;
     }
-    close_items(w, first, depth, '}');
+    if (!first) new_line(w, depth);
+    put_text(w, "}");
 }
 
 static void write_array(writer *w, const json_t *v, int depth)
 {
-    fputc('[', w->out);
-    for (size_t i = 0; i < json_array_size(v); i++) {
-        begin_item(w, i == 0, depth + 1);
+    const size_t count = json_array_size(v);
+    put_text(w, "[");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) put_text(w, ",");
+        new_line(w, depth + 1);
         write_value(w, json_array_get(v, i), depth + 1);
     }
-    close_items(w, json_array_size(v) == 0, depth, ']');
+    if (count > 0) new_line(w, depth);
+    put_text(w, "]");
 }
 
 static void write_value(writer *w, const json_t *v, int depth)
@@ -68,20 +96,16 @@ static void write_value(writer *w, const json_t *v, int depth)
     else if (json_is_array(v))
         write_array(w, v, depth);
     else if (json_is_real(v))
-        fputs(rf_number_text(number, json_real_value(v), 0), w->out);
+        put_text(w, rf_number_text(number, json_real_value(v), 0));
     else
         write_plain(w, v);
 }
 
 char *rf_json_dump(const json_t *value, int indent)
 {
-    char  *text = NULL;
-    size_t bytes = 0;
-    writer w = {.out = open_memstream(&text, &bytes), .indent = indent};
-    if (!w.out) return NULL;
+    writer w = {.indent = indent};
     write_value(&w, value, 0);
-    const int failed = ferror(w.out) || w.failed;
-    if (fclose(w.out) == 0 && !failed) return text;
-    free(text);
+    if (!w.failed) return w.text;
+    free(w.text);
     return NULL;
 }

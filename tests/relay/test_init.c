@@ -469,7 +469,7 @@ Test(init, metadata_say_where_it_began, .timeout = 120)
     init.path = "cat.png";
     init.sha256 = "00aa";
     init.mask_path = "hat.png";
-    init.job = "{\"steps\":3,\"rho\":0.10000000000000001,\"seed\":\"7\"}";
+    init.job = "{\"steps\":3,\"rho\":0.1,\"seed\":\"7\"}";
     relays_render(&r, &job, &first);
     cr_expect_not_null(strstr(first.parameters[0], ", Denoising strength: 0.7, "), "%s",
                        first.parameters[0]);
