@@ -406,6 +406,8 @@ Test(relay_cuda, two_experts_add_only_their_weights, .timeout = 60)
     gpu_close(&r);
 }
 
+enum { FILLING = 4 };
+
 /* Pictures of one plan, one by one; and plan after plan.  No kernel is run. */
 Test(relay_cuda, memory_is_flat_over_1000_renders, .timeout = 300)
 {
@@ -420,17 +422,23 @@ Test(relay_cuda, memory_is_flat_over_1000_renders, .timeout = 300)
     job.count = 10;
     must_shoot(&r, &job, 1, &s);
     const size_t held = r.engine->device.bytes_held, pinned = r.engine->device.staging_held;
-    const size_t host = mallinfo2().uordblks;
     job.count = 1000;
+    /* malloc keeps some freed pieces of every size, and counts them as used: until it has them */
+    for (int i = 0; i < FILLING; i++) {
+        s = shooting_nothing;
+        must_shoot(&r, &job, 1, &s);
+    }
+    const size_t host = mallinfo2().uordblks;
     s = shooting_nothing;
     must_shoot(&r, &job, 1, &s);
     cr_expect_eq(s.pictures, 1000);
     cr_expect_eq(s.launches, 2000);
-    if (emu_runtime_stands_in()) cr_expect_eq(emu_runtime_done().graph_launches, 2020u);
+    if (emu_runtime_stands_in())
+        cr_expect_eq(emu_runtime_done().graph_launches, 20u + (FILLING + 1) * 2000u);
     cr_expect_eq(r.engine->device.bytes_held, held, "weights alone stay");
     cr_expect_eq(r.engine->device.staging_held, pinned);
     if (emu_runtime_stands_in()) /* a driver has memory of its own */
-        cr_expect_lt(mallinfo2().uordblks, host + (1 << 16), "%zu bytes more",
+        cr_expect_lt(mallinfo2().uordblks, host + (1 << 15), "%zu bytes more",
                      (size_t)mallinfo2().uordblks - host);
     gpu_close(&r);
 }
