@@ -10,8 +10,8 @@ folder=$1
 shift
 began=$(seconds)
 
-# A program runs two tests at once, each with threads of its own: more threads than cores.  Those that wait
-# must sleep; spinning took more time than the tests.
+# A program runs two tests at once, each with threads of its own: more threads than cores.  Those
+# that wait must sleep; spinning took more time than the tests.
 export OMP_WAIT_POLICY=passive
 
 # 600 s: no program may hang a run for ever; the slowest takes a tenth of that without sanitizers.

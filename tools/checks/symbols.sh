@@ -32,10 +32,10 @@ for library in refinery_kernels refinery_engine; do
             print "  " $1 " in " $7 }')"
 done
 # Of two functions of one name the linker takes the first it meets, and says nothing.
-none "defined twice in $1/refinery" "$(
-    ninja -C "$1" -t inputs refinery | sed -n "s|^\(.*\.o\)\$|$1/\1|p" |
-        xargs nm -g --defined-only | awk 'NF == 3 && $2 ~ /[TDRB]/ { print "  " $3 }' |
-        LC_ALL=C sort | uniq -d)"
+objects=$(ninja -C "$1" -t inputs refinery | sed -n "s|^\(.*\.o\)\$|$1/\1|p")
+[ -n "$objects" ] || fail 1 "$1: ninja names no object of the program"
+none "defined twice in $1/refinery" "$(say "$objects" | xargs nm -g --defined-only |
+    awk 'NF == 3 && $2 ~ /[TDRB]/ { print "  " $3 }' | LC_ALL=C sort | uniq -d)"
 # An assert's file name or a build path in the program would tell where it was built.
 for program in "$1"/librefinery_*.a "$1/refinery"; do
     [ ! -f "$program" ] || ! grep -qF "$(pwd)/" "$program" || {
